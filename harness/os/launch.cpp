@@ -1,0 +1,86 @@
+#include "harness/os/launch.hpp"
+
+#include "harness/os/signals.hpp"
+#include "harness/os/syscall_error.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/process/v2/environment.hpp>
+#include <boost/process/v2/process.hpp>
+#include <boost/process/v2/stdio.hpp>
+
+#include <fcntl.h>
+#include <filesystem>
+
+namespace process = boost::process::v2;
+
+namespace pidleak::os {
+namespace {
+
+/// A Boost.Process initializer: lets named descriptors through exec, and resets signals if asked to.
+/// (v2::posix::bind_fd of Boost 1.81 has an on_setup that returns nothing, which is undefined behaviour.)
+struct InheritExactly {
+  const Launch &what;
+
+  boost::system::error_code on_setup(process::posix::default_launcher &launcher,
+                                     const process::filesystem::path &, const char *const *) const {
+    launcher.fd_whitelist.insert(launcher.fd_whitelist.end(), what.inherited.begin(), what.inherited.end());
+    return {};
+  }
+  // Runs in the child between fork and exec: async-signal-safe calls only.
+  boost::system::error_code on_exec_setup(process::posix::default_launcher &,
+                                          const process::filesystem::path &, const char *const *) const {
+    for (int fd : what.inherited)
+      if (::fcntl(fd, F_SETFD, 0) != 0)
+        return {errno, boost::system::system_category()};
+    if (what.default_signals)
+      reset_all_signals();
+    return {};
+  }
+};
+
+template <class Stdio>
+ProcessRef start(boost::asio::io_context &context, const Launch &what, Stdio &&stdio) {
+  boost::system::error_code error;
+  process::posix::default_launcher launcher;
+  auto child = launcher(context.get_executor(), error, process::filesystem::path(what.program), what.arguments,
+                        std::forward<Stdio>(stdio), InheritExactly{what});
+  if (error)
+    throw std::system_error(error.value(), std::generic_category(), "cannot execute " + what.program);
+  auto ref = ProcessRef::open(child.id());
+  child.detach(); // its destructor would end the process; this project waits for children itself
+  if (!ref)
+    throw std::runtime_error("child vanished before it was held: " + what.program);
+  return std::move(*ref);
+}
+
+} // namespace
+
+ProcessRef launch(const Launch &what) {
+  boost::asio::io_context context;
+  auto null = UniqueFd::adopt(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null)
+    throw_errno("open(/dev/null)");
+  auto or_null = [&](int fd) { return fd >= 0 ? fd : null.get(); };
+  return start(context, what,
+               process::process_stdio{.in = or_null(what.standard_input),
+                                      .out = or_null(what.standard_output),
+                                      .err = or_null(what.standard_error)});
+}
+
+std::string sibling_program(const std::string &name) {
+  auto here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  auto installed = here.parent_path() / "libexec" / "pidleak";
+  for (const auto &directory : {here, installed})
+    if (auto path = directory / name; ::access(path.c_str(), X_OK) == 0)
+      return path.string();
+  throw std::runtime_error(
+      fmt::format("{} is neither in {} nor in {}: the installation is incomplete", name, here.string(), installed.string()));
+}
+
+std::string find_on_path(const std::string &name) {
+  if (name.find('/') != name.npos)
+    return name;
+  return process::environment::find_executable(name).string();
+}
+
+} // namespace pidleak::os

@@ -1,0 +1,77 @@
+#include "harness/os/namespaces.hpp"
+
+#include "harness/os/pipe.hpp"
+#include "harness/os/syscall_error.hpp"
+
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+
+#include <exception>
+
+namespace pidleak::os {
+namespace {
+
+void mount_fresh(const char *type, const char *target, const char *options) {
+  if (::mount(type, target, type, MS_NOSUID | MS_NODEV | MS_NOEXEC, options) != 0)
+    throw_errno("mount({} on {})", type, target);
+}
+
+} // namespace
+
+void unshare_for_init(NamespaceKind kind) {
+  uid_t user = ::geteuid();
+  gid_t group = ::getegid();
+  int flags = CLONE_NEWPID | CLONE_NEWNS | (kind == NamespaceKind::with_user_namespace ? CLONE_NEWUSER : 0);
+  if (::unshare(flags) != 0)
+    throw_errno("unshare({}CLONE_NEWPID|CLONE_NEWNS)", flags & CLONE_NEWUSER ? "CLONE_NEWUSER|" : "");
+  if (kind == NamespaceKind::with_user_namespace) {
+    write_file("/proc/self/setgroups", "deny"); // user_namespaces(7): without it gid_map is refused
+    write_file("/proc/self/uid_map", fmt::format("{0} {0} 1", user));
+    write_file("/proc/self/gid_map", fmt::format("{0} {0} 1", group));
+  }
+}
+
+void mount_private_filesystems() {
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+    throw_errno("mount(MS_REC|MS_PRIVATE on /)");
+  mount_fresh("proc", "/proc", nullptr);
+  mount_fresh("tmpfs", "/dev/shm", "mode=1777");
+}
+
+std::string why_no_namespace(NamespaceKind kind) {
+  Pipe reason = open_pipe();
+  pid_t prober = ::fork();
+  if (prober < 0)
+    throw_errno("fork()");
+  if (prober == 0) {
+    try {
+      unshare_for_init(kind);
+      pid_t init = ::fork();
+      if (init == 0) {
+        try {
+          mount_private_filesystems();
+          read_file("/proc/self/task/1/children"); // CONFIG_PROC_CHILDREN: the census walks it
+        } catch (const std::exception &e) {
+          write_all(reason.write_end.get(), e.what());
+        }
+        ::_exit(0);
+      }
+      if (init < 0)
+        throw_errno("fork() of the init");
+      ::waitpid(init, nullptr, 0);
+    } catch (const std::exception &e) {
+      write_all(reason.write_end.get(), e.what());
+    }
+    ::_exit(0);
+  }
+  reason.write_end.reset();
+  std::string text;
+  char byte = 0;
+  while (read_exactly(reason.read_end.get(), &byte, 1))
+    text += byte;
+  ::waitpid(prober, nullptr, 0);
+  return text;
+}
+
+} // namespace pidleak::os

@@ -1,0 +1,22 @@
+// A PID namespace with a /proc of its own. When its init ends, the kernel ends everything in it.
+#pragma once
+
+#include <string>
+
+namespace pidleak::os {
+
+/// How this process gets a PID namespace: root makes one; others make a user namespace around it first.
+enum class NamespaceKind { privileged, with_user_namespace };
+
+/// In the process that will fork the init: makes the namespaces (unshare(2)); the next child is PID 1 in them.
+/// With a user namespace the caller's ids are mapped to themselves. Throws SyscallError.
+void unshare_for_init(NamespaceKind kind);
+
+/// In the init: mounts a /proc for the namespace, and a tmpfs on /dev/shm, so that what a replay leaves there
+/// vanishes with it. Nothing of it is seen outside. Throws SyscallError.
+void mount_private_filesystems();
+
+/// Tries all of the above in a child that ends at once. Empty if it works, else what failed.
+std::string why_no_namespace(NamespaceKind kind);
+
+} // namespace pidleak::os

@@ -1,0 +1,113 @@
+#include "harness/os/process_ref.hpp"
+
+#include "harness/os/procfs.hpp"
+#include "harness/os/signals.hpp"
+#include "harness/os/syscall_error.hpp"
+
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <csignal>
+
+namespace pidleak::os {
+namespace {
+
+// <linux/pidfd.h> of Linux 6.15; Debian 12's headers are older. The first 64 bytes, all that is asked for here.
+struct PidfdInfo {
+  std::uint64_t mask = 0;
+  std::uint64_t cgroup_id = 0;
+  std::uint32_t pid = 0, tgid = 0, ppid = 0, ids[8] = {};
+  std::int32_t exit_code = 0;
+};
+static_assert(sizeof(PidfdInfo) == 64);
+constexpr std::uint64_t pidfd_info_exit = 1U << 3;
+constexpr unsigned long pidfd_get_info = _IOWR(0xFF, 11, PidfdInfo);
+
+constexpr idtype_t p_pidfd = static_cast<idtype_t>(3); // P_PIDFD, Linux 5.4
+
+} // namespace
+
+WaitStatus WaitStatus::from_raw(int status) {
+  if (WIFSIGNALED(status))
+    return {.signaled = true, .value = WTERMSIG(status), .core_dumped = WCOREDUMP(status)};
+  return {.signaled = false, .value = WEXITSTATUS(status), .core_dumped = false};
+}
+
+std::string WaitStatus::text() const {
+  return signaled ? "killed by " + signal_name(value) : fmt::format("exited with {}", value);
+}
+
+std::optional<ProcessRef> ProcessRef::open(pid_t pid) {
+  ProcessRef ref;
+  ref.pid_ = pid;
+  ref.pidfd_ = UniqueFd::adopt(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); // sets CLOEXEC
+  if (!ref.pidfd_) {
+    if (errno == ESRCH || errno == EINVAL) // EINVAL: pid of a thread that leads no group, or below 1
+      return {};
+    throw_errno("pidfd_open({})", pid);
+  }
+  auto stat = read_stat(pid);
+  if (!stat || !ref.send(0)) // reaped between the two: what was read may be another's
+    return {};
+  ref.start_ticks_ = stat->start_ticks;
+  return ref;
+}
+
+bool ProcessRef::has_exited() const {
+  pollfd entry{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
+  return ::poll(&entry, 1, 0) == 1;
+}
+
+bool ProcessRef::send(int signal) const {
+  if (::syscall(SYS_pidfd_send_signal, pidfd_.get(), signal, nullptr, 0) == 0) // Linux 5.1
+    return true;
+  if (errno == ESRCH)
+    return false;
+  if (errno == EPERM && signal == 0) // exists, under another user
+    return true;
+  throw_errno("pidfd_send_signal({}) to pid {}", signal_name(signal), pid_);
+}
+
+std::optional<WaitStatus> ProcessRef::exit_status() const {
+  PidfdInfo info;
+  info.mask = pidfd_info_exit;
+  if (::ioctl(pidfd_.get(), pidfd_get_info, &info) == 0 && (info.mask & pidfd_info_exit) != 0)
+    return WaitStatus::from_raw(info.exit_code);
+  auto stat = read_stat(pid_);
+  if (stat && stat->state == 'Z' && stat->start_ticks == start_ticks_ && stat->exit_code != 0 && send(0))
+    return WaitStatus::from_raw(stat->exit_code);
+  return {};
+}
+
+void wait_for_any_exit(const std::vector<int> &pidfds, std::chrono::microseconds at_most) {
+  std::vector<pollfd> entries;
+  for (int fd : pidfds)
+    entries.push_back({.fd = fd, .events = POLLIN, .revents = 0});
+  auto us = at_most.count();
+  timespec timeout{.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+  if (::ppoll(entries.data(), entries.size(), &timeout, nullptr) < 0 && errno != EINTR)
+    throw_errno("ppoll({} pidfds)", entries.size());
+}
+
+WaitStatus reap(const ProcessRef &child) {
+  siginfo_t info{};
+  while (::waitid(p_pidfd, static_cast<id_t>(child.pidfd()), &info, WEXITED) != 0)
+    if (errno != EINTR)
+      throw_errno("waitid(P_PIDFD, {}) for pid {}", child.pidfd(), child.pid());
+  return {.signaled = info.si_code != CLD_EXITED,
+          .value = info.si_status,
+          .core_dumped = info.si_code == CLD_DUMPED};
+}
+
+std::optional<WaitStatus> reap(const ProcessRef &child, Deadline deadline) {
+  while (!child.has_exited()) {
+    if (deadline.passed())
+      return {};
+    wait_for_any_exit({child.pidfd()}, milliseconds(deadline.left_ms()));
+  }
+  return reap(child);
+}
+
+} // namespace pidleak::os

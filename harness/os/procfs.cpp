@@ -1,0 +1,265 @@
+#include "harness/os/procfs.hpp"
+
+#include "harness/os/pipe.hpp"
+#include "harness/os/syscall_error.hpp"
+
+#include <dirent.h>
+#include <sys/syscall.h>
+
+#include <charconv>
+#include <memory>
+
+namespace pidleak::os {
+namespace {
+
+bool means_gone_or_forbidden(int error) {
+  return error == ENOENT || error == ESRCH || error == EACCES || error == EPERM;
+}
+
+std::optional<std::string> read_proc(const std::string &path) {
+  try {
+    return read_file(path);
+  } catch (const SyscallError &e) {
+    if (means_gone_or_forbidden(e.error()))
+      return {};
+    throw;
+  }
+}
+
+std::optional<std::string> read_link(const std::string &path) {
+  std::string target(4096, '\0');
+  ssize_t size = ::readlink(path.c_str(), target.data(), target.size());
+  if (size < 0) {
+    if (means_gone_or_forbidden(errno))
+      return {};
+    throw_errno("readlink({})", path);
+  }
+  target.resize(static_cast<std::size_t>(size));
+  return target;
+}
+
+/// The names in a directory that are numbers; nothing if it can't be read.
+std::optional<std::vector<int>> numbered_entries(const std::string &path) {
+  std::unique_ptr<DIR, int (*)(DIR *)> dir(::opendir(path.c_str()), ::closedir);
+  if (!dir) {
+    if (means_gone_or_forbidden(errno))
+      return {};
+    throw_errno("opendir({})", path);
+  }
+  std::vector<int> numbers;
+  while (const dirent *entry = ::readdir(dir.get())) {
+    std::string_view name = entry->d_name;
+    int number = 0;
+    auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (error == std::errc() && end == name.data() + name.size())
+      numbers.push_back(number);
+  }
+  return numbers;
+}
+
+template <class T>
+bool parse_number(std::string_view text, T &value, int base = 10) {
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+std::vector<std::string_view> split_words(std::string_view text) {
+  std::vector<std::string_view> words;
+  for (;;) {
+    auto start = text.find_first_not_of(" \t\n");
+    if (start == text.npos)
+      return words;
+    text.remove_prefix(start);
+    auto size = std::min(text.find_first_of(" \t\n"), text.size());
+    words.push_back(text.substr(0, size));
+    text.remove_prefix(size);
+  }
+}
+
+template <class Parsed>
+std::optional<Parsed> parse_file(const std::string &path, std::optional<Parsed> (*parse)(std::string_view)) {
+  auto text = read_proc(path);
+  return text ? parse(*text) : std::nullopt;
+}
+
+std::string proc_path(pid_t pid, std::string_view name) { return fmt::format("/proc/{}/{}", pid, name); }
+std::string thread_path(pid_t pid, pid_t thread, std::string_view name) {
+  return fmt::format("/proc/{}/task/{}/{}", pid, thread, name);
+}
+
+} // namespace
+
+std::optional<ProcStat> parse_stat(std::string_view text) {
+  auto open = text.find('('), close = text.rfind(')');
+  if (open == text.npos || close == text.npos || close < open)
+    return {};
+  ProcStat stat;
+  stat.comm = text.substr(open + 1, close - open - 1);
+  auto before = split_words(text.substr(0, open));
+  auto fields = split_words(text.substr(close + 1)); // fields[0] is field 3 of the man page
+  if (before.size() != 1 || !parse_number(before[0], stat.pid) || fields.size() < 20 || fields[0].size() != 1)
+    return {};
+  stat.state = fields[0][0];
+  if (!parse_number(fields[1], stat.parent) || !parse_number(fields[2], stat.process_group) ||
+      !parse_number(fields[3], stat.session) || !parse_number(fields[17], stat.threads) ||
+      !parse_number(fields[19], stat.start_ticks))
+    return {};
+  if (fields.size() > 49) // Linux 3.5
+    parse_number(fields[49], stat.exit_code);
+  return stat;
+}
+
+std::optional<ProcStat> read_stat(pid_t pid) { return parse_file(proc_path(pid, "stat"), parse_stat); }
+std::optional<ProcStat> read_thread_stat(pid_t pid, pid_t thread) {
+  return parse_file(thread_path(pid, thread, "stat"), parse_stat);
+}
+
+std::string SignalMask::hex() const { return fmt::format("{:016x}", bits_); }
+
+std::optional<ProcStatus> parse_status(std::string_view text) {
+  ProcStatus status;
+  int masks = 0;
+  while (!text.empty()) {
+    auto line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    auto colon = line.find(':');
+    if (colon == line.npos)
+      return {};
+    auto key = line.substr(0, colon);
+    auto words = split_words(line.substr(colon + 1));
+    auto mask = [&](SignalMask &into) {
+      std::uint64_t bits = 0;
+      if (words.size() == 1 && parse_number(words[0], bits, 16)) {
+        into = SignalMask(bits);
+        ++masks;
+      }
+    };
+    if (key == "SigPnd")
+      mask(status.thread_pending);
+    else if (key == "ShdPnd")
+      mask(status.shared_pending);
+    else if (key == "SigBlk")
+      mask(status.blocked);
+    else if (key == "SigIgn")
+      mask(status.ignored);
+    else if (key == "SigCgt")
+      mask(status.caught);
+    else if (key == "voluntary_ctxt_switches" && words.size() == 1)
+      parse_number(words[0], status.voluntary_switches);
+    else if (key == "nonvoluntary_ctxt_switches" && words.size() == 1)
+      parse_number(words[0], status.involuntary_switches);
+    else if (key == "NSpid")
+      for (auto word : words) {
+        pid_t pid = 0;
+        if (parse_number(word, pid))
+          status.namespace_pids.push_back(pid);
+      }
+  }
+  // A process on its way out has no signal lines (its sighand is gone): then there is nothing to say of it.
+  return masks == 5 ? std::optional(status) : std::nullopt;
+}
+
+std::optional<ProcStatus> read_status(pid_t pid) { return parse_file(proc_path(pid, "status"), parse_status); }
+std::optional<ProcStatus> read_thread_status(pid_t pid, pid_t thread) {
+  return parse_file(thread_path(pid, thread, "status"), parse_status);
+}
+
+std::optional<ProcSyscall> parse_syscall(std::string_view text) {
+  auto words = split_words(text);
+  ProcSyscall call;
+  if (words.size() == 1 && words[0] == "running") {
+    call.running = true;
+    return call;
+  }
+  if (words.size() != 3 && words.size() != 9) // "-1 SP PC", or the number, six arguments, SP, PC
+    return {};
+  if (!parse_number(words[0], call.number) || (words.size() == 3 && call.number != -1))
+    return {};
+  for (std::size_t i = 0; words.size() == 9 && i < 6; ++i)
+    if (!words[i + 1].starts_with("0x") || !parse_number(words[i + 1].substr(2), call.arguments[i], 16))
+      return {};
+  return call;
+}
+
+std::optional<ProcSyscall> read_syscall(pid_t pid, pid_t thread) {
+  return parse_file(thread_path(pid, thread, "syscall"), parse_syscall);
+}
+
+std::string syscall_name(long number) {
+  // Those that processes wait in. A blocked thread in any other call is shown by its number.
+  static const std::map<long, const char *> names = {
+#define PIDLEAK_NAME(call) {SYS_##call, #call}
+      PIDLEAK_NAME(read),         PIDLEAK_NAME(write),        PIDLEAK_NAME(readv),
+      PIDLEAK_NAME(openat),       PIDLEAK_NAME(futex),        PIDLEAK_NAME(wait4),
+      PIDLEAK_NAME(waitid),       PIDLEAK_NAME(ppoll),        PIDLEAK_NAME(pselect6),
+      PIDLEAK_NAME(epoll_pwait),  PIDLEAK_NAME(epoll_pwait2), PIDLEAK_NAME(nanosleep),
+      PIDLEAK_NAME(recvmsg),      PIDLEAK_NAME(recvfrom),     PIDLEAK_NAME(sendmsg),
+      PIDLEAK_NAME(accept),       PIDLEAK_NAME(accept4),      PIDLEAK_NAME(connect),
+      PIDLEAK_NAME(rt_sigsuspend), PIDLEAK_NAME(rt_sigtimedwait), PIDLEAK_NAME(clock_nanosleep),
+      PIDLEAK_NAME(exit_group),   PIDLEAK_NAME(fcntl),        PIDLEAK_NAME(flock),
+      PIDLEAK_NAME(semtimedop),   PIDLEAK_NAME(mq_timedreceive), PIDLEAK_NAME(restart_syscall),
+#ifdef SYS_poll // the older calls that x86-64 still has
+      PIDLEAK_NAME(open),         PIDLEAK_NAME(poll),         PIDLEAK_NAME(select),
+      PIDLEAK_NAME(epoll_wait),   PIDLEAK_NAME(pause),        PIDLEAK_NAME(fork),
+      PIDLEAK_NAME(vfork),
+#endif
+#undef PIDLEAK_NAME
+  };
+  auto found = names.find(number);
+  return found == names.end() ? fmt::format("syscall {}", number) : found->second;
+}
+
+std::vector<pid_t> parse_pid_list(std::string_view text) {
+  std::vector<pid_t> pids;
+  for (auto word : split_words(text))
+    if (pid_t pid = 0; parse_number(word, pid))
+      pids.push_back(pid);
+  return pids;
+}
+
+std::vector<pid_t> read_threads(pid_t pid) {
+  return numbered_entries(proc_path(pid, "task")).value_or(std::vector<int>{});
+}
+
+std::vector<pid_t> read_children(pid_t pid) {
+  std::vector<pid_t> children;
+  for (pid_t thread : read_threads(pid))
+    if (auto text = read_proc(thread_path(pid, thread, "children")))
+      for (pid_t child : parse_pid_list(*text))
+        children.push_back(child);
+  return children;
+}
+
+std::vector<std::string> read_command_line(pid_t pid) {
+  std::vector<std::string> arguments;
+  std::string text = read_proc(proc_path(pid, "cmdline")).value_or("");
+  for (std::string_view rest = text; !rest.empty();) {
+    auto argument = rest.substr(0, rest.find('\0'));
+    arguments.emplace_back(argument);
+    rest.remove_prefix(std::min(argument.size() + 1, rest.size()));
+  }
+  return arguments;
+}
+
+std::optional<std::string> read_executable(pid_t pid) { return read_link(proc_path(pid, "exe")); }
+
+std::optional<std::vector<ProcFd>> read_fds(pid_t pid) {
+  auto numbers = numbered_entries(proc_path(pid, "fd"));
+  if (!numbers)
+    return {};
+  std::vector<ProcFd> fds;
+  for (int number : *numbers) {
+    auto target = read_link(fmt::format("/proc/{}/fd/{}", pid, number));
+    auto info = read_proc(fmt::format("/proc/{}/fdinfo/{}", pid, number));
+    if (!target || !info) // closed since it was listed
+      continue;
+    ProcFd fd{.number = number, .target = *target, .flags = 0};
+    if (auto at = info->find("flags:"); at != info->npos)
+      if (auto words = split_words(std::string_view(*info).substr(at + 6)); !words.empty())
+        parse_number(words[0], fd.flags, 8);
+    fds.push_back(fd);
+  }
+  return fds;
+}
+
+} // namespace pidleak::os

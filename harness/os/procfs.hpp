@@ -1,0 +1,91 @@
+// What /proc says of a process: parsers of its text, and readers that take a vanished process for an answer.
+//
+// Every reader returns nothing when the process is gone (ENOENT, ESRCH): processes end at any time. What this
+// user may not read (EACCES, EPERM) is nothing too. Every other errno throws SyscallError.
+// Formats: proc_pid_stat(5), proc_pid_status(5), proc_pid_syscall(5), proc_pid_fdinfo(5).
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pidleak::os {
+
+/// /proc/PID/stat. `comm` may hold any bytes, `) (` included: the fields start after the LAST `)`.
+struct ProcStat {
+  pid_t pid = 0;
+  std::string comm;
+  char state = '?'; // R S D Z T t X I; Z may be a live process whose leader thread has exited
+  pid_t parent = 0;
+  pid_t process_group = 0;
+  pid_t session = 0;
+  long threads = 0;
+  std::uint64_t start_ticks = 0; // since boot, in units of 1/sysconf(_SC_CLK_TCK) seconds
+  int exit_code = 0;             // as waitpid(2) gives it; 0 without ptrace rights
+};
+std::optional<ProcStat> parse_stat(std::string_view text);
+std::optional<ProcStat> read_stat(pid_t pid);
+std::optional<ProcStat> read_thread_stat(pid_t pid, pid_t thread);
+
+/// A set of signals as /proc/PID/status prints it.
+class SignalMask {
+public:
+  SignalMask() = default;
+  explicit SignalMask(std::uint64_t bits) : bits_(bits) {}
+  bool contains(int signal) const { return signal > 0 && (bits_ >> (signal - 1) & 1) != 0; }
+  bool empty() const { return bits_ == 0; }
+  std::uint64_t bits() const { return bits_; }
+  std::string hex() const; // 16 digits, as the kernel prints it
+private:
+  std::uint64_t bits_ = 0;
+};
+
+/// /proc/PID/status, as far as this project asks.
+struct ProcStatus {
+  SignalMask thread_pending, shared_pending, blocked, ignored, caught;
+  std::uint64_t voluntary_switches = 0, involuntary_switches = 0;
+  std::vector<pid_t> namespace_pids; // NSpid: outermost namespace of this /proc first
+};
+std::optional<ProcStatus> parse_status(std::string_view text);
+std::optional<ProcStatus> read_status(pid_t pid);
+std::optional<ProcStatus> read_thread_status(pid_t pid, pid_t thread);
+
+/// /proc/PID/task/TID/syscall: the call that a blocked thread is in.
+struct ProcSyscall {
+  bool running = false;                      // on a CPU or runnable: the kernel says nothing more
+  long number = -1;                          // -1: blocked, but in no system call
+  std::array<std::uint64_t, 6> arguments{};  // as passed; pointers are the process's own
+};
+std::optional<ProcSyscall> parse_syscall(std::string_view text);
+std::optional<ProcSyscall> read_syscall(pid_t pid, pid_t thread);
+/// `read`, `futex`, ... or `syscall 441` for a number that this build has no name for.
+std::string syscall_name(long number);
+
+std::vector<pid_t> parse_pid_list(std::string_view text);
+/// Children of every thread of `pid` (/proc/PID/task/*/children, CONFIG_PROC_CHILDREN). Not atomic: walk again.
+std::vector<pid_t> read_children(pid_t pid);
+std::vector<pid_t> read_threads(pid_t pid);
+
+/// The arguments, NUL-separated in the kernel; empty for a zombie. Any bytes.
+std::vector<std::string> read_command_line(pid_t pid);
+/// The executable's path as the kernel prints it, or nothing.
+std::optional<std::string> read_executable(pid_t pid);
+
+/// An open descriptor: what /proc/PID/fd/N links to (`pipe:[123]`) and its open flags.
+struct ProcFd {
+  int number = -1;
+  std::string target;
+  int flags = 0; // octal `flags:` of fdinfo; its low two bits are the access mode
+  bool readable() const { return (flags & 3) != 1; }
+  bool writable() const { return (flags & 3) != 0; }
+};
+/// Nothing if the process is gone or may not be looked at.
+std::optional<std::vector<ProcFd>> read_fds(pid_t pid);
+
+} // namespace pidleak::os

@@ -1,0 +1,52 @@
+#include "harness/os/signals.hpp"
+
+#include "harness/os/syscall_error.hpp"
+
+#include <csignal>
+#include <cstring>
+
+namespace pidleak::os {
+namespace {
+
+void set_action(int signal, void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  if (::sigaction(signal, &action, nullptr) != 0)
+    throw_errno("sigaction({})", signal_name(signal));
+}
+
+void change_mask_of_sigterm(int how) {
+  sigset_t only_sigterm;
+  sigemptyset(&only_sigterm);
+  sigaddset(&only_sigterm, SIGTERM);
+  if (int error = ::pthread_sigmask(how, &only_sigterm, nullptr); error != 0)
+    throw SyscallError(error, "pthread_sigmask(SIGTERM)");
+}
+
+} // namespace
+
+std::string signal_name(int signal) {
+  const char *name = sigabbrev_np(signal); // glibc 2.32
+  return name ? std::string("SIG") + name : fmt::format("signal {}", signal);
+}
+
+void reset_all_signals() {
+  struct sigaction action {};
+  action.sa_handler = SIG_DFL;
+  for (int signal = 1; signal <= SIGRTMAX; ++signal)
+    ::sigaction(signal, &action, nullptr); // EINVAL for the ones named in the header
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+void catch_sigterm() {
+  set_action(SIGTERM, [](int) {});
+}
+void ignore_sigterm() { set_action(SIGTERM, SIG_IGN); }
+void block_sigterm() { change_mask_of_sigterm(SIG_BLOCK); }
+void unblock_sigterm() { change_mask_of_sigterm(SIG_UNBLOCK); }
+void ignore_sigpipe() { set_action(SIGPIPE, SIG_IGN); }
+
+} // namespace pidleak::os

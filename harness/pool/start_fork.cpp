@@ -1,0 +1,75 @@
+// Start method fork, and what all workers that are children of the owner have in common.
+#include "harness/os/syscall_error.hpp"
+#include "harness/pool/starter.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+
+namespace pidleak::pool {
+namespace {
+
+class ForkStarter final : public Starter {
+public:
+  ForkStarter(WorkerEnds ends, WorkerCode code) : ends_(ends), code_(std::move(code)) {}
+
+  std::unique_ptr<WorkerProcess> start() override {
+    // A worker that resets its signals must not run its parent's handlers before it has: hold them back meanwhile.
+    sigset_t all, before;
+    sigfillset(&all);
+    if (ends_.reset_signals)
+      ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t pid = ::fork();
+    if (pid == 0)
+      work();
+    int error = errno;
+    if (ends_.reset_signals)
+      ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (pid < 0)
+      throw os::SyscallError(error, "fork() of a worker");
+    auto ref = os::ProcessRef::open(pid);
+    if (!ref) // impossible: nobody but this pool reaps it
+      throw std::runtime_error("forked worker vanished before it was held");
+    return std::make_unique<ChildProcess>(std::move(*ref));
+  }
+
+private:
+  [[noreturn]] void work() {
+    // No destructor of the copied parent may run here (its threads do not exist in the child): leave by _exit.
+    try {
+      run_worker(ends_, code_);
+    } catch (const std::exception &e) {
+      std::fprintf(stderr, "worker %d: %s\n", ::getpid(), e.what());
+      ::_exit(1);
+    }
+    ::_exit(0);
+  }
+
+  WorkerEnds ends_;
+  WorkerCode code_;
+};
+
+} // namespace
+
+bool ChildProcess::alive() {
+  if (!status_ && ref_.has_exited())
+    join();
+  return !status_;
+}
+
+void ChildProcess::join() {
+  if (!status_)
+    status_ = os::reap(ref_);
+}
+
+bool ChildProcess::join_before(Deadline deadline) {
+  if (!status_)
+    status_ = os::reap(ref_, deadline);
+  return status_.has_value();
+}
+
+std::unique_ptr<Starter> make_fork_starter(WorkerEnds ends, WorkerCode code) {
+  return std::make_unique<ForkStarter>(ends, std::move(code));
+}
+
+} // namespace pidleak::pool

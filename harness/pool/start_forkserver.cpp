@@ -1,0 +1,101 @@
+// Start method forkserver: the owner's end. One byte asks for a worker, its pid comes back, and a second byte says
+// that the owner holds a pidfd of it: before that the server does not reap, so the pid can't be another's.
+#include "harness/os/launch.hpp"
+#include "harness/os/pipe.hpp"
+#include "harness/os/syscall_error.hpp"
+#include "harness/pool/starter.hpp"
+
+#include <fmt/format.h>
+
+#include <csignal>
+#include <poll.h>
+
+namespace pidleak::pool {
+namespace {
+
+/// A worker that is somebody else's child: the server reaps it, this process can only see it end.
+class ServersChild final : public WorkerProcess {
+public:
+  explicit ServersChild(os::ProcessRef ref) : WorkerProcess(std::move(ref)) {}
+  bool alive() override {
+    if (!ref_.has_exited())
+      return true;
+    if (!status_)
+      status_ = ref_.exit_status();
+    return false;
+  }
+  void join() override {
+    pollfd ended{.fd = ref_.pidfd(), .events = POLLIN, .revents = 0};
+    while (::poll(&ended, 1, -1) < 0)
+      if (errno != EINTR)
+        os::throw_errno("poll(pidfd {}) for pid {}", ref_.pidfd(), ref_.pid());
+    alive();
+  }
+  bool join_before(Deadline deadline) override {
+    while (alive() && !deadline.passed())
+      os::wait_for_any_exit({ref_.pidfd()}, milliseconds(deadline.left_ms()));
+    return !alive();
+  }
+};
+
+class ForkServerStarter final : public Starter {
+public:
+  ForkServerStarter(WorkerEnds ends, Program program)
+      : requests_(os::open_pipe()), replies_(os::open_pipe()), server_(launch(ends, std::move(program))) {
+    requests_.read_end.reset();
+    replies_.write_end.reset();
+  }
+
+  std::unique_ptr<WorkerProcess> start() override {
+    pid_t pid = 0;
+    if (!os::write_all(requests_.write_end.get(), "+") ||
+        !os::read_exactly(replies_.read_end.get(), &pid, sizeof pid))
+      throw std::runtime_error(fmt::format("the fork server (pid {}) is gone", server_.pid()));
+    auto ref = os::ProcessRef::open(pid);
+    os::write_all(requests_.write_end.get(), ".");
+    if (!ref)
+      throw std::runtime_error("the fork server's child vanished before it was held");
+    return std::make_unique<ServersChild>(std::move(*ref));
+  }
+
+  std::vector<Helper> helpers() const override {
+    if (stopped_)
+      return {};
+    return {{.role = "fork server", .pid = server_.pid()}};
+  }
+
+  void stop(Deadline deadline) override {
+    if (stopped_)
+      return;
+    stopped_ = true;
+    requests_.write_end.reset(); // the server's end of file: it reaps its children and leaves
+    if (!os::reap(server_, deadline)) {
+      server_.send(SIGKILL);
+      os::reap(server_);
+    }
+  }
+
+private:
+  os::ProcessRef launch(WorkerEnds ends, Program program) {
+    os::Launch what{.program = program.path, .arguments = program.arguments, .inherited = ends.descriptors()};
+    what.inherited.push_back(requests_.read_end.get());
+    what.inherited.push_back(replies_.write_end.get());
+    for (auto &argument : ends.to_arguments())
+      what.arguments.push_back(argument);
+    what.arguments.push_back(fmt::format("--requests={}", requests_.read_end.get()));
+    what.arguments.push_back(fmt::format("--replies={}", replies_.write_end.get()));
+    return os::launch(what);
+  }
+
+  os::Pipe requests_, replies_;
+  os::ProcessRef server_;
+  bool stopped_ = false;
+};
+
+} // namespace
+
+std::unique_ptr<Starter> make_forkserver_starter(WorkerEnds ends, Program fork_server) {
+  return std::make_unique<ForkServerStarter>(ends, std::move(fork_server));
+}
+
+} // namespace pidleak::pool

@@ -1,0 +1,93 @@
+#include "harness/protocol/message.hpp"
+
+namespace pidleak::protocol {
+namespace {
+
+Message with(std::string_view kind, std::string_view name, nlohmann::json fields) {
+  fields[std::string(kind)] = name;
+  return Message::parse(fields.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), kind);
+}
+
+} // namespace
+
+Message Message::command(std::string_view name, nlohmann::json fields) {
+  return with("command", name, std::move(fields));
+}
+Message Message::event(std::string_view name, nlohmann::json fields) { return with("event", name, std::move(fields)); }
+
+Message Message::parse(std::string_view line, std::string_view kind) {
+  Message message;
+  message.fields_ = nlohmann::json::parse(line, nullptr, false);
+  if (!message.fields_.is_object())
+    throw ProtocolError(fmt::format("not a JSON object: {}", printable(line)));
+  auto name = message.fields_.find(std::string(kind));
+  if (name == message.fields_.end() || !name->is_string())
+    throw ProtocolError(fmt::format("no \"{}\" in: {}", kind, printable(line)));
+  message.name_ = name->get<std::string>();
+  return message;
+}
+
+std::string Message::line() const {
+  return fields_.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+const nlohmann::json &Message::member(const std::string &name) const {
+  auto found = fields_.find(name);
+  if (found == fields_.end())
+    throw ProtocolError(fmt::format("{}: \"{}\" is missing", printable(name_), name));
+  return *found;
+}
+
+std::string Message::text(const std::string &name) const {
+  const auto &value = member(name);
+  if (!value.is_string())
+    throw ProtocolError(fmt::format("{}: \"{}\" is not a string", printable(name_), name));
+  return value.get<std::string>();
+}
+
+long long Message::integer(const std::string &name) const {
+  const auto &value = member(name);
+  if (!value.is_number_integer())
+    throw ProtocolError(fmt::format("{}: \"{}\" is not an integer", printable(name_), name));
+  return value.get<long long>();
+}
+
+bool Message::flag(const std::string &name) const {
+  const auto &value = member(name);
+  if (!value.is_boolean())
+    throw ProtocolError(fmt::format("{}: \"{}\" is not true or false", printable(name_), name));
+  return value.get<bool>();
+}
+
+std::vector<pid_t> Message::pids(const std::string &name) const {
+  std::vector<pid_t> pids;
+  const auto &value = member(name);
+  for (const auto &entry : value.is_array() ? value : nlohmann::json::array({nullptr})) {
+    if (!entry.is_number_integer() || entry.get<long long>() < 1 || entry.get<long long>() > 4194304) // PID_MAX_LIMIT
+      throw ProtocolError(fmt::format("{}: \"{}\" is not an array of pids", printable(name_), name));
+    pids.push_back(entry.get<pid_t>());
+  }
+  return pids;
+}
+
+std::string Message::printable(std::string_view bytes, std::size_t at_most) {
+  std::string shown;
+  for (unsigned char byte : bytes.substr(0, at_most))
+    shown += byte >= 0x20 && byte < 0x7f ? std::string(1, static_cast<char>(byte)) : fmt::format("\\x{:02x}", byte);
+  if (bytes.size() > at_most)
+    shown += fmt::format("... ({} bytes)", bytes.size());
+  return shown;
+}
+
+std::optional<std::string> LineBuffer::next() {
+  auto end = bytes_.find('\n');
+  if (std::min(end, bytes_.size()) > longest_line)
+    throw ProtocolError(fmt::format("a line of more than {} bytes: {}", longest_line, Message::printable(bytes_)));
+  if (end == bytes_.npos)
+    return {};
+  auto line = bytes_.substr(0, end);
+  bytes_.erase(0, end + 1);
+  return line;
+}
+
+} // namespace pidleak::protocol

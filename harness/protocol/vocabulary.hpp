@@ -1,0 +1,58 @@
+// The conditions of a scenario, in the words that the command line, the protocol and the reports share.
+#pragma once
+
+#include "harness/base/spelling.hpp"
+
+namespace pidleak {
+
+/// How one worker ends while the others are in their tasks.
+BOOST_DEFINE_ENUM_CLASS(Death, none, oom, sigkill)
+/// What SIGTERM does in the subject when the pool is made. `handler` returns at once.
+BOOST_DEFINE_ENUM_CLASS(Sigterm, default_, handler, ignored, blocked)
+/// When the handler is registered: by the main program, or by the main module, which spawn and forkserver import
+/// again in every worker.
+BOOST_DEFINE_ENUM_CLASS(HandlerRegistered, run_time, import)
+/// What waits in the call queue when the pool breaks.
+BOOST_DEFINE_ENUM_CLASS(CallQueueState, empty, full)
+BOOST_DEFINE_ENUM_CLASS(StartMethod, fork, spawn, forkserver)
+/// Whether tasks end once the driver lets them.
+BOOST_DEFINE_ENUM_CLASS(Tasks, finish, never_end)
+/// Whether the user's own cure is in place: an initializer that resets signals in each worker.
+BOOST_DEFINE_ENUM_CLASS(SignalReset, none, initializer)
+/// Where the worker is when it ends.
+BOOST_DEFINE_ENUM_CLASS(DeathPoint, in_task, holding_queue_lock, half_result)
+/// A terminated worker dies while the pool counts those that live: which comes first. `exit_first` needs a pool
+/// that can be held before it counts, and is left to chance in others; for `count_first` the workers are stopped.
+BOOST_DEFINE_ENUM_CLASS(Race, exit_first, count_first)
+
+/// Everything that may differ between two replays of one pool.
+struct Conditions {
+  Death death = Death::none;
+  Sigterm sigterm = Sigterm::default_;
+  HandlerRegistered handler_registered = HandlerRegistered::run_time;
+  SignalReset signal_reset = SignalReset::none;
+  CallQueueState queue = CallQueueState::empty;
+  StartMethod start_method = StartMethod::fork;
+  Tasks tasks = Tasks::finish;
+  DeathPoint death_point = DeathPoint::in_task;
+  Race race = Race::exit_first;
+  int workers = 4;
+
+  bool operator==(const Conditions &) const = default;
+};
+
+/// Calls `visit(name, member)` for every condition that is one of a few words, in the order of reports.
+template <class C, class Visitor>
+void for_each_condition(C &conditions, Visitor &&visit) {
+  visit("death", conditions.death);
+  visit("sigterm", conditions.sigterm);
+  visit("handler-registered", conditions.handler_registered);
+  visit("signal-reset", conditions.signal_reset);
+  visit("queue", conditions.queue);
+  visit("start-method", conditions.start_method);
+  visit("tasks", conditions.tasks);
+  visit("death-point", conditions.death_point);
+  visit("race", conditions.race);
+}
+
+} // namespace pidleak

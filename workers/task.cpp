@@ -1,0 +1,92 @@
+#include "workers/task.hpp"
+
+#include "harness/os/pipe.hpp"
+#include "harness/os/syscall_error.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include <charconv>
+
+namespace pidleak::workers {
+namespace {
+
+os::UniqueFd open_fifo(const std::string &path, int flags) {
+  os::UniqueFd fd;
+  do { // a signal handler that returns interrupts open(2) of a FIFO
+    fd = os::UniqueFd::adopt(::open(path.c_str(), flags | O_CLOEXEC));
+  } while (!fd && errno == EINTR);
+  if (!fd)
+    os::throw_errno("open({})", path);
+  return fd;
+}
+
+std::string read_order(const std::string &gate) {
+  auto fd = open_fifo(gate, O_RDONLY);
+  std::string order;
+  char byte = 0;
+  while (os::read_exactly(fd.get(), &byte, 1) && byte != '\n')
+    order += byte;
+  return order;
+}
+
+/// Touches page after page. Returns only where nothing limits this process to less than `mebibytes`.
+void allocate(std::size_t mebibytes) {
+  std::size_t size = mebibytes << 20;
+  void *memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED)
+    os::throw_errno("mmap({} MiB)", mebibytes);
+  for (std::size_t offset = 0; offset < size; offset += 4096)
+    static_cast<volatile char *>(memory)[offset] = 1;
+  ::munmap(memory, size);
+}
+
+} // namespace
+
+void Channel::report(const protocol::Message &event) const {
+  auto events = open_fifo(directory_ + "/events", O_WRONLY);
+  os::write_all(events.get(), event.line()); // below PIPE_BUF: lines of several workers never mix, pipe(7)
+}
+
+void Channel::hold(const std::string &point, const std::string &gate, nlohmann::json fields) const {
+  fields["point"] = point;
+  fields["gate"] = gate;
+  fields["pid"] = ::getpid();
+  report(protocol::Message::event("at", fields));
+  auto order = read_order(directory_ + "/" + gate);
+  constexpr std::string_view allocate_order = "allocate ";
+  if (!order.starts_with(allocate_order))
+    return;
+  std::size_t mebibytes = 0;
+  std::from_chars(order.data() + allocate_order.size(), order.data() + order.size(), mebibytes);
+  allocate(mebibytes);
+  report(protocol::Message::event("survived", fields));
+}
+
+void Channel::hold_if_chosen(const std::string &point) const {
+  try {
+    if (os::read_file(directory_ + "/chosen-for-" + point) != std::to_string(::getpid()))
+      return;
+  } catch (const os::SyscallError &e) {
+    if (e.error() == ENOENT) // nobody has been chosen
+      return;
+    throw;
+  }
+  hold(point, "gate-" + point);
+}
+
+std::string run_task(const std::string &task) {
+  auto fields = nlohmann::json::parse(task, nullptr, false);
+  if (!fields.is_object() || !fields.contains("task") || !fields.contains("channel"))
+    throw protocol::ProtocolError("not a task: " + protocol::Message::printable(task));
+  auto number = fields["task"].get<long long>();
+  Channel(fields["channel"].get<std::string>())
+      .hold("in-task", fmt::format("gate-{}", number), {{"task", number}});
+  return "done";
+}
+
+std::string describe_task(long long number, const std::string &channel) {
+  return nlohmann::json{{"task", number}, {"channel", channel}}.dump();
+}
+
+} // namespace pidleak::workers

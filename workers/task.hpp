@@ -1,0 +1,36 @@
+// The task that every worker of a replay runs, and the channel on which the driver holds it up.
+//
+// The channel is a directory of FIFOs, so that a worker of any pool in any language can take part, whichever way it
+// was started: it appends a line to `events` and then reads its orders from its own `gate-...`. See
+// harness/protocol/PROTOCOL.md.
+#pragma once
+
+#include "harness/protocol/message.hpp"
+
+#include <string>
+
+namespace pidleak::workers {
+
+class Channel {
+public:
+  explicit Channel(std::string directory) : directory_(std::move(directory)) {}
+
+  /// Tells the driver that this process has come to `point`, and does there what the gate says: `finish` returns,
+  /// `allocate MIB` touches memory until the kernel kills this process.
+  void hold(const std::string &point, const std::string &gate, nlohmann::json fields = nlohmann::json::object()) const;
+
+  /// hold(), if the driver has chosen this process for `point`.
+  void hold_if_chosen(const std::string &point) const;
+
+private:
+  void report(const protocol::Message &event) const;
+  std::string directory_;
+};
+
+/// Runs one task, given as {"task": N, "channel": DIRECTORY}. Throws ProtocolError.
+std::string run_task(const std::string &task);
+
+/// The text of such a task.
+std::string describe_task(long long number, const std::string &channel);
+
+} // namespace pidleak::workers
