@@ -91,15 +91,25 @@ void wait_for_any_exit(const std::vector<int> &pidfds, std::chrono::microseconds
     throw_errno("ppoll({} pidfds)", entries.size());
 }
 
-WaitStatus reap(const ProcessRef &child) {
+namespace {
+
+std::optional<WaitStatus> wait_for(const ProcessRef &child, int options) {
   siginfo_t info{};
-  while (::waitid(p_pidfd, static_cast<id_t>(child.pidfd()), &info, WEXITED) != 0)
+  while (::waitid(p_pidfd, static_cast<id_t>(child.pidfd()), &info, WEXITED | options) != 0)
     if (errno != EINTR)
       throw_errno("waitid(P_PIDFD, {}) for pid {}", child.pidfd(), child.pid());
-  return {.signaled = info.si_code != CLD_EXITED,
-          .value = info.si_status,
-          .core_dumped = info.si_code == CLD_DUMPED};
+  if (info.si_pid == 0)
+    return {};
+  return WaitStatus{.signaled = info.si_code != CLD_EXITED,
+                    .value = info.si_status,
+                    .core_dumped = info.si_code == CLD_DUMPED};
 }
+
+} // namespace
+
+WaitStatus reap(const ProcessRef &child) { return *wait_for(child, 0); }
+
+std::optional<WaitStatus> try_reap(const ProcessRef &child) { return wait_for(child, WNOHANG); }
 
 std::optional<WaitStatus> reap(const ProcessRef &child, Deadline deadline) {
   while (!child.has_exited()) {

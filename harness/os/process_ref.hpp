@@ -55,6 +55,8 @@ void wait_for_any_exit(const std::vector<int> &pidfds, std::chrono::microseconds
 
 /// waitid(P_PIDFD, Linux 5.4) of a child of this process; blocks without a timeout. Throws SyscallError.
 WaitStatus reap(const ProcessRef &child);
+/// The same without blocking. Nothing while it runs, and while another process traces it.
+std::optional<WaitStatus> try_reap(const ProcessRef &child);
 /// The same until the deadline. Nothing if it still runs then.
 std::optional<WaitStatus> reap(const ProcessRef &child, Deadline deadline);
 

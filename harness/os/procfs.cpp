@@ -164,6 +164,13 @@ std::optional<ProcStatus> read_thread_status(pid_t pid, pid_t thread) {
   return parse_file(thread_path(pid, thread, "status"), parse_status);
 }
 
+SignalAction action_of(const ProcStatus &status, int signal) {
+  return status.blocked.contains(signal)   ? SignalAction::blocked
+         : status.ignored.contains(signal) ? SignalAction::ignored
+         : status.caught.contains(signal)  ? SignalAction::handler
+                                           : SignalAction::default_;
+}
+
 std::optional<ProcSyscall> parse_syscall(std::string_view text) {
   auto words = split_words(text);
   ProcSyscall call;

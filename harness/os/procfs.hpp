@@ -5,6 +5,7 @@
 // Formats: proc_pid_stat(5), proc_pid_status(5), proc_pid_syscall(5), proc_pid_fdinfo(5).
 #pragma once
 
+#include <boost/describe/enum.hpp>
 #include <sys/types.h>
 
 #include <array>
@@ -55,6 +56,10 @@ struct ProcStatus {
 std::optional<ProcStatus> parse_status(std::string_view text);
 std::optional<ProcStatus> read_status(pid_t pid);
 std::optional<ProcStatus> read_thread_status(pid_t pid, pid_t thread);
+
+/// What a process does with a signal that is sent to it. Blocked comes first: the others wait for that.
+BOOST_DEFINE_ENUM_CLASS(SignalAction, default_, handler, ignored, blocked)
+SignalAction action_of(const ProcStatus &status, int signal);
 
 /// /proc/PID/task/TID/syscall: the call that a blocked thread is in.
 struct ProcSyscall {

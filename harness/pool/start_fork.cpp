@@ -52,8 +52,8 @@ private:
 } // namespace
 
 bool ChildProcess::alive() {
-  if (!status_ && ref_.has_exited())
-    join();
+  if (!status_)
+    status_ = os::try_reap(ref_);
   return !status_;
 }
 

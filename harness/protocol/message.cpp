@@ -59,14 +59,20 @@ bool Message::flag(const std::string &name) const {
   return value.get<bool>();
 }
 
+pid_t Message::pid(const std::string &name) const {
+  auto value = integer(name);
+  if (value < 1 || value > 4194304) // PID_MAX_LIMIT
+    throw ProtocolError(fmt::format("{}: \"{}\" is {}, which is no pid", printable(name_), name, value));
+  return static_cast<pid_t>(value);
+}
+
 std::vector<pid_t> Message::pids(const std::string &name) const {
-  std::vector<pid_t> pids;
   const auto &value = member(name);
-  for (const auto &entry : value.is_array() ? value : nlohmann::json::array({nullptr})) {
-    if (!entry.is_number_integer() || entry.get<long long>() < 1 || entry.get<long long>() > 4194304) // PID_MAX_LIMIT
-      throw ProtocolError(fmt::format("{}: \"{}\" is not an array of pids", printable(name_), name));
-    pids.push_back(entry.get<pid_t>());
-  }
+  if (!value.is_array())
+    throw ProtocolError(fmt::format("{}: \"{}\" is not an array", printable(name_), name));
+  std::vector<pid_t> pids;
+  for (const auto &entry : value)
+    pids.push_back(event("entry", {{name, entry}}).pid(name));
   return pids;
 }
 

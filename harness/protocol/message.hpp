@@ -42,6 +42,7 @@ public:
   long long integer(const std::string &member) const;
   bool flag(const std::string &member) const;
   std::vector<pid_t> pids(const std::string &member) const;
+  pid_t pid(const std::string &member) const;
   const nlohmann::json &fields() const { return fields_; }
   bool has(const std::string &member) const { return fields_.contains(member); }
 

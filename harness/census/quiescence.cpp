@@ -1,0 +1,207 @@
+#include "harness/census/quiescence.hpp"
+
+#include "harness/os/pipe.hpp"
+#include "harness/os/procfs.hpp"
+#include "harness/os/syscall_error.hpp"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <optional>
+
+namespace pidleak::census {
+namespace {
+
+/// What must be the same in both looks at a thread.
+struct ThreadLook {
+  pid_t pid, thread;
+  char state;
+  std::uint64_t switches;
+  bool has_call;
+  os::ProcSyscall call;
+  std::uint64_t deliverable; // pending and not blocked
+  bool operator==(const ThreadLook &o) const {
+    return pid == o.pid && thread == o.thread && state == o.state && switches == o.switches &&
+           call.number == o.call.number && call.arguments == o.call.arguments && deliverable == o.deliverable;
+  }
+};
+
+std::vector<ThreadLook> look_at(const std::vector<Member> &members) {
+  std::vector<ThreadLook> looks;
+  for (const auto &member : members) {
+    if (member.state == ProcessState::zombie)
+      continue;
+    for (pid_t thread : os::read_threads(member.pid)) {
+      auto stat = os::read_thread_stat(member.pid, thread);
+      auto status = os::read_thread_status(member.pid, thread);
+      if (!stat || stat->state == 'Z') // a dead leader
+        continue;
+      auto call = os::read_syscall(member.pid, thread);
+      ThreadLook look{.pid = member.pid, .thread = thread, .state = stat->state, .switches = 0,
+                      .has_call = call.has_value(), .call = call.value_or(os::ProcSyscall{}), .deliverable = ~0ULL};
+      if (status) {
+        look.switches = status->voluntary_switches + status->involuntary_switches;
+        auto pending = status->thread_pending.bits() | status->shared_pending.bits();
+        look.deliverable = pending & ~status->blocked.bits() & ~status->ignored.bits();
+      }
+      looks.push_back(look);
+    }
+  }
+  return looks;
+}
+
+enum class Wait { for_descriptor, for_set_of_descriptors, for_futex, for_others, timed_or_unknown };
+
+/// What a system call waits for, and whether it would end by itself.
+Wait classify(const os::ProcSyscall &call) {
+  auto untimed = [&](bool without_timeout, Wait wait) { return without_timeout ? wait : Wait::timed_or_unknown; };
+  switch (call.number) {
+  case SYS_read:
+  case SYS_readv:
+  case SYS_write:
+  case SYS_writev:
+    return Wait::for_descriptor;
+  case SYS_wait4:
+  case SYS_waitid:
+  case SYS_rt_sigsuspend:
+    return Wait::for_others;
+  case SYS_openat: // of a FIFO, until its other end is opened
+    return Wait::for_others;
+  case SYS_rt_sigtimedwait:
+    return untimed(call.arguments[2] == 0, Wait::for_others);
+  case SYS_futex: {
+    auto operation = call.arguments[1] & FUTEX_CMD_MASK;
+    bool waits = operation == FUTEX_WAIT || operation == FUTEX_WAIT_BITSET || operation == FUTEX_LOCK_PI;
+    return untimed(waits && call.arguments[3] == 0, Wait::for_futex);
+  }
+  case SYS_ppoll:
+    return untimed(call.arguments[2] == 0, Wait::for_set_of_descriptors);
+  case SYS_pselect6:
+    return untimed(call.arguments[4] == 0, Wait::for_set_of_descriptors);
+  case SYS_epoll_pwait:
+    return untimed(static_cast<int>(call.arguments[3]) < 0, Wait::for_set_of_descriptors);
+#ifdef SYS_poll // x86-64 has the older calls as well
+  case SYS_pause:
+    return Wait::for_others;
+  case SYS_poll:
+    return untimed(static_cast<int>(call.arguments[2]) < 0, Wait::for_set_of_descriptors);
+  case SYS_select:
+    return untimed(call.arguments[4] == 0, Wait::for_set_of_descriptors);
+  case SYS_epoll_wait:
+    return untimed(static_cast<int>(call.arguments[3]) < 0, Wait::for_set_of_descriptors);
+#endif
+  default:
+    return Wait::timed_or_unknown;
+  }
+}
+
+/// Descriptors at whose other end there is nobody but the replay's own processes and the caller.
+bool is_internal(const std::string &target, const std::string &scratch) {
+  for (const char *start : {"pipe:[", "anon_inode:[eventpoll]", "anon_inode:[eventfd", "anon_inode:[signalfd]",
+                            "anon_inode:[pidfd]", "pidfd:", "/memfd:", "/dev/null"})
+    if (target.starts_with(start))
+      return true;
+  return !scratch.empty() && target.starts_with(scratch + "/");
+}
+
+/// A lock that only processes of the replay can share: private to one, or in memory without a name outside.
+bool is_internal_futex(pid_t pid, const os::ProcSyscall &call) {
+  if ((call.arguments[1] & FUTEX_PRIVATE_FLAG) != 0)
+    return true;
+  try {
+    auto maps = os::read_file(fmt::format("/proc/{}/maps", pid));
+    for (std::size_t at = 0; at < maps.size();) {
+      auto line = std::string_view(maps).substr(at, maps.find('\n', at) - at);
+      at += line.size() + 1;
+      std::uint64_t first = 0, end = 0;
+      if (std::sscanf(std::string(line).c_str(), "%lx-%lx", &first, &end) == 2 && call.arguments[0] >= first &&
+          call.arguments[0] < end)
+        return line.find("/memfd:") != line.npos || line.find(" /dev/shm/") != line.npos ||
+               line.find(" /") == line.npos;
+    }
+  } catch (const os::SyscallError &) {
+  }
+  return false;
+}
+
+/// Empty, or why this thread might go on without anybody's help.
+std::string why_not_stuck(const ThreadLook &look, const std::vector<os::ProcFd> &fds, const std::string &scratch) {
+  if (look.state == 'T')
+    return "";
+  if (look.state != 'S')
+    return fmt::format("state {}", look.state);
+  if (look.deliverable != 0)
+    return "a signal is about to be delivered";
+  if (!look.has_call)
+    return "its system call may not be read";
+  switch (classify(look.call)) {
+  case Wait::timed_or_unknown:
+    return fmt::format("waits in {}, which may end by itself",
+                       look.call.number < 0 ? "no system call" : os::syscall_name(look.call.number));
+  case Wait::for_futex:
+    return is_internal_futex(look.pid, look.call) ? "" : "waits for a lock that is shared outside the replay";
+  case Wait::for_descriptor:
+    for (const auto &fd : fds)
+      if (fd.number == static_cast<int>(look.call.arguments[0]))
+        return is_internal(fd.target, scratch) ? "" : "waits for " + fd.target;
+    return "waits for a descriptor that is not to be seen";
+  case Wait::for_set_of_descriptors: // which ones is in its memory: any that it has
+    for (const auto &fd : fds)
+      if (!is_internal(fd.target, scratch) && (!fd.target.starts_with('/') || fd.target.starts_with("/dev/")))
+        return "may wait for " + fd.target;
+    return "";
+  case Wait::for_others:
+    return "";
+  }
+  return "";
+}
+
+std::string why_not_stuck(const Member &member, const std::vector<ThreadLook> &looks, const std::string &scratch) {
+  auto fds = os::read_fds(member.pid);
+  if (!fds)
+    return "its descriptors may not be read";
+  for (const auto &fd : *fds)
+    if (fd.target == "anon_inode:[timerfd]" || fd.target == "anon_inode:[io_uring]")
+      return "holds " + fd.target;
+  try {
+    if (!os::read_file(fmt::format("/proc/{}/timers", member.pid)).empty()) // CONFIG_CHECKPOINT_RESTORE
+      return "has a POSIX timer";
+  } catch (const os::SyscallError &e) {
+    return "its timers may not be read";
+  }
+  for (const auto &look : looks)
+    if (look.pid == member.pid)
+      if (auto why = why_not_stuck(look, *fds, scratch); !why.empty())
+        return fmt::format("thread {}: {}", look.thread, why);
+  return "";
+}
+
+/// alarm(2) and setitimer(2) show in no file of the process; root sees them all in /proc/timer_list.
+std::string why_alarms_are_possible() {
+  try {
+    return os::read_file("/proc/timer_list").find("it_real_fn") == std::string::npos
+               ? ""
+               : "some process of this machine has set an alarm, which may be one of these";
+  } catch (const os::SyscallError &) {
+    return "alarms can't be seen (/proc/timer_list is for root)";
+  }
+}
+
+} // namespace
+
+Rest at_rest(const std::vector<Member> &members, const Scope &scope, const std::string &scratch) {
+  auto no = [](std::string why) { return Rest{.certain = false, .why_not = std::move(why)}; };
+  auto first = look_at(members);
+  for (const auto &member : members)
+    if (member.state != ProcessState::zombie)
+      if (auto why = why_not_stuck(member, first, scratch); !why.empty())
+        return no(fmt::format("pid {}: {}", member.pid, why));
+  if (auto why = why_alarms_are_possible(); !why.empty())
+    return no(why);
+  if (walk_once(scope) != members || look_at(members) != first)
+    return no("something ran between two looks");
+  return {.certain = true, .why_not = ""};
+}
+
+} // namespace pidleak::census

@@ -1,0 +1,96 @@
+#include "harness/census/remaining.hpp"
+
+#include "harness/os/pipe.hpp"
+#include "harness/os/syscall_error.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+namespace pidleak::census {
+namespace {
+
+Kind classify(const Member &member, const os::ProcStat &stat, const Surroundings &around) {
+  if (around.helpers.contains(member.pid))
+    return Kind::helper;
+  if (member.state == ProcessState::zombie)
+    return Kind::zombie;
+  if (member.state == ProcessState::stopped)
+    return Kind::stopped;
+  const auto &group = around.cgroup_members;
+  if (stat.session != around.session ||
+      (group && std::find(group->begin(), group->end(), member.pid) == group->end()))
+    return Kind::escaped;
+  return member.parent == around.harness && member.pid != around.subject ? Kind::orphan : Kind::live;
+}
+
+std::vector<ThreadWait> read_waits(pid_t pid) {
+  std::vector<ThreadWait> waits;
+  for (pid_t thread : os::read_threads(pid)) {
+    auto stat = os::read_thread_stat(pid, thread);
+    if (!stat)
+      continue;
+    ThreadWait wait{.thread = thread, .state = stat->state, .syscall = "", .arguments = {}};
+    if (auto call = os::read_syscall(pid, thread)) {
+      wait.syscall = call->running ? "running" : call->number < 0 ? "none" : os::syscall_name(call->number);
+      if (!call->running && call->number >= 0)
+        wait.arguments.assign(call->arguments.begin(), call->arguments.end());
+    }
+    waits.push_back(wait);
+  }
+  return waits;
+}
+
+bool is_fifo(const std::string &path) {
+  struct stat info {};
+  return path.starts_with('/') && ::stat(path.c_str(), &info) == 0 && S_ISFIFO(info.st_mode);
+}
+
+std::vector<OpenPipe> read_pipes(pid_t pid) {
+  std::vector<OpenPipe> pipes;
+  for (const auto &fd : os::read_fds(pid).value_or(std::vector<os::ProcFd>{}))
+    if (fd.target.starts_with("pipe:[") || is_fifo(fd.target))
+      pipes.push_back({.fd = fd.number, .target = fd.target, .reads = fd.readable(), .writes = fd.writable()});
+  std::sort(pipes.begin(), pipes.end(), [](const auto &a, const auto &b) { return a.fd < b.fd; });
+  return pipes;
+}
+
+} // namespace
+
+std::optional<RemainingProcess> examine(const Member &member, const Surroundings &around) {
+  auto stat = os::read_stat(member.pid);
+  if (!stat || stat->start_ticks != member.start_ticks)
+    return {};
+  RemainingProcess process;
+  process.pid = member.pid;
+  process.parent = member.parent;
+  process.start_ticks = member.start_ticks;
+  process.state = member.state;
+  process.kind = classify(member, *stat, around);
+  if (auto helper = around.helpers.find(member.pid); helper != around.helpers.end())
+    process.role = helper->second;
+  process.comm = stat->comm;
+  process.command_line = os::read_command_line(member.pid);
+  if (member.state != ProcessState::zombie) {
+    process.status = os::read_status(member.pid);
+    process.waits = read_waits(member.pid);
+    process.pipes = read_pipes(member.pid);
+  }
+  return process;
+}
+
+std::optional<pid_t> pid_seen_from(int outer_proc, int pidfd) {
+  try {
+    auto info = os::read_file(fmt::format("self/fdinfo/{}", pidfd), outer_proc);
+    auto at = info.find("\nPid:");
+    if (at == info.npos)
+      return {};
+    auto line = std::string_view(info).substr(at + 5);
+    auto pids = os::parse_pid_list(line.substr(0, line.find('\n')));
+    return pids.size() == 1 && pids[0] > 0 ? std::optional(pids[0]) : std::nullopt; // 0, -1: not there, or reaped
+  } catch (const os::SyscallError &) {
+    return {}; // this /proc is not to be had any more: then nothing is said
+  }
+}
+
+} // namespace pidleak::census

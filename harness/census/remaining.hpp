@@ -1,0 +1,66 @@
+// A process that remains, with what the kernel says of it.
+#pragma once
+
+#include "harness/census/walk.hpp"
+#include "harness/os/procfs.hpp"
+
+#include <map>
+#include <optional>
+#include <string>
+
+namespace pidleak::census {
+
+/// What sort of remaining process it is. The first that fits, in this order: helper, zombie, stopped, escaped,
+/// orphan, live.
+BOOST_DEFINE_ENUM_CLASS(Kind, live, zombie, stopped,
+                        orphan,  // its parent is gone: the harness has adopted it
+                        escaped, // it has left the subject's session, or the replay's cgroup
+                        helper)  // declared by the pool: a leak only if it outlives the subject
+
+/// A thread's wait.
+struct ThreadWait {
+  pid_t thread = 0;
+  char state = '?';
+  std::string syscall; // name; `running` on a CPU; empty if it may not be read
+  std::vector<std::uint64_t> arguments;
+};
+
+/// An end of a pipe or FIFO that it holds.
+struct OpenPipe {
+  int fd = -1;
+  std::string target; // `pipe:[INODE]`, or the FIFO's path
+  bool reads = false, writes = false;
+};
+
+struct RemainingProcess {
+  pid_t pid = 0;                      // inside the sandbox
+  std::optional<pid_t> outside_pid;   // in the harness's PID namespace
+  pid_t parent = 0;
+  std::uint64_t start_ticks = 0;
+  ProcessState state = ProcessState::running;
+  Kind kind = Kind::live;
+  std::string role;                   // of a helper, as the pool declares it
+  std::string comm;                   // any bytes
+  std::vector<std::string> command_line; // any bytes; empty for a zombie
+  std::optional<os::ProcStatus> status;  // signal sets; none of a zombie
+  std::vector<ThreadWait> waits;
+  std::vector<OpenPipe> pipes;
+};
+
+/// What classification needs to know of the replay.
+struct Surroundings {
+  pid_t harness = 0;                     // the process that adopts orphans
+  pid_t subject = 0;
+  pid_t session = 0;                     // the subject's
+  std::map<pid_t, std::string> helpers;  // pid and role
+  std::optional<std::vector<pid_t>> cgroup_members; // nothing: there is no cgroup
+};
+
+/// Reads everything about `member`; nothing if it has gone meanwhile.
+std::optional<RemainingProcess> examine(const Member &member, const Surroundings &surroundings);
+
+/// The pid that the caller's outer PID namespace has for the process behind `pidfd`, through a /proc of that
+/// namespace that is open as `outer_proc`; nothing if it does not say.
+std::optional<pid_t> pid_seen_from(int outer_proc, int pidfd);
+
+} // namespace pidleak::census

@@ -1,0 +1,74 @@
+#include "harness/census/walk.hpp"
+
+#include "harness/os/procfs.hpp"
+
+#include <algorithm>
+
+namespace pidleak::census {
+namespace {
+
+ProcessState state_of(char letter) {
+  switch (letter) {
+  case 'S':
+  case 'I':
+    return ProcessState::sleeping;
+  case 'D':
+    return ProcessState::uninterruptible;
+  case 'T':
+  case 't':
+    return ProcessState::stopped;
+  case 'Z':
+  case 'X':
+    return ProcessState::zombie;
+  default:
+    return ProcessState::running;
+  }
+}
+
+/// Z in /proc/PID/stat can be a live process whose leader thread has exited: the others tell.
+ProcessState state_of(pid_t pid, const os::ProcStat &stat) {
+  auto state = state_of(stat.state);
+  if (state != ProcessState::zombie || stat.threads <= 1)
+    return state;
+  for (pid_t thread : os::read_threads(pid))
+    if (auto of_thread = os::read_thread_stat(pid, thread))
+      if (auto alive = state_of(of_thread->state); alive != ProcessState::zombie)
+        return alive;
+  return state;
+}
+
+} // namespace
+
+std::vector<Member> walk_once(const Scope &scope) {
+  std::vector<Member> members;
+  std::vector<pid_t> parents = {scope.root};
+  while (!parents.empty()) {
+    pid_t parent = parents.back();
+    parents.pop_back();
+    for (pid_t pid : os::read_children(parent)) {
+      auto stat = os::read_stat(pid);
+      if (!stat) // reaped meanwhile
+        continue;
+      Member member{.pid = pid, .parent = stat->parent, .start_ticks = stat->start_ticks, .state = state_of(pid, *stat)};
+      if (std::find(members.begin(), members.end(), member) != members.end())
+        continue; // reparented while we walked, and met twice
+      members.push_back(member);
+      if (!scope.direct_children_only)
+        parents.push_back(pid);
+    }
+  }
+  std::sort(members.begin(), members.end(), [](const Member &a, const Member &b) { return a.pid < b.pid; });
+  return members;
+}
+
+Walk walk(const Scope &scope, Deadline deadline) {
+  Walk result{.members = walk_once(scope), .complete = false};
+  do {
+    auto again = walk_once(scope);
+    result.complete = again == result.members;
+    result.members = std::move(again);
+  } while (!result.complete && !deadline.passed());
+  return result;
+}
+
+} // namespace pidleak::census

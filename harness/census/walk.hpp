@@ -1,0 +1,47 @@
+// Every descendant of a process, zombies included: complete, or it says that it is not.
+//
+// The walk goes down /proc/PID/task/*/children from the harness, which is the init or the subreaper of everything
+// below it: no process leaves this tree by daemonizing, whatever it does to its session, name or descriptors. From
+// the subject down (what ps, pgrep and psutil do) everything that was reparented is lost; that walk exists here to
+// show so. No cost depends on unrelated processes.
+#pragma once
+
+#include "harness/base/deadline.hpp"
+
+#include <boost/describe/enum.hpp>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace pidleak::census {
+
+BOOST_DEFINE_ENUM_CLASS(ProcessState, running, sleeping, uninterruptible, stopped, zombie)
+
+/// One process as a walk sees it.
+struct Member {
+  pid_t pid = 0;
+  pid_t parent = 0;
+  std::uint64_t start_ticks = 0;
+  ProcessState state = ProcessState::running; // zombie: every thread has exited; a dead leader alone is not enough
+  bool operator==(const Member &other) const { return pid == other.pid && start_ticks == other.start_ticks; }
+};
+
+/// Whose descendants, and how far down.
+struct Scope {
+  pid_t root = 0;            // not itself a member
+  bool direct_children_only = false; // the detector switched off, for tests
+};
+
+/// One pass. A process that forks or ends meanwhile may be missed.
+std::vector<Member> walk_once(const Scope &scope);
+
+struct Walk {
+  std::vector<Member> members; // sorted by pid
+  bool complete = false;       // two passes one after the other found the same processes
+};
+
+/// Passes until two agree or the deadline is over.
+Walk walk(const Scope &scope, Deadline deadline);
+
+} // namespace pidleak::census

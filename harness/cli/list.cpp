@@ -1,0 +1,43 @@
+// pidleak list: the scenarios, their conditions, and the pools.
+#include "harness/cli/verbs.hpp"
+#include "harness/pool/behaviour.hpp"
+#include "scenarios/scenarios.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+namespace pidleak::cli {
+namespace {
+
+void list() {
+  std::string text = "Scenarios\n";
+  for (const auto *scenario : scenarios::all()) {
+    text += fmt::format("  {}\n      {}\n      ", scenario->name, scenario->summary);
+    std::vector<std::string> words;
+    for_each_condition(scenario->conditions, [&](const char *name, auto value) {
+      if (value != decltype(value){} && std::string(name) != "start-method")
+        words.push_back(fmt::format("--{} {}", name, spell(value)));
+    });
+    std::vector<std::string> methods;
+    for (auto method : scenario->start_methods)
+      methods.push_back(spell(method));
+    words.push_back(fmt::format("--start-method {}", fmt::join(methods, ",")));
+    text += fmt::format("{}\n", fmt::join(words, " "));
+  }
+  text += "\nConditions, each an option of `pidleak run`\n";
+  Conditions defaults;
+  for_each_condition(defaults, [&](const char *name, auto value) {
+    text += fmt::format("  --{:<20} {}\n", name, fmt::join(spellings<decltype(value)>(), ", "));
+  });
+  text += fmt::format("\nPools (--pool)\n  {}\n", fmt::join(spellings<pool::Preset>(), ", "));
+  std::fputs(text.c_str(), stdout);
+}
+
+} // namespace
+
+void add_list(CLI::App &app, int &) {
+  app.add_subcommand("list", "Show the scenarios, their conditions, and the pools")->callback(list);
+}
+
+} // namespace pidleak::cli

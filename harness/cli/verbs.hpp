@@ -1,0 +1,29 @@
+// The verbs of the command line, one file each. Each adds its options to the application; when it is the one that
+// was called, its callback sets `status`, the exit status of DESIGN: 0 as it should be, 1 a leak or a hang, 2 usage,
+// 3 invalid, 4 skipped, 5 the harness broke.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+#include <vector>
+
+namespace pidleak::cli {
+
+void add_list(CLI::App &app, int &status);
+void add_run(CLI::App &app, int &status);
+void add_doctor(CLI::App &app, int &status);
+
+/// What the user asked for can't be done as asked: status 2, and one line on stderr.
+class UsageError : public std::runtime_error {
+public:
+  using std::runtime_error::runtime_error;
+};
+
+/// `, did you mean "..."?` where one of the words is close, else the list of all.
+std::string suggestion(const std::string &word, const std::vector<std::string> &known);
+
+/// Colour is for terminals, and not where NO_COLOR is set (no-color.org).
+bool wants_colour(int fd);
+
+} // namespace pidleak::cli

@@ -1,0 +1,701 @@
+#include "harness/replay/driver.hpp"
+
+#include "harness/census/quiescence.hpp"
+#include "harness/os/signals.hpp"
+#include "harness/os/subreaper.hpp"
+#include "harness/os/syscall_error.hpp"
+#include "harness/replay/channel.hpp"
+#include "harness/replay/faults.hpp"
+#include "harness/replay/subject.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <memory>
+#include <set>
+
+namespace pidleak::replay {
+
+using protocol::Message;
+using reports::Report;
+using reports::Verdict;
+
+namespace {
+
+/// Ends a replay with a verdict before its steps are done.
+struct Judged {
+  Verdict verdict;
+  std::string reason;
+};
+
+/// What the subject and its workers have said so far.
+struct Heard {
+  std::vector<pid_t> workers; // in the pool's order
+  std::map<pid_t, std::string> helpers;
+  int queue_capacity = 0;
+  std::optional<int> queue_depth;         // the latest answer
+  std::optional<int> queue_depth_at_break;
+  bool breakage_handled = false;
+  bool management_thread_ended = false;
+  std::string management_thread_exception;
+  bool submitted = false;
+  bool survived_allocation = false;
+  std::optional<Clock::time_point> shutdown_called, shutdown_returned;
+  std::map<pid_t, long long> task_of;           // workers that are in a task, and which
+  std::set<std::pair<std::string, pid_t>> held; // who is held at which point
+  std::map<pid_t, os::WaitStatus> exits;        // as the pool tells
+};
+
+class Driver {
+public:
+  Driver(const Plan &plan, const Inside &inside)
+      : plan_(plan), conditions_(plan.scenario.conditions), inside_(inside), start_(Clock::now()),
+        channel_(inside.scratch, tasks(), {"before-count", "holding-queue-lock", "half-result"}) {
+    report_.tier = inside.tier;
+    report_.tier_notes = inside.notes;
+  }
+
+  Report run() {
+    try {
+      check_requirements();
+      subject_ = std::make_unique<Subject>(plan_.pool.program, plan_.pool.arguments, channel_, inside_.lifeline);
+      greet();
+      for (Step step : plan_.scenario.steps)
+        take(step);
+      judge();
+    } catch (const Judged &end) {
+      report_.verdict = end.verdict;
+      report_.reason = end.reason;
+    } catch (const SubjectFailure &e) {
+      report_.verdict = Verdict::broken;
+      report_.reason = e.what();
+    } catch (const protocol::ProtocolError &e) {
+      report_.verdict = Verdict::broken;
+      report_.reason = std::string("the subject does not speak the protocol: ") + e.what();
+    } catch (const std::exception &e) {
+      report_.verdict = Verdict::broken;
+      report_.reason = e.what();
+    }
+    if (subject_)
+      report_.subject_stderr = subject_->error_output();
+    if (heard_.shutdown_called && heard_.shutdown_returned)
+      report_.shutdown_ms = milliseconds_between(*heard_.shutdown_called, *heard_.shutdown_returned);
+    report_.total_ms = milliseconds_between(start_, Clock::now());
+    return std::move(report_);
+  }
+
+private:
+  // --- the conversation ------------------------------------------------------------------------------------------
+
+  void note(const std::string &event, std::optional<pid_t> pid = {}, const std::string &detail = "") {
+    report_.timeline.push_back(
+        {.at_ms = milliseconds_between(start_, Clock::now()), .event = event, .pid = pid, .detail = detail});
+  }
+
+  /// Takes in one event, if one comes within the time.
+  bool hear(std::chrono::microseconds at_most, const std::vector<int> &exits = {}) {
+    auto event = subject_->next(at_most, exits);
+    if (event)
+      absorb(*event);
+    return event.has_value();
+  }
+
+  void absorb(const Message &event) {
+    const auto &name = event.name();
+    auto pid = [&] { return event.pid("pid"); };
+    if (name == "at") {
+      auto point = event.text("point");
+      heard_.held.emplace(point, pid());
+      if (point == "in-task") {
+        heard_.task_of[pid()] = event.integer("task");
+        note("task-started", pid(), fmt::format("task {}", event.integer("task")));
+      } else {
+        note("held", pid(), point);
+      }
+    } else if (name == "pool_created") {
+      heard_.workers = event.pids("workers");
+      heard_.queue_capacity = static_cast<int>(event.integer("queue_capacity"));
+      for (const auto &helper : event.fields().value("helpers", nlohmann::json::array())) {
+        auto message = Message::event("helper", helper);
+        heard_.helpers[message.pid("pid")] = message.text("role");
+      }
+      for (pid_t worker : heard_.workers)
+        note("spawned", worker, "worker");
+      for (const auto &[helper, role] : heard_.helpers)
+        note("spawned", helper, role);
+    } else if (name == "submitted") {
+      heard_.submitted = true;
+    } else if (name == "queue_depth") {
+      heard_.queue_depth = static_cast<int>(event.integer("depth"));
+    } else if (name == "broken") {
+      heard_.queue_depth_at_break = static_cast<int>(event.integer("queue_depth"));
+      note("pool-broken", {}, fmt::format("call queue at {} of {}", *heard_.queue_depth_at_break, heard_.queue_capacity));
+    } else if (name == "signal_sent") {
+      note("signal-sent", pid(), os::signal_name(static_cast<int>(event.integer("signal"))));
+    } else if (name == "worker_exited") {
+      note_exit(event, pid());
+    } else if (name == "breakage_handled") {
+      heard_.breakage_handled = true;
+      note("breakage-handled");
+    } else if (name == "management_thread_ended") {
+      heard_.management_thread_ended = true;
+      heard_.management_thread_exception = event.text("exception");
+      note("management-thread-ended", {}, heard_.management_thread_exception);
+    } else if (name == "shutdown_called") {
+      heard_.shutdown_called = Clock::now();
+      note("shutdown-called");
+    } else if (name == "shutdown_returned") {
+      heard_.shutdown_returned = Clock::now();
+      note("shutdown-returned");
+    } else if (name == "survived") {
+      heard_.survived_allocation = true;
+      note("survived-allocation", pid());
+    } else if (name == "error") {
+      throw SubjectFailure("the subject reports an error: " + Message::printable(event.text("message"), 400));
+    } else if (name != "hello") { // later versions may say more
+      note("unknown-event", {}, Message::printable(name));
+    }
+  }
+
+  void note_exit(const Message &event, pid_t pid) {
+    bool signaled = event.has("signal");
+    if (!signaled && !event.has("status"))
+      return note("reaped", pid);
+    os::WaitStatus status{.signaled = signaled,
+                          .value = static_cast<int>(event.integer(signaled ? "signal" : "status"))};
+    heard_.exits[pid] = status;
+    note("reaped", pid, status.text());
+  }
+
+  /// Hears events until `done`. `what` completes "the subject did not ... within N ms".
+  template <class Done>
+  void hear_until(Done done, const std::string &what) {
+    auto deadline = Deadline::after(plan_.step_bound);
+    while (!done()) {
+      if (deadline.passed())
+        throw SubjectFailure(fmt::format("the subject did not {} within {} ms", what, plan_.step_bound.count()));
+      hear(milliseconds(deadline.left_ms()));
+    }
+  }
+
+  /// Hears events until the process has exited. False if it has not within the step's bound.
+  bool hear_until_exit(const os::ProcessRef &process) {
+    auto deadline = Deadline::after(plan_.step_bound);
+    while (!process.has_exited() && !deadline.passed())
+      hear(milliseconds(deadline.left_ms()), {process.pidfd()});
+    return process.has_exited();
+  }
+
+  // --- the steps -------------------------------------------------------------------------------------------------
+
+  /// Besides one task a worker: enough to fill the call queue and leave some outside.
+  int extra_tasks() const { return conditions_.queue == CallQueueState::full ? conditions_.workers + 16 : 0; }
+  int tasks() const { return conditions_.workers + extra_tasks(); }
+
+  bool needs_real_oom() const { return conditions_.death == Death::oom && plan_.oom == OomMode::real; }
+
+  void check_requirements() {
+    if (needs_real_oom() && inside_.memory_cgroup.empty())
+      throw Judged{Verdict::skipped, "no memory cgroup for a real OOM kill: " + inside_.memory_lacks +
+                                         "; --oom=sigkill uses a plain SIGKILL instead"};
+  }
+
+  void greet() {
+    note("subject-started", subject_->process().pid(), plan_.pool.program);
+    std::optional<Message> hello;
+    auto deadline = Deadline::after(plan_.step_bound);
+    while (!hello && !deadline.passed())
+      hello = subject_->next(milliseconds(deadline.left_ms()));
+    if (!hello)
+      throw SubjectFailure(fmt::format("the subject did not say hello within {} ms", plan_.step_bound.count()));
+    if (hello->name() != "hello")
+      throw SubjectFailure("the subject's first message is not hello but " + Message::printable(hello->name()));
+    if (hello->integer("protocol") != protocol::version)
+      throw SubjectFailure(fmt::format("the subject speaks version {} of the protocol, this program version {}",
+                                       hello->integer("protocol"), protocol::version));
+    report_.pool_version = hello->text("version");
+    require<StartMethod>(*hello, "start_methods", conditions_.start_method);
+    require<DeathPoint>(*hello, "death_points", conditions_.death_point);
+    if (conditions_.sigterm == Sigterm::handler)
+      require<HandlerRegistered>(*hello, "handlers_registered", conditions_.handler_registered);
+    if (conditions_.signal_reset != SignalReset::none)
+      require<SignalReset>(*hello, "signal_resets", conditions_.signal_reset);
+    reports_breakage_ = hello->fields().value("reports_breakage", false);
+    reports_queue_depth_ = hello->fields().value("reports_queue_depth", false);
+    holds_before_count_ = hello->fields().value("holds_before_count", false);
+    if (conditions_.queue == CallQueueState::full && !reports_queue_depth_)
+      throw Judged{Verdict::skipped, "the pool does not say how full its call queue is"};
+  }
+
+  template <class E>
+  void require(const Message &hello, const std::string &member, E wanted) {
+    auto offered = hello.fields().value(member, std::vector<std::string>{});
+    if (std::find(offered.begin(), offered.end(), spell(wanted)) == offered.end())
+      throw Judged{Verdict::skipped, fmt::format("the pool does not offer {} ({}: {})", spell(wanted), member,
+                                                 offered.empty() ? "none" : fmt::to_string(fmt::join(offered, ", ")))};
+  }
+
+  void take(Step step) {
+    switch (step) {
+    case Step::create_pool:
+      return create_pool();
+    case Step::occupy_workers:
+      return occupy_workers();
+    case Step::fill_queue:
+      return fill_queue();
+    case Step::inject_death:
+      return inject_death();
+    case Step::shut_down:
+      return shut_down();
+    case Step::release_tasks:
+      return release_tasks();
+    case Step::settle:
+      return settle();
+    }
+  }
+
+  void create_pool() {
+    holding_before_count_ =
+        conditions_.race == Race::exit_first && conditions_.death != Death::none && holds_before_count_;
+    subject_->send(Message::command("create_pool",
+                                    {{"preset", plan_.pool.preset},
+                                     {"workers", conditions_.workers},
+                                     {"start_method", spell(conditions_.start_method)},
+                                     {"sigterm", spell(conditions_.sigterm)},
+                                     {"handler_registered", spell(conditions_.handler_registered)},
+                                     {"signal_reset", spell(conditions_.signal_reset)},
+                                     {"hold_before_count", holding_before_count_},
+                                     {"channel", channel_.directory()}}));
+    hear_until([&] { return !heard_.workers.empty(); }, "create the pool");
+    for (pid_t pid : heard_.workers) {
+      auto worker = os::ProcessRef::open(pid);
+      if (!worker)
+        throw SubjectFailure(fmt::format("the subject reports a worker with pid {}, but there is no such process", pid));
+      workers_.push_back(std::move(*worker));
+    }
+  }
+
+  void submit(int first, int count) {
+    heard_.submitted = false;
+    subject_->send(Message::command("submit", {{"first_task", first}, {"count", count}}));
+    hear_until([&] { return heard_.submitted; }, "accept the tasks");
+  }
+
+  void occupy_workers() {
+    submit(0, conditions_.workers);
+    auto in_task = [&] {
+      return std::count_if(heard_.workers.begin(), heard_.workers.end(),
+                           [&](pid_t worker) { return heard_.task_of.contains(worker); });
+    };
+    hear_until([&] { return in_task() == conditions_.workers; }, "have every worker in a task");
+    show_sigterm();
+  }
+
+  /// The disposition is a condition of the subject; what the workers make of it is the pool's doing, and recorded.
+  void show_sigterm() {
+    auto of = [](const os::ProcessRef &process) {
+      auto status = os::read_status(process.pid());
+      return status ? spell(os::action_of(*status, SIGTERM)) : "unknown";
+    };
+    auto in_subject = of(subject_->process());
+    std::map<std::string, int> in_workers;
+    for (const auto &worker : workers_) {
+      worker_sigterm_[worker.pid()] = of(worker);
+      ++in_workers[worker_sigterm_[worker.pid()]];
+    }
+    std::string workers;
+    std::map<std::string, std::string> facts = {{"subject", in_subject}, {"wanted", spell(conditions_.sigterm)}};
+    for (const auto &[action, count] : in_workers) {
+      workers += fmt::format("{}{} in {}", workers.empty() ? "" : ", ", action, count);
+      facts["workers " + action] = std::to_string(count);
+    }
+    // Blocked in the thread that makes the pool; starting a tracker may unblock it again, which is the pool's doing.
+    bool shown = in_subject == spell(conditions_.sigterm) ||
+                 (conditions_.sigterm == Sigterm::blocked && conditions_.start_method != StartMethod::fork);
+    report_.evidence.push_back({.condition = "sigterm",
+                                .shown = shown,
+                                .text = fmt::format("SIGTERM is {} in the subject; of {} workers: {}", in_subject,
+                                                    workers_.size(), workers),
+                                .facts = facts});
+  }
+
+  int ask_queue_depth() {
+    heard_.queue_depth.reset();
+    subject_->send(Message::command("queue_depth"));
+    hear_until([&] { return heard_.queue_depth.has_value(); }, "say how full its call queue is");
+    return *heard_.queue_depth;
+  }
+
+  void fill_queue() {
+    if (conditions_.queue == CallQueueState::full) {
+      submit(conditions_.workers, extra_tasks());
+      auto deadline = Deadline::after(plan_.step_bound);
+      Backoff backoff; // its thread moves tasks into the queue on its own time
+      while (ask_queue_depth() < heard_.queue_capacity && !deadline.passed())
+        hear(backoff.next());
+    }
+    if (reports_queue_depth_)
+      depth_before_fault_ = ask_queue_depth();
+  }
+
+  void inject_death() {
+    if (conditions_.death == Death::none)
+      return;
+    victim_ = &workers_.back(); // the one started last: a pool that joins in order then blocks on another first
+    auto gate = task_gate(heard_.task_of.at(victim_->pid()));
+    if (conditions_.death_point != DeathPoint::in_task) {
+      auto point = spell(conditions_.death_point);
+      channel_.choose(point, victim_->pid());
+      channel_.order(gate, "finish");
+      hear_until([&] { return heard_.held.contains({point, victim_->pid()}); }, "come to the point " + point);
+      gate = "gate-" + point;
+    }
+    if (conditions_.race == Race::count_first)
+      slow_down_exits();
+    kill_victim(gate);
+    wait_for_reaction();
+    show_race();
+    slow_exits_.reset();
+  }
+
+  void slow_down_exits() {
+    std::vector<const os::ProcessRef *> survivors;
+    for (const auto &worker : workers_)
+      if (&worker != victim_)
+        survivors.push_back(&worker);
+    slow_exits_ = std::make_unique<SlowExits>(*victim_, survivors, Deadline::after(plan_.step_bound));
+    note("exits-slowed-down", victim_->pid(), "the victim is traced, the other workers are stopped");
+  }
+
+  void kill_victim(const std::string &gate) {
+    std::optional<OomTrap> trap;
+    std::uint64_t kills_before = 0;
+    if (needs_real_oom()) {
+      trap.emplace(inside_.memory_cgroup, inside_.memory_version);
+      kills_before = trap->kills();
+      trap->close_on(*victim_);
+      note("fault", victim_->pid(), fmt::format("told to allocate {} MiB in a memory cgroup of {} MiB",
+                                                OomTrap::allocation_mib, OomTrap::limit_mib));
+      channel_.order(gate, fmt::format("allocate {}", OomTrap::allocation_mib));
+    } else {
+      note("fault", victim_->pid(), "SIGKILL");
+      victim_->send(SIGKILL);
+    }
+    bool exited = hear_until_exit(*victim_) && !heard_.survived_allocation;
+    auto status = exited ? victim_->exit_status() : std::nullopt;
+    note("exited", victim_->pid(), status ? status->text() : exited ? "" : "it did not");
+    show_death(exited, status, trap ? std::optional(trap->kills() - kills_before) : std::nullopt);
+  }
+
+  void show_death(bool exited, std::optional<os::WaitStatus> status, std::optional<std::uint64_t> oom_kills) {
+    reports::Evidence evidence{.condition = "death", .shown = exited, .text = "", .facts = {}};
+    evidence.facts = {{"pid", std::to_string(victim_->pid())}, {"exited", exited ? "yes" : "no"}};
+    evidence.text = fmt::format("worker {} ", victim_->pid());
+    if (!exited) {
+      evidence.text += "survived";
+    } else if (status) {
+      evidence.facts["wait status"] = status->text();
+      evidence.text += "was " + status->text();
+      evidence.shown = *status == os::WaitStatus{.signaled = true, .value = SIGKILL};
+    } else {
+      evidence.text += "is gone"; // judge() looks at what the pool says of it
+      death_status_unknown_ = true;
+    }
+    if (oom_kills) {
+      evidence.facts["oom_kill delta"] = std::to_string(*oom_kills);
+      evidence.text += fmt::format("; its memory cgroup counted {} OOM kill{}", *oom_kills, *oom_kills == 1 ? "" : "s");
+      evidence.shown = evidence.shown && *oom_kills == 1;
+    } else if (conditions_.death == Death::oom) {
+      evidence.facts["substitute"] = "sigkill";
+      evidence.text += "; a plain SIGKILL stood in for the OOM kill (--oom=sigkill)";
+    }
+    report_.evidence.push_back(evidence);
+  }
+
+  /// The pool has noticed, and done all that it does before it waits for its workers.
+  void wait_for_reaction() {
+    if (holding_before_count_)
+      order_exits_before_count();
+    if (reports_breakage_)
+      hear_until([&] { return heard_.breakage_handled || heard_.management_thread_ended; }, "react to the worker's death");
+  }
+
+  /// Its terminated workers die first, as far as SIGTERM ends them at all; then it may count those that live.
+  void order_exits_before_count() {
+    auto held = [&] { return heard_.held.contains({"before-count", subject_->process().pid()}); };
+    hear_until([&] { return held() || heard_.breakage_handled; }, "react to the worker's death");
+    if (!held())
+      return; // this behaviour does not count
+    for (const auto &worker : workers_)
+      if (&worker == victim_ || worker_sigterm_[worker.pid()] == "default")
+        hear_until_exit(worker);
+    channel_.order("gate-before-count", "finish");
+  }
+
+  void show_race() {
+    bool slowed = slow_exits_ != nullptr;
+    bool stopped = slowed;
+    for (const auto &worker : workers_)
+      if (auto stat = os::read_stat(worker.pid()); slowed && &worker != victim_ && stat && stat->state != 'T')
+        stopped = stopped && worker.has_exited(); // the pool may have killed it
+    report_.evidence.push_back(
+        {.condition = "race",
+         .shown = !slowed || stopped,
+         .text = slowed ? "the workers' exits were held up until the pool had counted those that live"
+                 : holding_before_count_
+                     ? "the pool was held until the workers that SIGTERM ends had exited, where it counts at all"
+                     : "left to chance: this pool can't be held before it counts its workers",
+         .facts = {{"order", spell(conditions_.race)}, {"forced", slowed || holding_before_count_ ? "yes" : "no"}}});
+  }
+
+  void shut_down() {
+    subject_->send(Message::command("shutdown"));
+    hear_until([&] { return heard_.shutdown_called.has_value(); }, "call shutdown");
+    if (heard_.breakage_handled) // whatever it is going to do before the tasks end, it has done
+      return;
+    // Without a broken pool shutdown waits for the tasks, as it should. Give it time to show otherwise.
+    auto deadline = Deadline::after(plan_.shutdown_patience);
+    Backoff backoff(std::chrono::milliseconds(1));
+    while (!heard_.shutdown_returned && !deadline.passed())
+      if (!hear(backoff.next()) && rest().certain && !hear(std::chrono::microseconds(0)))
+        return;
+  }
+
+  void release_tasks() {
+    released_ = Clock::now();
+    if (conditions_.tasks == Tasks::never_end)
+      return note("tasks-not-released", {}, "they never end");
+    for (int task = 0; task < tasks(); ++task)
+      channel_.order(task_gate(task), "finish");
+    note("tasks-released");
+  }
+
+  // --- the census ------------------------------------------------------------------------------------------------
+
+  census::Scope scope() const {
+    return {.root = plan_.direct_children_only ? subject_->process().pid() : ::getpid(),
+            .direct_children_only = plan_.direct_children_only};
+  }
+
+  census::Rest rest() {
+    os::reap_exited_children();
+    return census::at_rest(census::walk_once(scope()), scope(), inside_.scratch);
+  }
+
+  bool may_stay(const census::Member &member) const {
+    return member.pid == subject_->process().pid() || heard_.helpers.contains(member.pid);
+  }
+
+  /// Waits until all that is left is what may be, or nothing that is left will ever leave, or the time is over.
+  /// `done`: what else must have happened.
+  template <class Done>
+  census::Walk settle_until(Done done) {
+    auto deadline = Deadline::after(plan_.settle_bound);
+    Backoff backoff(std::chrono::microseconds(500));
+    for (;;) {
+      while (hear(std::chrono::microseconds(0))) {
+      }
+      os::reap_exited_children();
+      auto found = census::walk(scope(), deadline);
+      if (done() && std::all_of(found.members.begin(), found.members.end(), [&](auto &m) { return may_stay(m); })) {
+        report_.settled_by = reports::SettledBy::all_gone;
+        return found;
+      }
+      auto resting = census::at_rest(found.members, scope(), inside_.scratch);
+      if (hear(std::chrono::microseconds(0)))
+        continue;
+      if (found.complete && resting.certain && !plan_.direct_children_only) {
+        report_.settled_by = reports::SettledBy::quiescence;
+        return found;
+      }
+      if (deadline.passed()) {
+        report_.settled_by = reports::SettledBy::deadline;
+        report_.not_quiescent_because = resting.certain ? "the census does not see everything" : resting.why_not;
+        return found;
+      }
+      std::vector<os::ProcessRef> leaving;
+      std::vector<int> exits;
+      for (const auto &member : found.members)
+        if (auto process = os::ProcessRef::open(member.pid); process && !process->has_exited()) {
+          exits.push_back(process->pidfd());
+          leaving.push_back(std::move(*process));
+        }
+      hear(backoff.next(), exits);
+    }
+  }
+
+  void settle() {
+    auto found = settle_until([&] { return heard_.shutdown_returned || !heard_.shutdown_called; });
+    report_.settle_ms = milliseconds_between(released_, Clock::now());
+    report_.census_complete = found.complete && !plan_.direct_children_only;
+    auto around = surroundings();
+    if (around.cgroup_members)
+      compare_with_cgroup(found, *around.cgroup_members);
+    for (const auto &member : found.members) {
+      if (member.pid == subject_->process().pid())
+        continue;
+      if (auto process = census::examine(member, around)) {
+        if (process->kind == census::Kind::helper)
+          ++report_.helpers;
+        else if (process->state == census::ProcessState::zombie)
+          ++report_.zombies;
+        else
+          ++report_.live;
+        add_remaining(std::move(*process));
+      }
+    }
+  }
+
+  census::Surroundings surroundings() const {
+    auto stat = os::read_stat(subject_->process().pid());
+    return {.harness = ::getpid(),
+            .subject = subject_->process().pid(),
+            .session = stat ? stat->session : 0,
+            .helpers = heard_.helpers,
+            .cgroup_members = read_cgroup_members()};
+  }
+
+  std::optional<std::vector<pid_t>> read_cgroup_members() const {
+    if (inside_.census_cgroup.empty())
+      return {};
+    std::vector<pid_t> members;
+    for (const char *group : {"", "/rest", "/victim"})
+      try {
+        for (pid_t pid : os::parse_pid_list(os::read_file(inside_.census_cgroup + group + "/cgroup.procs")))
+          members.push_back(pid);
+      } catch (const os::SyscallError &e) {
+        if (e.error() != ENOENT && e.error() != EOPNOTSUPP) // the other cgroup version has no such group
+          throw;
+      }
+    return members;
+  }
+
+  /// The cgroup sees no zombies and nobody who left it; but all whom it sees, the walk must have seen.
+  void compare_with_cgroup(const census::Walk &found, const std::vector<pid_t> &group) {
+    report_.cgroup_agrees = std::all_of(group.begin(), group.end(), [&](pid_t pid) {
+      return pid == ::getpid() || std::any_of(found.members.begin(), found.members.end(),
+                                              [&](const auto &member) { return member.pid == pid; });
+    });
+  }
+
+  void add_remaining(census::RemainingProcess process) {
+    if (auto held = os::ProcessRef::open(process.pid))
+      process.outside_pid = inside_.outer_proc >= 0 ? census::pid_seen_from(inside_.outer_proc, held->pidfd())
+                                                    : std::optional(process.pid);
+    note("remains", process.pid, spell(process.kind));
+    report_.remaining.push_back(std::move(process));
+  }
+
+  // --- the verdict -----------------------------------------------------------------------------------------------
+
+  void judge() {
+    show_queue();
+    confirm_death_status();
+    for (auto required : plan_.scenario.must_show)
+      for (const auto &evidence : report_.evidence)
+        if (evidence.condition == spell(required) && !evidence.shown)
+          throw Judged{Verdict::invalid, "the fault was not shown: " + evidence.text};
+    if (report_.cgroup_agrees == false && report_.census_complete)
+      throw Judged{Verdict::broken, "the census missed a process that the cgroup lists"};
+    bool hung = heard_.shutdown_called && !heard_.shutdown_returned;
+    auto counts = describe_counts();
+    if (hung) {
+      report_.verdict = Verdict::hung;
+      report_.reason = "shutdown never returned; " + (counts.empty() ? "no worker remains" : counts + " remain");
+    } else if (report_.live + report_.zombies > 0) {
+      report_.verdict = Verdict::leaked;
+      report_.reason = counts + " remain after shutdown returned";
+      if (!heard_.management_thread_exception.empty())
+        report_.reason += fmt::format("; {} had ended the management thread", heard_.management_thread_exception);
+    } else {
+      report_.verdict = Verdict::clean;
+      report_.reason = "every worker has ended and was waited for";
+      check_nothing_outlives_subject();
+    }
+  }
+
+  std::string describe_counts() const {
+    std::string text;
+    if (report_.live)
+      text += fmt::format("{} live", report_.live);
+    if (report_.zombies)
+      text += fmt::format("{}{} zombie{}", text.empty() ? "" : " and ", report_.zombies, report_.zombies == 1 ? "" : "s");
+    return text;
+  }
+
+  void show_queue() {
+    auto depth = heard_.queue_depth_at_break ? heard_.queue_depth_at_break : depth_before_fault_;
+    if (!depth)
+      return; // the pool has no queue to tell of; then only `empty` was asked for
+    int wanted = conditions_.queue == CallQueueState::full ? heard_.queue_capacity : 0;
+    report_.evidence.push_back(
+        {.condition = "queue",
+         .shown = *depth == wanted,
+         .text = fmt::format("{} of {} slots of the call queue were taken when {}", *depth, heard_.queue_capacity,
+                             heard_.queue_depth_at_break ? "the pool broke" : "shutdown was called"),
+         .facts = {{"depth", std::to_string(*depth)}, {"capacity", std::to_string(heard_.queue_capacity)}}});
+  }
+
+  /// Where the kernel did not tell how the victim ended (before Linux 6.15), whoever reaped it has.
+  void confirm_death_status() {
+    if (!death_status_unknown_)
+      return;
+    for (auto &evidence : report_.evidence)
+      if (evidence.condition == "death") {
+        auto told = heard_.exits.find(victim_->pid());
+        evidence.facts["wait status"] = told == heard_.exits.end() ? "unknown" : told->second.text() + " (the pool says)";
+        evidence.text += told == heard_.exits.end() ? "; nobody says how it ended" : "; the pool says " + told->second.text();
+        evidence.shown = evidence.shown && told != heard_.exits.end() &&
+                         told->second == os::WaitStatus{.signaled = true, .value = SIGKILL};
+      }
+  }
+
+  /// Helpers may live as long as the subject, and nobody longer: waitid says ECHILD in the end.
+  void check_nothing_outlives_subject() {
+    subject_->expect_exit();
+    subject_->send(Message::command("exit"));
+    if (!hear_until_exit(subject_->process()))
+      throw SubjectFailure("the subject did not exit when it was told to");
+    note("exited", subject_->process().pid(), "the subject");
+    auto helpers = std::exchange(heard_.helpers, {}); // from now on nobody may stay
+    auto settled_by = report_.settled_by;             // the verdict's, which this is not
+    auto left = settle_until([] { return true; });
+    report_.settled_by = settled_by;
+    report_.nothing_left_below = os::reap_exited_children();
+    report_.remaining.clear();
+    auto around = surroundings();
+    around.helpers = helpers;
+    for (const auto &member : left.members)
+      if (auto process = census::examine(member, around))
+        add_remaining(std::move(*process));
+    if (!report_.remaining.empty()) {
+      report_.verdict = Verdict::leaked;
+      report_.reason = fmt::format("{} outlived the subject", report_.remaining.size() == 1
+                                                                  ? "a process"
+                                                                  : fmt::format("{} processes", report_.remaining.size()));
+    } else if (!*report_.nothing_left_below) {
+      throw Judged{Verdict::broken, "the census is empty, but waitid still knows a child"};
+    }
+  }
+
+  const Plan &plan_;
+  const Conditions &conditions_;
+  const Inside &inside_;
+  Clock::time_point start_, released_;
+  Channel channel_;
+  std::unique_ptr<Subject> subject_;
+  Heard heard_;
+  std::vector<os::ProcessRef> workers_;
+  const os::ProcessRef *victim_ = nullptr;
+  std::map<pid_t, std::string> worker_sigterm_; // before the fault
+  std::unique_ptr<SlowExits> slow_exits_;
+  std::optional<int> depth_before_fault_;
+  bool reports_breakage_ = false, reports_queue_depth_ = false, holds_before_count_ = false;
+  bool holding_before_count_ = false, death_status_unknown_ = false;
+  Report report_;
+};
+
+} // namespace
+
+Report drive(const Plan &plan, const Inside &inside) { return Driver(plan, inside).run(); }
+
+} // namespace pidleak::replay

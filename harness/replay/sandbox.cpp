@@ -1,0 +1,322 @@
+#include "harness/replay/sandbox.hpp"
+
+#include "harness/base/spelling.hpp"
+#include "harness/os/namespaces.hpp"
+#include "harness/os/pipe.hpp"
+#include "harness/os/signals.hpp"
+#include "harness/os/subreaper.hpp"
+#include "harness/os/syscall_error.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <memory>
+
+namespace pidleak::replay {
+
+using reports::Tier;
+
+namespace {
+
+/// Cgroups of one sandbox, by what they are for.
+struct CgroupPlan {
+  std::string base_name; // unique, and names the harness as owner
+  std::vector<std::string> paths_to_remove; // children of a removed group go with it
+};
+
+CgroupPlan plan_cgroups(const SandboxOptions &options) {
+  static int sandboxes = 0;
+  CgroupPlan plan{.base_name = fmt::format("{}-{}", os::cgroup_owner_prefix(), ++sandboxes), .paths_to_remove = {}};
+  const auto &facilities = options.facilities;
+  if (options.tier == Tier::namespace_cgroup)
+    plan.paths_to_remove.push_back(facilities.pids.parent + "/" + plan.base_name);
+  if (options.memory_cgroup && !facilities.memory.parent.empty())
+    plan.paths_to_remove.push_back(facilities.memory.parent + "/" + plan.base_name);
+  auto &paths = plan.paths_to_remove;
+  paths.erase(std::unique(paths.begin(), paths.end()), paths.end()); // both on v2, with the same parent
+  return plan;
+}
+
+/// The warden: makes what the sandbox needs, forks its init, outlives it, cleans up.
+class Warden {
+public:
+  Warden(const SandboxOptions &options, CgroupPlan cgroups, int lifeline, int result)
+      : options_(options), cgroups_(std::move(cgroups)), lifeline_(lifeline), result_(result) {}
+
+  [[noreturn]] void run(const std::function<std::string(const Inside &)> &body) {
+    int status = 0;
+    try {
+      make_cgroups();
+      auto init = fork_init(body);
+      os::UniqueFd::adopt(result_); // closes: the pipe's end is the init's alone
+      status = watch(init);
+    } catch (const std::exception &e) {
+      std::fprintf(stderr, "pidleak: the sandbox could not be set up: %s\n", e.what());
+      status = 1;
+    }
+    clean_up();
+    ::_exit(status);
+  }
+
+private:
+  void make_cgroups() {
+    const auto &pids = options_.facilities.pids, &memory = options_.facilities.memory;
+    inside_.tier = options_.tier;
+    inside_.notes = options_.facilities.notes;
+    inside_.memory_lacks = memory.lacks;
+    bool wants_memory = options_.memory_cgroup && !memory.parent.empty();
+    if (options_.tier == Tier::namespace_cgroup) {
+      groups_.push_back(os::ScratchCgroup::create(pids.parent, cgroups_.base_name));
+      const auto &base = groups_.back();
+      base.write("pids.max", std::to_string(options_.process_cap));
+      inside_.census_cgroup = base.path();
+      init_group_ = base.path();
+      if (pids.version == os::CgroupVersion::v2) {
+        // A v2 group that hands down the memory controller holds no process itself (cgroups(7)): one level more.
+        bool same_tree = wants_memory && memory.parent == pids.parent;
+        if (same_tree)
+          base.write("cgroup.subtree_control", "+memory");
+        init_group_ = make_directory(base.path() + "/rest");
+        if (same_tree) {
+          inside_.memory_cgroup = make_directory(base.path() + "/victim");
+          inside_.memory_version = memory.version;
+          wants_memory = false;
+        }
+      }
+    }
+    if (wants_memory) {
+      groups_.push_back(os::ScratchCgroup::create(memory.parent, cgroups_.base_name));
+      inside_.memory_cgroup = groups_.back().path();
+      inside_.memory_version = memory.version;
+    }
+  }
+
+  static std::string make_directory(const std::string &path) {
+    std::filesystem::create_directory(path);
+    return path;
+  }
+
+  os::ProcessRef fork_init(const std::function<std::string(const Inside &)> &body) {
+    bool with_namespace = options_.tier != Tier::subreaper;
+    if (with_namespace) {
+      outer_proc_ = os::UniqueFd::adopt(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+      inside_.outer_proc = outer_proc_.get();
+      os::unshare_for_init(options_.facilities.user_namespace ? os::NamespaceKind::with_user_namespace
+                                                              : os::NamespaceKind::privileged);
+    } else {
+      os::become_subreaper();
+      make_scratch_directory();
+    }
+    own_lifeline_ = os::open_pipe();
+    pid_t pid = ::fork();
+    if (pid < 0)
+      os::throw_errno("fork() of the sandbox's init");
+    if (pid == 0)
+      be_init(with_namespace, body);
+    own_lifeline_.read_end.reset();
+    auto init = os::ProcessRef::open(pid);
+    if (!init)
+      throw std::runtime_error("the sandbox's init vanished");
+    return std::move(*init);
+  }
+
+  void make_scratch_directory() {
+    const char *where = std::getenv("TMPDIR");
+    scratch_ = std::string(where && *where ? where : "/tmp") + "/pidleak-XXXXXX";
+    if (!::mkdtemp(scratch_.data())) {
+      auto name = std::exchange(scratch_, "");
+      os::throw_errno("mkdtemp({})", name);
+    }
+    inside_.scratch = scratch_;
+  }
+
+  [[noreturn]] void be_init(bool with_namespace, const std::function<std::string(const Inside &)> &body) {
+    try {
+      os::die_with_parent();
+      os::UniqueFd::adopt(lifeline_); // the harness's is the warden's to watch
+      own_lifeline_.write_end.reset();
+      inside_.lifeline = own_lifeline_.read_end.get();
+      if (with_namespace) {
+        os::mount_private_filesystems();
+        inside_.scratch = make_directory("/dev/shm/pidleak");
+        cap_processes_of_user_namespace();
+      } else {
+        os::become_subreaper();
+      }
+      if (!init_group_.empty())
+        os::write_file(init_group_ + "/cgroup.procs", "0"); // 0: the writer itself
+      os::write_all(result_, body(inside_));
+      os::end_all_children(Deadline::after(std::chrono::seconds(5)));
+    } catch (const std::exception &e) {
+      std::fprintf(stderr, "pidleak: in the sandbox: %s\n", e.what());
+      ::_exit(1);
+    } catch (...) { // the lifeline was cut: nobody is left to tell
+      ::_exit(1);
+    }
+    ::_exit(0);
+  }
+
+  /// Where there is no cgroup: RLIMIT_NPROC, which Linux 5.14 and later count a user namespace apart.
+  void cap_processes_of_user_namespace() {
+    if (!options_.facilities.user_namespace || !init_group_.empty())
+      return;
+    auto cap = static_cast<rlim_t>(options_.process_cap);
+    rlimit limit{.rlim_cur = cap, .rlim_max = cap};
+    if (::setrlimit(RLIMIT_NPROC, &limit) != 0 && errno != EPERM) // EPERM: a lower one is in force already
+      os::throw_errno("setrlimit(RLIMIT_NPROC, {})", options_.process_cap);
+  }
+
+  /// Until init ends, the harness dies, or the time is over.
+  int watch(const os::ProcessRef &init) {
+    auto deadline = Deadline::after(options_.bound);
+    pollfd events[] = {{.fd = lifeline_, .events = POLLIN, .revents = 0},
+                       {.fd = init.pidfd(), .events = POLLIN, .revents = 0}};
+    int ready = 0;
+    while ((ready = ::poll(events, 2, deadline.left_ms())) < 0)
+      if (errno != EINTR)
+        os::throw_errno("poll(lifeline, init)");
+    if (ready == 0)
+      std::fprintf(stderr, "pidleak: a replay took longer than %lld ms and was ended\n",
+                   static_cast<long long>(options_.bound.count()));
+    if (!events[1].revents)
+      init.send(SIGKILL);
+    auto status = os::reap(init);
+    return status.signaled ? 1 : status.value;
+  }
+
+  void clean_up() {
+    os::end_all_children(Deadline::after(std::chrono::seconds(5))); // in the subreaper tier: what init left
+    groups_.clear();
+    std::error_code ignored;
+    if (!scratch_.empty())
+      std::filesystem::remove_all(scratch_, ignored);
+  }
+
+  const SandboxOptions &options_;
+  CgroupPlan cgroups_;
+  int lifeline_, result_;
+  Inside inside_;
+  std::string init_group_, scratch_;
+  std::vector<os::ScratchCgroup> groups_;
+  os::UniqueFd outer_proc_;
+  os::Pipe own_lifeline_;
+};
+
+/// A forked warden must not hold other sandboxes' lifelines: closes all but standard error and `keep`.
+void close_all_but(std::vector<int> keep) {
+  std::sort(keep.begin(), keep.end());
+  unsigned next = 3;
+  for (int fd : keep) {
+    if (static_cast<unsigned>(fd) > next)
+      ::close_range(next, static_cast<unsigned>(fd) - 1, 0); // Linux 5.9
+    next = static_cast<unsigned>(fd) + 1;
+  }
+  ::close_range(next, ~0U, 0);
+  int null = ::open("/dev/null", O_RDWR); // so that no pipeline waits for a warden
+  ::dup2(null, 0);
+  ::dup2(null, 1);
+  ::close(null);
+}
+
+constexpr std::string_view end_of_result = "\nend of result\n";
+
+} // namespace
+
+Facilities find_facilities() {
+  Facilities found{.pids = os::find_cgroup_place("pids"), .memory = os::find_cgroup_place("memory")};
+  auto why = os::why_no_namespace(os::NamespaceKind::privileged);
+  if (!why.empty()) {
+    found.user_namespace = true;
+    auto why_with_user = os::why_no_namespace(os::NamespaceKind::with_user_namespace);
+    if (!why_with_user.empty()) {
+      found.notes.push_back("no PID namespace: " + why);
+      found.notes.push_back("no user namespace either: " + why_with_user);
+      return found;
+    }
+  }
+  found.strongest = Tier::namespace_;
+  if (found.pids.parent.empty())
+    found.notes.push_back("no cgroup to cap and cross-check: " + found.pids.lacks);
+  else
+    found.strongest = Tier::namespace_cgroup;
+  return found;
+}
+
+Sandbox Sandbox::start(const SandboxOptions &options, const std::function<std::string(const Inside &)> &body) {
+  auto lifeline = os::open_pipe();
+  auto result = os::open_pipe();
+  auto cgroups = plan_cgroups(options);
+  pid_t pid = ::fork();
+  if (pid < 0)
+    os::throw_errno("fork() of a warden");
+  if (pid == 0) {
+    ::setpgid(0, 0); // a Ctrl-C is the harness's; the warden acts when the harness has gone
+    os::ignore_sigpipe();
+    close_all_but({lifeline.read_end.get(), result.write_end.get()});
+    Warden(options, cgroups, lifeline.read_end.get(), result.write_end.get()).run([&](const Inside &inside) {
+      return body(inside) + std::string(end_of_result);
+    });
+  }
+  auto warden = os::ProcessRef::open(pid);
+  if (!warden)
+    throw std::runtime_error("the sandbox's warden vanished");
+  os::set_nonblocking(result.read_end.get());
+  return Sandbox(std::move(*warden), std::move(lifeline.write_end), std::move(result.read_end),
+                 cgroups.paths_to_remove);
+}
+
+Sandbox::~Sandbox() {
+  if (!lifeline_) // moved from
+    return;
+  try {
+    finish();
+  } catch (const std::exception &) { // bounded and best effort: a destructor has nobody to tell
+  }
+}
+
+bool Sandbox::collect() {
+  char buffer[65536];
+  while (!finished_) {
+    ssize_t got = ::read(result_.get(), buffer, sizeof buffer);
+    if (got > 0)
+      bytes_.append(buffer, static_cast<std::size_t>(got));
+    else if (got < 0 && errno == EAGAIN)
+      return false;
+    else if (got == 0)
+      finish();
+    else if (errno != EINTR)
+      os::throw_errno("read(result of a sandbox)");
+  }
+  return true;
+}
+
+std::optional<std::string> Sandbox::result() const {
+  if (!bytes_.ends_with(end_of_result))
+    return {};
+  return bytes_.substr(0, bytes_.size() - end_of_result.size());
+}
+
+void Sandbox::finish() {
+  if (std::exchange(finished_, true))
+    return;
+  lifeline_.reset();
+  auto status = os::reap(warden_, Deadline::after(std::chrono::seconds(20)));
+  if (!status) {
+    warden_.send(SIGKILL);
+    status = os::reap(warden_);
+  }
+  if (*status != os::WaitStatus{})
+    failure_ = "the sandbox's warden " + status->text();
+  if (status->signaled) // then it did not clean up
+    for (const auto &path : cgroups_)
+      os::remove_cgroup(path, Deadline::after(std::chrono::seconds(5)));
+}
+
+} // namespace pidleak::replay

@@ -1,0 +1,73 @@
+// What is replayed, as data.
+#pragma once
+
+#include "harness/base/deadline.hpp"
+#include "harness/protocol/vocabulary.hpp"
+#include "reports/report.hpp"
+
+#include <string>
+#include <vector>
+
+namespace pidleak::replay {
+
+/// One step of a replay. The driver takes each only after the one before is known to have happened.
+BOOST_DEFINE_ENUM_CLASS(Step, create_pool,
+                        occupy_workers, // every worker has said that it is in its task
+                        fill_queue,     // where the condition says so: every slot of the call queue is taken
+                        inject_death,   // one worker ends, and the pool has reacted
+                        shut_down,      // shutdown was called; it returned, or waits
+                        release_tasks,  // tasks may end
+                        settle)         // whoever leaves has left
+
+/// What must be shown to have happened, or the verdict is `invalid`.
+BOOST_DEFINE_ENUM_CLASS(MustShow, death, sigterm, queue, race)
+
+/// What one preset must do under a scenario.
+struct Expectation {
+  std::string preset;
+  StartMethod start_method;
+  reports::Verdict verdict;
+  int live = 0, zombies = 0;
+};
+
+struct Scenario {
+  std::string name;
+  std::string summary; // one line
+  Conditions conditions;
+  std::vector<StartMethod> start_methods = {StartMethod::fork}; // replayed unless the user names others
+  std::vector<Step> steps = {Step::create_pool,  Step::occupy_workers, Step::fill_queue, Step::inject_death,
+                             Step::shut_down,    Step::release_tasks,  Step::settle};
+  std::vector<MustShow> must_show = {MustShow::death, MustShow::sigterm, MustShow::queue, MustShow::race};
+  std::vector<Expectation> expectations = {};
+};
+
+/// The pool under test: how its subject is started.
+struct PoolChoice {
+  std::string name;                 // as the user wrote it, for the report
+  std::string program;              // path; pidleak-subject for presets
+  std::vector<std::string> arguments = {};
+  std::string preset;               // for pidleak-subject
+};
+
+BOOST_DEFINE_ENUM_CLASS(OomMode, real,
+                        sigkill) // a plain SIGKILL stands in for the OOM kill; every report says so
+
+/// One replay, complete.
+struct Plan {
+  Scenario scenario; // with the conditions of this replay
+  PoolChoice pool;
+  OomMode oom = OomMode::real;
+  /// How long a step may take before the subject is called broken.
+  milliseconds step_bound{10000};
+  /// How long a shutdown that makes no progress is watched before the tasks are released.
+  milliseconds shutdown_patience{1000};
+  /// How long processes may take to leave when it can't be known that they never will. Too short calls a slow
+  /// process leaked.
+  milliseconds settle_bound{10000};
+  /// Processes in the sandbox at once, where a cgroup or a user namespace can cap them.
+  int process_cap = 1024;
+  /// Detector off: only the subject's direct children are looked at. For tests.
+  bool direct_children_only = false;
+};
+
+} // namespace pidleak::replay

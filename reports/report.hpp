@@ -1,0 +1,104 @@
+// The leak report: one replay, what was done, what was shown, what remains. Every rendering is made from this.
+#pragma once
+
+#include "harness/census/remaining.hpp"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pidleak::reports {
+
+constexpr int schema_version = 1;
+
+BOOST_DEFINE_ENUM_CLASS(Verdict, clean, leaked,
+                        hung,    // shutdown never returned
+                        invalid, // the fault did not happen: says nothing about the pool, and never passes
+                        skipped, // this machine or pool lacks what the scenario needs
+                        broken)  // the harness, or the subject's side of the protocol, failed
+
+/// How strong isolation and census were, weakest first.
+BOOST_DEFINE_ENUM_CLASS(Tier,
+                        subreaper,        // census complete; what outlives harness and warden at once is not ended
+                        namespace_,       // a PID namespace: the kernel ends everything with its init
+                        namespace_cgroup) // that, and a cgroup that caps and cross-checks
+
+/// What ended the wait for processes to leave.
+BOOST_DEFINE_ENUM_CLASS(SettledBy, all_gone,
+                        quiescence, // all that is left waits, without a timer, for one another
+                        deadline)   // something might still have moved when the time was over
+
+/// A condition of the scenario, and what proves it.
+struct Evidence {
+  std::string condition;
+  bool shown = false;
+  std::string text;                         // one sentence, facts included
+  std::map<std::string, std::string> facts; // the same, for machines
+};
+
+/// Something that happened, on the monotonic clock.
+struct TimelineEvent {
+  double at_ms = 0; // since the replay began
+  std::string event;
+  std::optional<pid_t> pid; // inside the sandbox
+  std::string detail;
+};
+
+struct Report {
+  int schema = schema_version;
+  std::string tool_version;
+  std::string kernel;  // uname release and version
+  unsigned user = 0;   // effective uid of the harness
+  std::string started; // wall clock, RFC 3339, UTC
+  std::string scenario;
+  std::string pool;                               // as selected: a preset
+  std::string pool_version;                       // as the subject says
+  std::map<std::string, std::string> conditions;  // by name, as spelled
+  int workers = 0;
+
+  Verdict verdict = Verdict::broken;
+  std::string reason;
+  int live = 0, zombies = 0, helpers = 0; // remaining while the subject lives; helpers count in neither other
+
+  Tier tier = Tier::subreaper;
+  std::vector<std::string> tier_notes; // why it is not a stronger one
+  std::vector<Evidence> evidence;
+  std::vector<TimelineEvent> timeline;
+  bool census_complete = false;
+  std::optional<bool> cgroup_agrees;      // nothing: no cgroup to compare with
+  std::optional<bool> nothing_left_below; // waitid said ECHILD after the subject had gone; nothing: not asked
+  std::vector<census::RemainingProcess> remaining;
+
+  std::optional<SettledBy> settled_by;
+  std::string not_quiescent_because; // settled by deadline: what kept the wait from being called endless
+  double settle_ms = 0;              // from the release of the tasks to the verdict
+  std::optional<double> shutdown_ms; // from call to return; nothing: never called, or never returned
+  double total_ms = 0;
+  std::string subject_stderr; // its last few KiB
+};
+
+/// The exit status that this verdict gives a command (DESIGN.md): 0, 1, 3, 4 or 5.
+int exit_status(Verdict verdict);
+/// The status of several: broken before invalid before leak, then skipped only where nothing ran.
+int exit_status(const std::vector<Verdict> &verdicts);
+
+nlohmann::ordered_json to_json(const Report &report);
+/// Throws std::invalid_argument naming the member that is missing or wrong.
+Report from_json(const nlohmann::ordered_json &json);
+
+/// Any bytes as text that JSON can hold: what is not UTF-8 becomes \xNN.
+std::string as_utf8(const std::string &bytes);
+
+/// {"schema_version", "reports": [...]}: the file that `--report` writes. Valid UTF-8 whatever the names hold.
+std::string to_document(const std::vector<Report> &reports);
+
+/// Replaces `path` by `text` as a whole or not at all: nameless file in the same directory (O_TMPFILE), fsync, link,
+/// rename. Throws SyscallError, and leaves no temporary file.
+void write_atomically(const std::string &path, const std::string &text);
+/// Finds out beforehand whether write_atomically would work. Throws the SyscallError that it would meet.
+void check_writable(const std::string &path);
+
+} // namespace pidleak::reports
