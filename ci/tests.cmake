@@ -1,1 +1,35 @@
+# The tests. One program a folder; every Catch2 case is a ctest case of its own, in a process of its own.
+enable_testing()
+find_package(Catch2 3.7.1 REQUIRED) # 3.7.1 is the first that exits with 4 for skipped cases
+include(Catch)
 
+# pidleak_tests(NAME SOURCES... USES LIBRARIES... [TIMEOUT SECONDS] [LABELS ...])
+function(pidleak_tests name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "USES;LABELS" ${ARGN})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 60)
+  endif()
+  add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE ${arg_USES} Catch2::Catch2WithMain)
+  target_compile_definitions(${name} PRIVATE PIDLEAK_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+    PIDLEAK_BINARY_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  # Programs that a replay starts must be there before a test is run.
+  add_dependencies(${name} pidleak pidleak-subject pidleak-worker pidleak-fork-server pidleak-tracker)
+  catch_discover_tests(${name} DISCOVERY_MODE PRE_TEST ADD_TAGS_AS_LABELS
+    PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" SKIP_RETURN_CODE 4)
+endfunction()
+
+pidleak_tests(os_tests harness/os/procfs_test.cpp harness/os/scratch_cgroup_test.cpp harness/os/process_test.cpp
+  USES pidleak_os LABELS os)
+pidleak_tests(census_tests harness/census/walk_test.cpp harness/census/remaining_test.cpp
+  harness/census/quiescence_test.cpp USES pidleak_census LABELS census)
+pidleak_tests(pool_tests harness/pool/queues_test.cpp harness/pool/pool_test.cpp
+  USES pidleak_worker_code LABELS pool)
+pidleak_tests(protocol_tests harness/protocol/message_test.cpp USES pidleak_protocol LABELS protocol)
+pidleak_tests(report_tests reports/report_test.cpp reports/schema_test.cpp reports/terminal_test.cpp
+  USES pidleak_reports LABELS reports)
+pidleak_tests(replay_tests harness/replay/sandbox_test.cpp harness/replay/subject_test.cpp
+  harness/replay/evidence_test.cpp USES pidleak_replay LABELS replay)
+pidleak_tests(scenario_tests scenarios/scenarios_test.cpp scenarios/ground_truth_test.cpp
+  USES pidleak_scenarios pidleak_pool LABELS scenario TIMEOUT 120)
+pidleak_tests(cli_tests harness/cli/cli_test.cpp USES pidleak_os LABELS cli TIMEOUT 120)

@@ -22,9 +22,9 @@ void mount_fresh(const char *type, const char *target, const char *options) {
 void unshare_for_init(NamespaceKind kind) {
   uid_t user = ::geteuid();
   gid_t group = ::getegid();
-  int flags = CLONE_NEWPID | CLONE_NEWNS | (kind == NamespaceKind::with_user_namespace ? CLONE_NEWUSER : 0);
+  int flags = CLONE_NEWPID | (kind == NamespaceKind::with_user_namespace ? CLONE_NEWUSER : 0);
   if (::unshare(flags) != 0)
-    throw_errno("unshare({}CLONE_NEWPID|CLONE_NEWNS)", flags & CLONE_NEWUSER ? "CLONE_NEWUSER|" : "");
+    throw_errno("unshare({}CLONE_NEWPID)", flags & CLONE_NEWUSER ? "CLONE_NEWUSER|" : "");
   if (kind == NamespaceKind::with_user_namespace) {
     write_file("/proc/self/setgroups", "deny"); // user_namespaces(7): without it gid_map is refused
     write_file("/proc/self/uid_map", fmt::format("{0} {0} 1", user));
@@ -33,6 +33,9 @@ void unshare_for_init(NamespaceKind kind) {
 }
 
 void mount_private_filesystems() {
+  // Here and not before the fork: the parent goes on needing the /proc of its own PID namespace.
+  if (::unshare(CLONE_NEWNS) != 0)
+    throw_errno("unshare(CLONE_NEWNS)");
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
     throw_errno("mount(MS_REC|MS_PRIVATE on /)");
   mount_fresh("proc", "/proc", nullptr);

@@ -12,7 +12,7 @@ enum class NamespaceKind { privileged, with_user_namespace };
 /// With a user namespace the caller's ids are mapped to themselves. Throws SyscallError.
 void unshare_for_init(NamespaceKind kind);
 
-/// In the init: mounts a /proc for the namespace, and a tmpfs on /dev/shm, so that what a replay leaves there
+/// In the init: makes a mount namespace, and mounts a /proc for the namespace, and a tmpfs on /dev/shm, so that what a replay leaves there
 /// vanishes with it. Nothing of it is seen outside. Throws SyscallError.
 void mount_private_filesystems();
 

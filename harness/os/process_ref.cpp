@@ -112,12 +112,17 @@ WaitStatus reap(const ProcessRef &child) { return *wait_for(child, 0); }
 std::optional<WaitStatus> try_reap(const ProcessRef &child) { return wait_for(child, WNOHANG); }
 
 std::optional<WaitStatus> reap(const ProcessRef &child, Deadline deadline) {
-  while (!child.has_exited()) {
+  Backoff backoff;
+  for (;;) {
+    if (auto status = try_reap(child))
+      return status;
     if (deadline.passed())
       return {};
-    wait_for_any_exit({child.pidfd()}, milliseconds(deadline.left_ms()));
+    if (child.has_exited()) // and yet not to be had: somebody traces it
+      wait_for_any_exit({}, backoff.next());
+    else
+      wait_for_any_exit({child.pidfd()}, milliseconds(deadline.left_ms()));
   }
-  return reap(child);
 }
 
 } // namespace pidleak::os

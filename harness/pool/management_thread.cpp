@@ -196,12 +196,12 @@ void ProcessPool::end_workers() {
     all_gone = worker.process->join_before(grace) && all_gone;
   if (!all_gone)
     send_signal(SIGKILL);
+  observer_.breakage_handled();
   for (auto &worker : workers_)
     join(worker);
   calls_.discard();
   if (options_.behaviour.stop_fork_server)
     starter_->stop(Deadline::after(options_.behaviour.terminate_grace));
-  observer_.breakage_handled();
 }
 
 } // namespace pidleak::pool

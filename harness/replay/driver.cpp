@@ -5,13 +5,14 @@
 #include "harness/os/subreaper.hpp"
 #include "harness/os/syscall_error.hpp"
 #include "harness/replay/channel.hpp"
+#include "harness/replay/evidence.hpp"
 #include "harness/replay/faults.hpp"
+#include "harness/replay/heard.hpp"
 #include "harness/replay/subject.hpp"
 
 #include <algorithm>
 #include <csignal>
 #include <memory>
-#include <set>
 
 namespace pidleak::replay {
 
@@ -27,28 +28,10 @@ struct Judged {
   std::string reason;
 };
 
-/// What the subject and its workers have said so far.
-struct Heard {
-  std::vector<pid_t> workers; // in the pool's order
-  std::map<pid_t, std::string> helpers;
-  int queue_capacity = 0;
-  std::optional<int> queue_depth;         // the latest answer
-  std::optional<int> queue_depth_at_break;
-  bool breakage_handled = false;
-  bool management_thread_ended = false;
-  std::string management_thread_exception;
-  bool submitted = false;
-  bool survived_allocation = false;
-  std::optional<Clock::time_point> shutdown_called, shutdown_returned;
-  std::map<pid_t, long long> task_of;           // workers that are in a task, and which
-  std::set<std::pair<std::string, pid_t>> held; // who is held at which point
-  std::map<pid_t, os::WaitStatus> exits;        // as the pool tells
-};
-
 class Driver {
 public:
   Driver(const Plan &plan, const Inside &inside)
-      : plan_(plan), conditions_(plan.scenario.conditions), inside_(inside), start_(Clock::now()),
+      : plan_(plan), conditions_(plan.scenario.conditions), inside_(inside),
         channel_(inside.scratch, tasks(), {"before-count", "holding-queue-lock", "half-result"}) {
     report_.tier = inside.tier;
     report_.tier_notes = inside.notes;
@@ -79,7 +62,8 @@ public:
       report_.subject_stderr = subject_->error_output();
     if (heard_.shutdown_called && heard_.shutdown_returned)
       report_.shutdown_ms = milliseconds_between(*heard_.shutdown_called, *heard_.shutdown_returned);
-    report_.total_ms = milliseconds_between(start_, Clock::now());
+    report_.total_ms = timeline_.now_ms();
+    report_.timeline = timeline_.take();
     return std::move(report_);
   }
 
@@ -87,83 +71,15 @@ private:
   // --- the conversation ------------------------------------------------------------------------------------------
 
   void note(const std::string &event, std::optional<pid_t> pid = {}, const std::string &detail = "") {
-    report_.timeline.push_back(
-        {.at_ms = milliseconds_between(start_, Clock::now()), .event = event, .pid = pid, .detail = detail});
+    timeline_.note(event, pid, detail);
   }
 
   /// Takes in one event, if one comes within the time.
   bool hear(std::chrono::microseconds at_most, const std::vector<int> &exits = {}) {
     auto event = subject_->next(at_most, exits);
     if (event)
-      absorb(*event);
+      heard_.absorb(*event, timeline_);
     return event.has_value();
-  }
-
-  void absorb(const Message &event) {
-    const auto &name = event.name();
-    auto pid = [&] { return event.pid("pid"); };
-    if (name == "at") {
-      auto point = event.text("point");
-      heard_.held.emplace(point, pid());
-      if (point == "in-task") {
-        heard_.task_of[pid()] = event.integer("task");
-        note("task-started", pid(), fmt::format("task {}", event.integer("task")));
-      } else {
-        note("held", pid(), point);
-      }
-    } else if (name == "pool_created") {
-      heard_.workers = event.pids("workers");
-      heard_.queue_capacity = static_cast<int>(event.integer("queue_capacity"));
-      for (const auto &helper : event.fields().value("helpers", nlohmann::json::array())) {
-        auto message = Message::event("helper", helper);
-        heard_.helpers[message.pid("pid")] = message.text("role");
-      }
-      for (pid_t worker : heard_.workers)
-        note("spawned", worker, "worker");
-      for (const auto &[helper, role] : heard_.helpers)
-        note("spawned", helper, role);
-    } else if (name == "submitted") {
-      heard_.submitted = true;
-    } else if (name == "queue_depth") {
-      heard_.queue_depth = static_cast<int>(event.integer("depth"));
-    } else if (name == "broken") {
-      heard_.queue_depth_at_break = static_cast<int>(event.integer("queue_depth"));
-      note("pool-broken", {}, fmt::format("call queue at {} of {}", *heard_.queue_depth_at_break, heard_.queue_capacity));
-    } else if (name == "signal_sent") {
-      note("signal-sent", pid(), os::signal_name(static_cast<int>(event.integer("signal"))));
-    } else if (name == "worker_exited") {
-      note_exit(event, pid());
-    } else if (name == "breakage_handled") {
-      heard_.breakage_handled = true;
-      note("breakage-handled");
-    } else if (name == "management_thread_ended") {
-      heard_.management_thread_ended = true;
-      heard_.management_thread_exception = event.text("exception");
-      note("management-thread-ended", {}, heard_.management_thread_exception);
-    } else if (name == "shutdown_called") {
-      heard_.shutdown_called = Clock::now();
-      note("shutdown-called");
-    } else if (name == "shutdown_returned") {
-      heard_.shutdown_returned = Clock::now();
-      note("shutdown-returned");
-    } else if (name == "survived") {
-      heard_.survived_allocation = true;
-      note("survived-allocation", pid());
-    } else if (name == "error") {
-      throw SubjectFailure("the subject reports an error: " + Message::printable(event.text("message"), 400));
-    } else if (name != "hello") { // later versions may say more
-      note("unknown-event", {}, Message::printable(name));
-    }
-  }
-
-  void note_exit(const Message &event, pid_t pid) {
-    bool signaled = event.has("signal");
-    if (!signaled && !event.has("status"))
-      return note("reaped", pid);
-    os::WaitStatus status{.signaled = signaled,
-                          .value = static_cast<int>(event.integer(signaled ? "signal" : "status"))};
-    heard_.exits[pid] = status;
-    note("reaped", pid, status.text());
   }
 
   /// Hears events until `done`. `what` completes "the subject did not ... within N ms".
@@ -175,6 +91,16 @@ private:
         throw SubjectFailure(fmt::format("the subject did not {} within {} ms", what, plan_.step_bound.count()));
       hear(milliseconds(deadline.left_ms()));
     }
+  }
+
+  /// Hears events until `done`, or nothing in the replay moves any more, or the time is over.
+  template <class Done>
+  void hear_until_rest(Done done, milliseconds bound) {
+    auto deadline = Deadline::after(bound);
+    Backoff backoff(std::chrono::milliseconds(1));
+    while (!done() && !deadline.passed())
+      if (!hear(backoff.next()) && at_rest() && !hear(std::chrono::microseconds(0)))
+        return;
   }
 
   /// Hears events until the process has exited. False if it has not within the step's bound.
@@ -287,35 +213,17 @@ private:
                            [&](pid_t worker) { return heard_.task_of.contains(worker); });
     };
     hear_until([&] { return in_task() == conditions_.workers; }, "have every worker in a task");
-    show_sigterm();
+    record_sigterm();
   }
 
-  /// The disposition is a condition of the subject; what the workers make of it is the pool's doing, and recorded.
-  void show_sigterm() {
+  void record_sigterm() {
     auto of = [](const os::ProcessRef &process) {
       auto status = os::read_status(process.pid());
       return status ? spell(os::action_of(*status, SIGTERM)) : "unknown";
     };
-    auto in_subject = of(subject_->process());
-    std::map<std::string, int> in_workers;
-    for (const auto &worker : workers_) {
+    for (const auto &worker : workers_)
       worker_sigterm_[worker.pid()] = of(worker);
-      ++in_workers[worker_sigterm_[worker.pid()]];
-    }
-    std::string workers;
-    std::map<std::string, std::string> facts = {{"subject", in_subject}, {"wanted", spell(conditions_.sigterm)}};
-    for (const auto &[action, count] : in_workers) {
-      workers += fmt::format("{}{} in {}", workers.empty() ? "" : ", ", action, count);
-      facts["workers " + action] = std::to_string(count);
-    }
-    // Blocked in the thread that makes the pool; starting a tracker may unblock it again, which is the pool's doing.
-    bool shown = in_subject == spell(conditions_.sigterm) ||
-                 (conditions_.sigterm == Sigterm::blocked && conditions_.start_method != StartMethod::fork);
-    report_.evidence.push_back({.condition = "sigterm",
-                                .shown = shown,
-                                .text = fmt::format("SIGTERM is {} in the subject; of {} workers: {}", in_subject,
-                                                    workers_.size(), workers),
-                                .facts = facts});
+    report_.evidence.push_back(show_sigterm(conditions_, of(subject_->process()), worker_sigterm_));
   }
 
   int ask_queue_depth() {
@@ -353,7 +261,8 @@ private:
       slow_down_exits();
     kill_victim(gate);
     wait_for_reaction();
-    show_race();
+    bool held = slow_exits_ && slow_exits_->still_held();
+    report_.evidence.push_back(show_race(conditions_, holding_before_count_, held));
     slow_exits_.reset();
   }
 
@@ -380,49 +289,28 @@ private:
       note("fault", victim_->pid(), "SIGKILL");
       victim_->send(SIGKILL);
     }
-    bool exited = hear_until_exit(*victim_) && !heard_.survived_allocation;
-    auto status = exited ? victim_->exit_status() : std::nullopt;
-    note("exited", victim_->pid(), status ? status->text() : exited ? "" : "it did not");
-    show_death(exited, status, trap ? std::optional(trap->kills() - kills_before) : std::nullopt);
-  }
-
-  void show_death(bool exited, std::optional<os::WaitStatus> status, std::optional<std::uint64_t> oom_kills) {
-    reports::Evidence evidence{.condition = "death", .shown = exited, .text = "", .facts = {}};
-    evidence.facts = {{"pid", std::to_string(victim_->pid())}, {"exited", exited ? "yes" : "no"}};
-    evidence.text = fmt::format("worker {} ", victim_->pid());
-    if (!exited) {
-      evidence.text += "survived";
-    } else if (status) {
-      evidence.facts["wait status"] = status->text();
-      evidence.text += "was " + status->text();
-      evidence.shown = *status == os::WaitStatus{.signaled = true, .value = SIGKILL};
-    } else {
-      evidence.text += "is gone"; // judge() looks at what the pool says of it
-      death_status_unknown_ = true;
-    }
-    if (oom_kills) {
-      evidence.facts["oom_kill delta"] = std::to_string(*oom_kills);
-      evidence.text += fmt::format("; its memory cgroup counted {} OOM kill{}", *oom_kills, *oom_kills == 1 ? "" : "s");
-      evidence.shown = evidence.shown && *oom_kills == 1;
-    } else if (conditions_.death == Death::oom) {
-      evidence.facts["substitute"] = "sigkill";
-      evidence.text += "; a plain SIGKILL stood in for the OOM kill (--oom=sigkill)";
-    }
-    report_.evidence.push_back(evidence);
+    death_.victim = victim_->pid();
+    death_.exited = hear_until_exit(*victim_) && !heard_.survived_allocation;
+    if (death_.exited)
+      death_.status = victim_->exit_status();
+    if (trap)
+      death_.oom_kills = trap->kills() - kills_before;
+    note("exited", victim_->pid(), death_.status ? death_.status->text() : death_.exited ? "" : "it did not");
   }
 
   /// The pool has noticed, and done all that it does before it waits for its workers.
   void wait_for_reaction() {
     if (holding_before_count_)
       order_exits_before_count();
+    // A pool that never reacts is no failure of the replay: shutdown is called all the same, and will show it.
     if (reports_breakage_)
-      hear_until([&] { return heard_.breakage_handled || heard_.management_thread_ended; }, "react to the worker's death");
+      hear_until_rest([&] { return heard_.breakage_handled || heard_.management_thread_ended; }, plan_.step_bound);
   }
 
   /// Its terminated workers die first, as far as SIGTERM ends them at all; then it may count those that live.
   void order_exits_before_count() {
     auto held = [&] { return heard_.held.contains({"before-count", subject_->process().pid()}); };
-    hear_until([&] { return held() || heard_.breakage_handled; }, "react to the worker's death");
+    hear_until_rest([&] { return held() || heard_.breakage_handled; }, plan_.step_bound);
     if (!held())
       return; // this behaviour does not count
     for (const auto &worker : workers_)
@@ -431,33 +319,13 @@ private:
     channel_.order("gate-before-count", "finish");
   }
 
-  void show_race() {
-    bool slowed = slow_exits_ != nullptr;
-    bool stopped = slowed;
-    for (const auto &worker : workers_)
-      if (auto stat = os::read_stat(worker.pid()); slowed && &worker != victim_ && stat && stat->state != 'T')
-        stopped = stopped && worker.has_exited(); // the pool may have killed it
-    report_.evidence.push_back(
-        {.condition = "race",
-         .shown = !slowed || stopped,
-         .text = slowed ? "the workers' exits were held up until the pool had counted those that live"
-                 : holding_before_count_
-                     ? "the pool was held until the workers that SIGTERM ends had exited, where it counts at all"
-                     : "left to chance: this pool can't be held before it counts its workers",
-         .facts = {{"order", spell(conditions_.race)}, {"forced", slowed || holding_before_count_ ? "yes" : "no"}}});
-  }
-
   void shut_down() {
     subject_->send(Message::command("shutdown"));
     hear_until([&] { return heard_.shutdown_called.has_value(); }, "call shutdown");
     if (heard_.breakage_handled) // whatever it is going to do before the tasks end, it has done
       return;
     // Without a broken pool shutdown waits for the tasks, as it should. Give it time to show otherwise.
-    auto deadline = Deadline::after(plan_.shutdown_patience);
-    Backoff backoff(std::chrono::milliseconds(1));
-    while (!heard_.shutdown_returned && !deadline.passed())
-      if (!hear(backoff.next()) && rest().certain && !hear(std::chrono::microseconds(0)))
-        return;
+    hear_until_rest([&] { return heard_.shutdown_returned.has_value(); }, plan_.shutdown_patience);
   }
 
   void release_tasks() {
@@ -476,9 +344,8 @@ private:
             .direct_children_only = plan_.direct_children_only};
   }
 
-  census::Rest rest() {
-    os::reap_exited_children();
-    return census::at_rest(census::walk_once(scope()), scope(), inside_.scratch);
+  bool at_rest() {
+    return census::at_rest(census::walk_once(scope()), scope(), inside_.scratch).certain;
   }
 
   bool may_stay(const census::Member &member) const {
@@ -588,8 +455,7 @@ private:
   // --- the verdict -----------------------------------------------------------------------------------------------
 
   void judge() {
-    show_queue();
-    confirm_death_status();
+    show_rest_of_evidence();
     for (auto required : plan_.scenario.must_show)
       for (const auto &evidence : report_.evidence)
         if (evidence.condition == spell(required) && !evidence.shown)
@@ -622,31 +488,16 @@ private:
     return text;
   }
 
-  void show_queue() {
-    auto depth = heard_.queue_depth_at_break ? heard_.queue_depth_at_break : depth_before_fault_;
-    if (!depth)
-      return; // the pool has no queue to tell of; then only `empty` was asked for
-    int wanted = conditions_.queue == CallQueueState::full ? heard_.queue_capacity : 0;
-    report_.evidence.push_back(
-        {.condition = "queue",
-         .shown = *depth == wanted,
-         .text = fmt::format("{} of {} slots of the call queue were taken when {}", *depth, heard_.queue_capacity,
-                             heard_.queue_depth_at_break ? "the pool broke" : "shutdown was called"),
-         .facts = {{"depth", std::to_string(*depth)}, {"capacity", std::to_string(heard_.queue_capacity)}}});
-  }
-
-  /// Where the kernel did not tell how the victim ended (before Linux 6.15), whoever reaped it has.
-  void confirm_death_status() {
-    if (!death_status_unknown_)
+  /// What the pool may have told only later: how full its queue was, and how the victim ended.
+  void show_rest_of_evidence() {
+    if (auto depth = heard_.queue_depth_at_break ? heard_.queue_depth_at_break : depth_before_fault_)
+      report_.evidence.push_back(
+          show_queue(conditions_, *depth, heard_.queue_capacity, heard_.queue_depth_at_break.has_value()));
+    if (!victim_)
       return;
-    for (auto &evidence : report_.evidence)
-      if (evidence.condition == "death") {
-        auto told = heard_.exits.find(victim_->pid());
-        evidence.facts["wait status"] = told == heard_.exits.end() ? "unknown" : told->second.text() + " (the pool says)";
-        evidence.text += told == heard_.exits.end() ? "; nobody says how it ended" : "; the pool says " + told->second.text();
-        evidence.shown = evidence.shown && told != heard_.exits.end() &&
-                         told->second == os::WaitStatus{.signaled = true, .value = SIGKILL};
-      }
+    if (auto told = heard_.exits.find(victim_->pid()); told != heard_.exits.end())
+      death_.status_told = told->second;
+    report_.evidence.push_back(show_death(conditions_, death_));
   }
 
   /// Helpers may live as long as the subject, and nobody longer: waitid says ECHILD in the end.
@@ -680,7 +531,8 @@ private:
   const Plan &plan_;
   const Conditions &conditions_;
   const Inside &inside_;
-  Clock::time_point start_, released_;
+  Timeline timeline_;
+  Clock::time_point released_;
   Channel channel_;
   std::unique_ptr<Subject> subject_;
   Heard heard_;
@@ -690,7 +542,8 @@ private:
   std::unique_ptr<SlowExits> slow_exits_;
   std::optional<int> depth_before_fault_;
   bool reports_breakage_ = false, reports_queue_depth_ = false, holds_before_count_ = false;
-  bool holding_before_count_ = false, death_status_unknown_ = false;
+  bool holding_before_count_ = false;
+  DeathFacts death_;
   Report report_;
 };
 

@@ -48,6 +48,19 @@ SlowExits::SlowExits(const os::ProcessRef &victim, const std::vector<const os::P
   }
 }
 
+bool SlowExits::still_held() const {
+  for (const auto *survivor : survivors_) {
+    auto stat = os::read_stat(survivor->pid());
+    if (!stat || stat->state == 'T')
+      continue;
+    // Not stopped any more: right only if the pool killed it, as SIGKILL ends stopped processes too.
+    os::wait_for_any_exit({survivor->pidfd()}, std::chrono::seconds(5));
+    if (!survivor->has_exited())
+      return false;
+  }
+  return true;
+}
+
 SlowExits::~SlowExits() {
   for (const auto *survivor : survivors_)
     try {

@@ -39,6 +39,8 @@ public:
   SlowExits(const os::ProcessRef &victim, const std::vector<const os::ProcessRef *> &survivors, Deadline deadline);
   SlowExits(const SlowExits &) = delete;
   SlowExits &operator=(const SlowExits &) = delete;
+  /// True while every survivor that lives is still stopped.
+  bool still_held() const;
   /// Lets them all go.
   ~SlowExits();
 

@@ -1,0 +1,35 @@
+// What proves that the conditions of a replay held and its fault happened: facts in, evidence out.
+#pragma once
+
+#include "harness/os/process_ref.hpp"
+#include "harness/protocol/vocabulary.hpp"
+#include "harness/replay/scenario.hpp"
+#include "reports/report.hpp"
+
+#include <map>
+#include <optional>
+#include <string>
+
+namespace pidleak::replay {
+
+/// The disposition is a condition of the subject. What the workers make of it is the pool's doing, and recorded.
+reports::Evidence show_sigterm(const Conditions &conditions, const std::string &in_subject,
+                               const std::map<pid_t, std::string> &in_workers);
+
+/// What is known of the victim's end.
+struct DeathFacts {
+  pid_t victim = 0;
+  bool exited = false;
+  std::optional<os::WaitStatus> status; // as the kernel tells (Linux 6.15), or the zombie's entry in /proc
+  std::optional<os::WaitStatus> status_told; // as the pool tells
+  std::optional<std::uint64_t> oom_kills; // by how much the counter grew; nothing: no real OOM kill was asked for
+};
+reports::Evidence show_death(const Conditions &conditions, const DeathFacts &facts);
+
+/// `depth`: the call queue's when the pool broke, or `at_break` false, before shutdown was called.
+reports::Evidence show_queue(const Conditions &conditions, int depth, int capacity, bool at_break);
+
+/// `forced`: the order was made, not left to chance; `held`: and it was kept up until the pool had reacted.
+reports::Evidence show_race(const Conditions &conditions, bool forced, bool held);
+
+} // namespace pidleak::replay

@@ -1,0 +1,118 @@
+#include "harness/replay/heard.hpp"
+
+#include "harness/os/signals.hpp"
+
+#include <functional>
+
+namespace pidleak::replay {
+
+using protocol::Message;
+
+namespace {
+
+using Absorb = std::function<void(Heard &, const Message &, Timeline &)>;
+
+void absorb_point(Heard &heard, const Message &event, Timeline &timeline) {
+  auto point = event.text("point");
+  auto pid = event.pid("pid");
+  heard.held.emplace(point, pid);
+  if (point != "in-task")
+    return timeline.note("held", pid, point);
+  heard.task_of[pid] = event.integer("task");
+  timeline.note("task-started", pid, fmt::format("task {}", heard.task_of[pid]));
+}
+
+void absorb_pool(Heard &heard, const Message &event, Timeline &timeline) {
+  heard.workers = event.pids("workers");
+  heard.queue_capacity = static_cast<int>(event.integer("queue_capacity"));
+  for (const auto &entry : event.fields().value("helpers", nlohmann::json::array())) {
+    if (!entry.is_object())
+      throw protocol::ProtocolError("pool_created: a helper is not an object");
+    auto helper = Message::event("helper", entry);
+    heard.helpers[helper.pid("pid")] = helper.text("role");
+  }
+  for (pid_t worker : heard.workers)
+    timeline.note("spawned", worker, "worker");
+  for (const auto &[helper, role] : heard.helpers)
+    timeline.note("spawned", helper, role);
+}
+
+void absorb_exit(Heard &heard, const Message &event, Timeline &timeline) {
+  auto pid = event.pid("pid");
+  bool signaled = event.has("signal");
+  if (!signaled && !event.has("status"))
+    return timeline.note("reaped", pid);
+  os::WaitStatus status{.signaled = signaled,
+                        .value = static_cast<int>(event.integer(signaled ? "signal" : "status"))};
+  heard.exits[pid] = status;
+  timeline.note("reaped", pid, status.text());
+}
+
+const std::map<std::string, Absorb> &absorbers() {
+  static const std::map<std::string, Absorb> all = {
+      {"hello", [](auto &, auto &, auto &) {}}, // said once, at the start
+      {"at", absorb_point},
+      {"pool_created", absorb_pool},
+      {"worker_exited", absorb_exit},
+      {"submitted", [](auto &heard, auto &, auto &) { heard.submitted = true; }},
+      {"queue_depth",
+       [](auto &heard, auto &event, auto &) { heard.queue_depth = static_cast<int>(event.integer("depth")); }},
+      {"broken",
+       [](auto &heard, auto &event, auto &timeline) {
+         if (event.has("queue_depth"))
+           heard.queue_depth_at_break = static_cast<int>(event.integer("queue_depth"));
+         timeline.note("pool-broken", {},
+                       heard.queue_depth_at_break
+                           ? fmt::format("call queue at {} of {}", *heard.queue_depth_at_break, heard.queue_capacity)
+                           : "");
+       }},
+      {"signal_sent",
+       [](auto &, auto &event, auto &timeline) {
+         timeline.note("signal-sent", event.pid("pid"), os::signal_name(static_cast<int>(event.integer("signal"))));
+       }},
+      {"breakage_handled",
+       [](auto &heard, auto &, auto &timeline) {
+         heard.breakage_handled = true;
+         timeline.note("breakage-handled");
+       }},
+      {"management_thread_ended",
+       [](auto &heard, auto &event, auto &timeline) {
+         heard.management_thread_ended = true;
+         heard.management_thread_exception = event.text("exception");
+         timeline.note("management-thread-ended", {}, heard.management_thread_exception);
+       }},
+      {"shutdown_called",
+       [](auto &heard, auto &, auto &timeline) {
+         heard.shutdown_called = Clock::now();
+         timeline.note("shutdown-called");
+       }},
+      {"shutdown_returned",
+       [](auto &heard, auto &, auto &timeline) {
+         heard.shutdown_returned = Clock::now();
+         timeline.note("shutdown-returned");
+       }},
+      {"survived",
+       [](auto &heard, auto &event, auto &timeline) {
+         heard.survived_allocation = true;
+         timeline.note("survived-allocation", event.pid("pid"));
+       }},
+      {"error", [](auto &, auto &event, auto &) {
+         throw SubjectError("the subject reports an error: " + Message::printable(event.text("message"), 400));
+       }}};
+  return all;
+}
+
+} // namespace
+
+void Timeline::note(const std::string &event, std::optional<pid_t> pid, const std::string &detail) {
+  events_.push_back({.at_ms = now_ms(), .event = event, .pid = pid, .detail = detail});
+}
+
+void Heard::absorb(const Message &event, Timeline &timeline) {
+  auto found = absorbers().find(event.name());
+  if (found == absorbers().end()) // a later version may say more
+    return timeline.note("unknown-event", {}, Message::printable(event.name()));
+  found->second(*this, event, timeline);
+}
+
+} // namespace pidleak::replay

@@ -1,0 +1,55 @@
+// What the subject and its workers have said so far, and the timeline that comes of it.
+#pragma once
+
+#include "harness/base/deadline.hpp"
+#include "harness/os/process_ref.hpp"
+#include "harness/protocol/message.hpp"
+#include "reports/report.hpp"
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace pidleak::replay {
+
+/// The timeline of a report, in milliseconds since its construction.
+class Timeline {
+public:
+  void note(const std::string &event, std::optional<pid_t> pid = {}, const std::string &detail = "");
+  double now_ms() const { return milliseconds_between(start_, Clock::now()); }
+  std::vector<reports::TimelineEvent> take() { return std::move(events_); }
+
+private:
+  Clock::time_point start_ = Clock::now();
+  std::vector<reports::TimelineEvent> events_;
+};
+
+struct Heard {
+  std::vector<pid_t> workers; // in the pool's order
+  std::map<pid_t, std::string> helpers;
+  int queue_capacity = 0;
+  std::optional<int> queue_depth; // the latest answer
+  std::optional<int> queue_depth_at_break;
+  bool submitted = false; // the latest submit was answered
+  bool breakage_handled = false;
+  bool management_thread_ended = false;
+  std::string management_thread_exception;
+  bool survived_allocation = false;
+  std::optional<Clock::time_point> shutdown_called, shutdown_returned;
+  std::map<pid_t, long long> task_of;           // workers that are in a task, and which
+  std::set<std::pair<std::string, pid_t>> held; // who is held at which point
+  std::map<pid_t, os::WaitStatus> exits;        // as the pool tells
+
+  /// Takes in one event. Throws ProtocolError, and SubjectError for the event `error`.
+  void absorb(const protocol::Message &event, Timeline &timeline);
+};
+
+/// The subject says of itself that it can't go on.
+class SubjectError : public std::runtime_error {
+public:
+  using std::runtime_error::runtime_error;
+};
+
+} // namespace pidleak::replay
