@@ -71,14 +71,20 @@ bool ProcessRef::send(int signal) const {
 }
 
 std::optional<WaitStatus> ProcessRef::exit_status() const {
-  PidfdInfo info;
-  info.mask = pidfd_info_exit;
-  if (::ioctl(pidfd_.get(), pidfd_get_info, &info) == 0 && (info.mask & pidfd_info_exit) != 0)
+  auto from_pidfd = [&]() -> std::optional<WaitStatus> {
+    PidfdInfo info;
+    info.mask = pidfd_info_exit;
+    if (::ioctl(pidfd_.get(), pidfd_get_info, &info) != 0 || (info.mask & pidfd_info_exit) == 0)
+      return {};
     return WaitStatus::from_raw(info.exit_code);
+  };
+  // The pidfd tells once the process has been reaped, /proc as long as it has not: and that may be in between.
+  if (auto status = from_pidfd())
+    return status;
   auto stat = read_stat(pid_);
   if (stat && stat->state == 'Z' && stat->start_ticks == start_ticks_ && stat->exit_code != 0 && send(0))
     return WaitStatus::from_raw(stat->exit_code);
-  return {};
+  return from_pidfd();
 }
 
 void wait_for_any_exit(const std::vector<int> &pidfds, std::chrono::microseconds at_most) {
