@@ -14,13 +14,16 @@ if(PIDLEAK_SANITIZE)
 endif()
 if(PIDLEAK_STATIC)
   target_link_options(pidleak_settings INTERFACE -static)
+  target_link_libraries(pidleak_settings INTERFACE fmt::fmt-header-only) # Debian's fmt::fmt is a shared library
+else()
+  target_link_libraries(pidleak_settings INTERFACE fmt::fmt)
 endif()
 
 # pidleak_library(NAME SOURCES... [USES LIBRARIES...])
 function(pidleak_library name)
   cmake_parse_arguments(arg "" "" "USES" ${ARGN})
   add_library(pidleak_${name} STATIC ${arg_UNPARSED_ARGUMENTS})
-  target_link_libraries(pidleak_${name} PUBLIC pidleak_settings fmt::fmt ${arg_USES})
+  target_link_libraries(pidleak_${name} PUBLIC pidleak_settings ${arg_USES})
 endfunction()
 
 # pidleak_program(NAME SOURCE... [USES LIBRARIES...] [HELPER]): HELPER programs are started by others, not by users.

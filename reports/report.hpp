@@ -92,11 +92,19 @@ Report from_json(const nlohmann::ordered_json &json);
 /// Any bytes as text that JSON can hold: what is not UTF-8 becomes \xNN.
 std::string as_utf8(const std::string &bytes);
 
+/// Whether lines stay lines (and tabs tabs), or their ends are escaped as any other control character.
+enum class LineBreaks { escaped, kept };
+
+/// as_utf8, with everything escaped that a terminal would obey instead of showing it.
+std::string printable(const std::string &bytes, LineBreaks breaks = LineBreaks::escaped);
+
 /// {"schema_version", "reports": [...]}: the file that `--report` writes. Valid UTF-8 whatever the names hold.
 std::string to_document(const std::vector<Report> &reports);
 
-/// Replaces `path` by `text` as a whole or not at all: nameless file in the same directory (O_TMPFILE), fsync, link,
-/// rename. Throws SyscallError, and leaves no temporary file.
+/// Replaces `path` by `text` as a whole or not at all: nameless file in the same directory (O_TMPFILE, or one with a
+/// temporary name where the file system has no such thing), fsync, link, rename. A symbolic link stays, and what it
+/// points to is replaced; a device or FIFO (/dev/stdout, a shell's >(...)) is written to. Throws SyscallError, and
+/// leaves no temporary file.
 void write_atomically(const std::string &path, const std::string &text);
 /// Finds out beforehand whether write_atomically would work. Throws the SyscallError that it would meet.
 void check_writable(const std::string &path);

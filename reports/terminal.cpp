@@ -27,7 +27,7 @@ const char *colour_of(Verdict verdict) {
 
 std::string condition(const Report &report, const std::string &name) {
   auto found = report.conditions.find(name);
-  return found == report.conditions.end() ? "" : found->second;
+  return found == report.conditions.end() ? "" : printable(found->second);
 }
 
 /// Replays of the same thing, in order.
@@ -89,11 +89,12 @@ std::string describe(const census::RemainingProcess &process) {
   auto text = fmt::format("pid {}", process.pid);
   if (process.outside_pid && *process.outside_pid != process.pid)
     text += fmt::format(" (outside {})", *process.outside_pid);
-  text += fmt::format(" {} {}", spell(process.kind), process.role.empty() ? as_utf8(process.comm) : process.role);
+  text += fmt::format(" {} {}", spell(process.kind),
+                      printable(process.role.empty() ? process.comm : process.role));
   if (process.status)
     text += fmt::format(", SIGTERM {}", spell(os::action_of(*process.status, SIGTERM)));
   if (!process.waits.empty() && !process.waits.front().syscall.empty())
-    text += fmt::format(", waits in {}", process.waits.front().syscall);
+    text += fmt::format(", waits in {}", printable(process.waits.front().syscall));
   return text;
 }
 
@@ -107,14 +108,14 @@ std::string render_table(const std::vector<Report> &reports, const TerminalOptio
   auto groups = group(reports);
   for (const auto &replays : groups) {
     const auto &first = replays.first();
-    rows.push_back({first.scenario, first.pool, condition(first, "start-method"), verdicts_of(replays),
+    rows.push_back({printable(first.scenario), printable(first.pool), condition(first, "start-method"), verdicts_of(replays),
                     range_of(replays, &Report::live), range_of(replays, &Report::zombies),
                     range_of(replays, &Report::helpers), fmt::format("{:.0f} ms", median_ms(replays))});
     if (options.deviation) {
       std::string expected = "yes";
       for (const auto *report : replays.reports)
         if (auto deviation = options.deviation(*report); !deviation.empty())
-          expected = "NO: " + deviation;
+          expected = "NO: " + printable(deviation);
       rows.back().push_back(expected);
     }
   }
@@ -147,20 +148,20 @@ std::string render_details(const std::vector<Report> &reports, const TerminalOpt
         shown = report;
     if (!shown)
       continue;
-    text += fmt::format("\n{} on {} with {}: {}{}{}\n  {}\n", shown->scenario, shown->pool,
+    text += fmt::format("\n{} on {} with {}: {}{}{}\n  {}\n", printable(shown->scenario), printable(shown->pool),
                         condition(*shown, "start-method"), options.colour ? colour_of(shown->verdict) : "",
-                        spell(shown->verdict), options.colour ? "\x1b[0m" : "", as_utf8(shown->reason));
+                        spell(shown->verdict), options.colour ? "\x1b[0m" : "", printable(shown->reason));
     if (shown->verdict != Verdict::skipped)
       for (const auto &evidence : shown->evidence)
-        text += fmt::format("  {} {}: {}\n", evidence.shown ? "shown    " : "NOT SHOWN", evidence.condition,
-                            as_utf8(evidence.text));
+        text += fmt::format("  {} {}: {}\n", evidence.shown ? "shown    " : "NOT SHOWN", printable(evidence.condition),
+                            printable(evidence.text));
     for (const auto &process : shown->remaining)
       text += fmt::format("  remains   {}\n", describe(process));
     if (shown->settled_by)
       text += fmt::format("  settled   by {} after {:.1f} ms{}\n", spell(*shown->settled_by), shown->settle_ms,
-                          shown->not_quiescent_because.empty() ? "" : " (" + as_utf8(shown->not_quiescent_because) + ")");
+                          shown->not_quiescent_because.empty() ? "" : " (" + printable(shown->not_quiescent_because) + ")");
     if (shown->verdict == Verdict::broken && !shown->subject_stderr.empty())
-      text += fmt::format("  the subject's standard error ends with:\n{}\n", as_utf8(shown->subject_stderr));
+      text += fmt::format("  the subject's standard error ends with:\n{}\n", printable(shown->subject_stderr, LineBreaks::kept));
   }
   return text;
 }

@@ -180,7 +180,7 @@ int run(const Options &options) {
     reports::TerminalOptions terminal{.colour = wants_colour(1), .deviation = {}};
     if (options.expected)
       terminal.deviation = deviation;
-    text = reports::render_table(all, terminal) + reports::render_details(all, terminal);
+    text = reports::render_details(all, terminal) + "\n" + reports::render_table(all, terminal);
     text += fmt::format("\n{} replay{} at tier {}", all.size(), all.size() == 1 ? "" : "s", spell(tier));
     for (const auto &note : facilities.notes)
       text += "\n  " + note;

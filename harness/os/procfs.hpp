@@ -39,7 +39,7 @@ class SignalMask {
 public:
   SignalMask() = default;
   explicit SignalMask(std::uint64_t bits) : bits_(bits) {}
-  bool contains(int signal) const { return signal > 0 && (bits_ >> (signal - 1) & 1) != 0; }
+  bool contains(int signal) const { return signal > 0 && signal <= 64 && (bits_ >> (signal - 1) & 1) != 0; }
   bool empty() const { return bits_ == 0; }
   std::uint64_t bits() const { return bits_; }
   std::string hex() const; // 16 digits, as the kernel prints it

@@ -1,5 +1,8 @@
 #include "harness/protocol/message.hpp"
 
+#include <algorithm>
+#include <utility>
+
 namespace pidleak::protocol {
 namespace {
 
@@ -17,7 +20,13 @@ Message Message::event(std::string_view name, nlohmann::json fields) { return wi
 
 Message Message::parse(std::string_view line, std::string_view kind) {
   Message message;
-  message.fields_ = nlohmann::json::parse(line, nullptr, false);
+  using Event = nlohmann::json::parse_event_t;
+  auto check_depth = [&](int depth, Event event, nlohmann::json &) {
+    if (depth >= deepest_nesting && (event == Event::object_start || event == Event::array_start))
+      throw ProtocolError(fmt::format("nested more than {} deep: {}", deepest_nesting, printable(line)));
+    return true;
+  };
+  message.fields_ = nlohmann::json::parse(line, check_depth, false);
   if (!message.fields_.is_object())
     throw ProtocolError(fmt::format("not a JSON object: {}", printable(line)));
   auto name = message.fields_.find(std::string(kind));
@@ -49,6 +58,9 @@ long long Message::integer(const std::string &name) const {
   const auto &value = member(name);
   if (!value.is_number_integer())
     throw ProtocolError(fmt::format("{}: \"{}\" is not an integer", printable(name_), name));
+  if (value.is_number_unsigned() && !std::in_range<long long>(value.get<unsigned long long>()))
+    throw ProtocolError(fmt::format("{}: \"{}\" is {}, which is too large", printable(name_), name,
+                                    value.get<unsigned long long>()));
   return value.get<long long>();
 }
 
@@ -72,7 +84,7 @@ std::vector<pid_t> Message::pids(const std::string &name) const {
     throw ProtocolError(fmt::format("{}: \"{}\" is not an array", printable(name_), name));
   std::vector<pid_t> pids;
   for (const auto &entry : value)
-    pids.push_back(event("entry", {{name, entry}}).pid(name));
+    pids.push_back(with("event", name_, {{name, entry}}).pid(name));
   return pids;
 }
 
@@ -86,13 +98,18 @@ std::string Message::printable(std::string_view bytes, std::size_t at_most) {
 }
 
 std::optional<std::string> LineBuffer::next() {
-  auto end = bytes_.find('\n');
-  if (std::min(end, bytes_.size()) > longest_line)
-    throw ProtocolError(fmt::format("a line of more than {} bytes: {}", longest_line, Message::printable(bytes_)));
-  if (end == bytes_.npos)
+  auto end = bytes_.find('\n', taken_);
+  auto size = std::min(end, bytes_.size()) - taken_;
+  if (size > longest_line)
+    throw ProtocolError(fmt::format("a line of more than {} bytes: {}", longest_line,
+                                    Message::printable(std::string_view(bytes_).substr(taken_))));
+  if (end == bytes_.npos) {
+    bytes_.erase(0, taken_); // once for all the lines before, not once a line
+    taken_ = 0;
     return {};
-  auto line = bytes_.substr(0, end);
-  bytes_.erase(0, end + 1);
+  }
+  auto line = bytes_.substr(taken_, size);
+  taken_ = end + 1;
   return line;
 }
 

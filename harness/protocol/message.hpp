@@ -19,6 +19,9 @@ constexpr int version = 1;
 /// A longer line is an error: no message needs more, and a peer must not be able to fill memory.
 constexpr std::size_t longest_line = 64 * 1024;
 
+/// Objects and arrays within one another, the message included: whatever copies or prints a value recurses.
+constexpr int deepest_nesting = 16;
+
 /// A line that is not what the protocol asks for.
 class ProtocolError : public std::runtime_error {
 public:
@@ -52,7 +55,7 @@ public:
     auto spelling = text(member);
     if (auto value = parse_spelling<E>(spelling))
       return *value;
-    throw ProtocolError(fmt::format("{}: \"{}\" is \"{}\", and not one of: {}", name_, member, printable(spelling),
+    throw ProtocolError(fmt::format("{}: \"{}\" is \"{}\", and not one of: {}", printable(name_), member, printable(spelling),
                                     fmt::join(spellings<E>(), ", ")));
   }
 
@@ -71,10 +74,11 @@ public:
   void append(std::string_view bytes) { bytes_ += bytes; }
   /// The next whole line without its newline. Throws ProtocolError when one grows past longest_line.
   std::optional<std::string> next();
-  bool empty() const { return bytes_.empty(); }
+  bool empty() const { return taken_ == bytes_.size(); }
 
 private:
   std::string bytes_;
+  std::size_t taken_ = 0; // at the start of bytes_: lines that next() has returned
 };
 
 } // namespace pidleak::protocol

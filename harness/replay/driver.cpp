@@ -287,7 +287,7 @@ private:
       channel_.order(gate, fmt::format("allocate {}", OomTrap::allocation_mib));
     } else {
       note("fault", victim_->pid(), "SIGKILL");
-      victim_->send(SIGKILL);
+      death_.kill_delivered = !victim_->has_exited() && victim_->send(SIGKILL);
     }
     death_.victim = victim_->pid();
     death_.exited = hear_until_exit(*victim_) && !heard_.survived_allocation;

@@ -36,7 +36,11 @@ Evidence show_death(const Conditions &conditions, const DeathFacts &facts) {
   if (!facts.exited) {
     evidence.text += "survived";
   } else if (!status) {
-    evidence.text += "is gone, and nobody says how it ended";
+    // Somebody reaped it before anybody could look, on a kernel before 6.15. A SIGKILL that was delivered is proof
+    // enough, as is the count of a group in which the victim was alone.
+    evidence.text += "is gone, and this kernel does not tell how it ended";
+    evidence.facts["wait status"] = "unknown";
+    evidence.shown = facts.kill_delivered || facts.oom_kills.has_value();
   } else {
     evidence.text += "was " + status->text() + (facts.status ? "" : " (the pool says)");
     evidence.facts["wait status"] = status->text();

@@ -22,6 +22,7 @@ struct DeathFacts {
   bool exited = false;
   std::optional<os::WaitStatus> status; // as the kernel tells (Linux 6.15), or the zombie's entry in /proc
   std::optional<os::WaitStatus> status_told; // as the pool tells
+  bool kill_delivered = false;               // pidfd_send_signal(SIGKILL) succeeded while it lived
   std::optional<std::uint64_t> oom_kills; // by how much the counter grew; nothing: no real OOM kill was asked for
 };
 reports::Evidence show_death(const Conditions &conditions, const DeathFacts &facts);
