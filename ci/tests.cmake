@@ -38,3 +38,16 @@ pidleak_tests(replay_tests harness/replay/sandbox_test.cpp harness/replay/subjec
 pidleak_tests(scenario_tests scenarios/scenarios_test.cpp scenarios/ground_truth_test.cpp
   USES pidleak_scenarios pidleak_pool LABELS scenario TIMEOUT 120)
 pidleak_tests(cli_tests harness/cli/cli_test.cpp USES pidleak_os LABELS cli TIMEOUT 120)
+
+# The scenarios on cgroup v2, in a virtual machine that runs the static programs (ci/build static).
+if(NOT PIDLEAK_SANITIZE)
+  set(PIDLEAK_STATIC_BIN ${PROJECT_SOURCE_DIR}/build/static/bin CACHE PATH "Static programs for the virtual machine")
+  add_test(NAME vm-boot COMMAND ${PROJECT_SOURCE_DIR}/ci/vm/boot ${PIDLEAK_STATIC_BIN} ${PROJECT_BINARY_DIR}/vm
+    ${PROJECT_SOURCE_DIR}/build/kernel)
+  set_tests_properties(vm-boot PROPERTIES FIXTURES_SETUP vm SKIP_RETURN_CODE 4 TIMEOUT 600 LABELS vm PROCESSORS 2)
+  add_executable(vm_tests ci/vm/vm_test.cpp)
+  target_link_libraries(vm_tests PRIVATE pidleak_reports Catch2::Catch2WithMain)
+  target_compile_definitions(vm_tests PRIVATE PIDLEAK_VM_RESULTS="${PROJECT_BINARY_DIR}/vm")
+  catch_discover_tests(vm_tests DISCOVERY_MODE PRE_TEST
+    PROPERTIES TIMEOUT 60 LABELS vm FIXTURES_REQUIRED vm SKIP_RETURN_CODE 4)
+endif()
