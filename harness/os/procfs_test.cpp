@@ -97,7 +97,8 @@ TEST_CASE("the signal sets in status tell what a process does with each signal",
   CHECK(action_of(*status, SIGTERM) == SignalAction::ignored);
   CHECK(action_of(*status, SIGUSR1) == SignalAction::handler);
   CHECK(action_of(*status, SIGUSR2) == SignalAction::blocked);
-  CHECK(action_of(*status, SIGINT) == SignalAction::default_);
+  CHECK(action_of(*status, SIGINT) == SignalAction::handler);
+  CHECK(action_of(*status, SIGHUP) == SignalAction::default_);
   CHECK(status->thread_pending.empty());
   CHECK(status->shared_pending.contains(SIGUSR2));
   CHECK(status->voluntary_switches == 1);
