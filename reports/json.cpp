@@ -1,8 +1,7 @@
 // The JSON form of a report. Its schema, with every field explained, is report.schema.json.
-#include "reports/report.hpp"
-
 #include "harness/base/spelling.hpp"
 #include "harness/os/signals.hpp"
+#include "reports/report.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -279,8 +278,10 @@ std::string printable(const std::string &bytes, LineBreaks breaks) {
 Json to_json(const Report &report) {
   Json evidence = Json::array(), timeline = Json::array(), remaining = Json::array();
   for (const auto &item : report.evidence)
-    evidence.push_back(
-        {{"condition", as_utf8(item.condition)}, {"shown", item.shown}, {"text", as_utf8(item.text)}, {"facts", texts(item.facts)}});
+    evidence.push_back({{"condition", as_utf8(item.condition)},
+                        {"shown", item.shown},
+                        {"text", as_utf8(item.text)},
+                        {"facts", texts(item.facts)}});
   for (const auto &event : report.timeline)
     timeline.push_back({{"at_ms", event.at_ms},
                         {"event", as_utf8(event.event)},
@@ -293,7 +294,8 @@ Json to_json(const Report &report) {
           {"machine", {{"kernel", as_utf8(report.kernel)}, {"user", report.user}}},
           {"started", as_utf8(report.started)},
           {"scenario", as_utf8(report.scenario)},
-          {"pool", {{"name", as_utf8(report.pool)}, {"version", as_utf8(report.pool_version)}, {"workers", report.workers}}},
+          {"pool",
+           {{"name", as_utf8(report.pool)}, {"version", as_utf8(report.pool_version)}, {"workers", report.workers}}},
           {"conditions", texts(report.conditions)},
           {"verdict", spell(report.verdict)},
           {"reason", as_utf8(report.reason)},

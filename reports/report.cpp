@@ -96,9 +96,8 @@ public:
   void appear() {
     auto self = fmt::format("/proc/self/fd/{}", fd_.get());
     if (temporary_name_.empty())
-      take_free_name([&](const char *name) {
-        return ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0;
-      });
+      take_free_name(
+          [&](const char *name) { return ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0; });
     if (::rename(temporary_name_.c_str(), path_.c_str()) != 0)
       os::throw_errno("rename({}, {})", temporary_name_, path_);
     temporary_name_.clear();

@@ -54,9 +54,9 @@ struct Report {
   unsigned user = 0;   // effective uid of the harness
   std::string started; // wall clock, RFC 3339, UTC
   std::string scenario;
-  std::string pool;                               // as selected: a preset
-  std::string pool_version;                       // as the subject says
-  std::map<std::string, std::string> conditions;  // by name, as spelled
+  std::string pool;                              // as selected: a preset
+  std::string pool_version;                      // as the subject says
+  std::map<std::string, std::string> conditions; // by name, as spelled
   int workers = 0;
 
   Verdict verdict = Verdict::broken;

@@ -55,8 +55,7 @@ std::vector<Group> group(const std::vector<Report> &reports) {
 std::string verdicts_of(const Group &group) {
   std::vector<std::pair<Verdict, int>> counts;
   for (const auto *report : group.reports) {
-    auto found =
-        std::find_if(counts.begin(), counts.end(), [&](const auto &c) { return c.first == report->verdict; });
+    auto found = std::find_if(counts.begin(), counts.end(), [&](const auto &c) { return c.first == report->verdict; });
     if (found == counts.end())
       counts.emplace_back(report->verdict, 1);
     else
@@ -89,8 +88,7 @@ std::string describe(const census::RemainingProcess &process) {
   auto text = fmt::format("pid {}", process.pid);
   if (process.outside_pid && *process.outside_pid != process.pid)
     text += fmt::format(" (outside {})", *process.outside_pid);
-  text += fmt::format(" {} {}", spell(process.kind),
-                      printable(process.role.empty() ? process.comm : process.role));
+  text += fmt::format(" {} {}", spell(process.kind), printable(process.role.empty() ? process.comm : process.role));
   if (process.status)
     text += fmt::format(", SIGTERM {}", spell(os::action_of(*process.status, SIGTERM)));
   if (!process.waits.empty() && !process.waits.front().syscall.empty())
@@ -108,8 +106,8 @@ std::string render_table(const std::vector<Report> &reports, const TerminalOptio
   auto groups = group(reports);
   for (const auto &replays : groups) {
     const auto &first = replays.first();
-    rows.push_back({printable(first.scenario), printable(first.pool), condition(first, "start-method"), verdicts_of(replays),
-                    range_of(replays, &Report::live), range_of(replays, &Report::zombies),
+    rows.push_back({printable(first.scenario), printable(first.pool), condition(first, "start-method"),
+                    verdicts_of(replays), range_of(replays, &Report::live), range_of(replays, &Report::zombies),
                     range_of(replays, &Report::helpers), fmt::format("{:.0f} ms", median_ms(replays))});
     if (options.deviation) {
       std::string expected = "yes";
@@ -158,10 +156,12 @@ std::string render_details(const std::vector<Report> &reports, const TerminalOpt
     for (const auto &process : shown->remaining)
       text += fmt::format("  remains   {}\n", describe(process));
     if (shown->settled_by)
-      text += fmt::format("  settled   by {} after {:.1f} ms{}\n", spell(*shown->settled_by), shown->settle_ms,
-                          shown->not_quiescent_because.empty() ? "" : " (" + printable(shown->not_quiescent_because) + ")");
+      text +=
+          fmt::format("  settled   by {} after {:.1f} ms{}\n", spell(*shown->settled_by), shown->settle_ms,
+                      shown->not_quiescent_because.empty() ? "" : " (" + printable(shown->not_quiescent_because) + ")");
     if (shown->verdict == Verdict::broken && !shown->subject_stderr.empty())
-      text += fmt::format("  the subject's standard error ends with:\n{}\n", printable(shown->subject_stderr, LineBreaks::kept));
+      text += fmt::format("  the subject's standard error ends with:\n{}\n",
+                          printable(shown->subject_stderr, LineBreaks::kept));
   }
   return text;
 }

@@ -38,10 +38,9 @@ inline void add(const std::string &name, const std::vector<std::string> &tags, s
 
 /// The replay of a scenario on one preset of the minimal pool.
 inline replay::Plan plan(const replay::Scenario &scenario, const std::string &preset, StartMethod method) {
-  replay::Plan plan{.scenario = scenario,
-                    .pool = {.name = preset,
-                             .program = std::string(PIDLEAK_BINARY_DIR) + "/pidleak-subject",
-                             .preset = preset}};
+  replay::Plan plan{
+      .scenario = scenario,
+      .pool = {.name = preset, .program = std::string(PIDLEAK_BINARY_DIR) + "/pidleak-subject", .preset = preset}};
   plan.scenario.conditions.start_method = method;
   return plan;
 }

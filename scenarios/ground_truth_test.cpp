@@ -7,9 +7,8 @@
 #include "scenarios/cases.hpp"
 #include "scenarios/scenarios.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace {
 

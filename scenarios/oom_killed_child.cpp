@@ -13,12 +13,18 @@ const Scenario &oom_killed_child() {
       .summary = "the kernel kills a worker for want of memory; SIGTERM at its default, nothing queued",
       .conditions = {.death = Death::oom},
       .expectations = {
-          {"cpython36", StartMethod::fork, clean},        {"cpython37", StartMethod::fork, clean},
-          {"cpython312", StartMethod::fork, clean},       {"hardened", StartMethod::fork, clean},
-          {"cpython36", StartMethod::spawn, clean},       {"cpython37", StartMethod::spawn, clean},
-          {"cpython312", StartMethod::spawn, clean},      {"hardened", StartMethod::spawn, clean},
-          {"cpython36", StartMethod::forkserver, clean},  {"cpython37", StartMethod::forkserver, clean},
-          {"cpython312", StartMethod::forkserver, clean}, {"hardened", StartMethod::forkserver, clean},
+          {"cpython36", StartMethod::fork, clean},
+          {"cpython37", StartMethod::fork, clean},
+          {"cpython312", StartMethod::fork, clean},
+          {"hardened", StartMethod::fork, clean},
+          {"cpython36", StartMethod::spawn, clean},
+          {"cpython37", StartMethod::spawn, clean},
+          {"cpython312", StartMethod::spawn, clean},
+          {"hardened", StartMethod::spawn, clean},
+          {"cpython36", StartMethod::forkserver, clean},
+          {"cpython37", StartMethod::forkserver, clean},
+          {"cpython312", StartMethod::forkserver, clean},
+          {"hardened", StartMethod::forkserver, clean},
       }};
   return scenario;
 }

@@ -19,8 +19,9 @@ void add_expected_cases() {
       auto plan = cases::plan(*scenario, expected.preset, expected.start_method);
       cases::add(fmt::format("{} on {} with {} is {}", scenario->name, expected.preset, spell(expected.start_method),
                              spell(expected.verdict)),
-                 {"scenario", scenario->name, expected.preset, spell(expected.start_method)},
-                 [=] { cases::check(replay::run(plan), expected.verdict, {{expected.live, expected.zombies}}); });
+                 {"scenario", scenario->name, expected.preset, spell(expected.start_method)}, [=] {
+                   cases::check(replay::run(plan), expected.verdict, {{expected.live, expected.zombies}});
+                 });
     }
 }
 
@@ -70,8 +71,8 @@ void add_variants() {
   for (const auto &variant : variants) {
     auto plan = cases::plan(scenarios::incident(), variant.preset, variant.method);
     variant.change(plan.scenario.conditions);
-    cases::add(fmt::format("incident with {} on {} with {} is {}", variant.name, variant.preset,
-                           spell(variant.method), spell(variant.verdict)),
+    cases::add(fmt::format("incident with {} on {} with {} is {}", variant.name, variant.preset, spell(variant.method),
+                           spell(variant.verdict)),
                {"scenario", "incident", variant.preset, spell(variant.method)}, [=] {
                  cases::check(replay::run(plan), variant.verdict, {{variant.live, variant.zombies}});
                });
@@ -84,8 +85,9 @@ void add_other_order() {
     auto plan = cases::plan(scenarios::full_queue_shutdown(), preset, StartMethod::fork);
     plan.scenario.conditions.race = Race::exit_first;
     cases::add(fmt::format("full-queue-shutdown with workers that exit in time on {} is clean", preset),
-               {"scenario", "full-queue-shutdown", preset, "fork"},
-               [=] { cases::check(replay::run(plan), Verdict::clean, {{0, 0}}); });
+               {"scenario", "full-queue-shutdown", preset, "fork"}, [=] {
+                 cases::check(replay::run(plan), Verdict::clean, {{0, 0}});
+               });
   }
 }
 
@@ -96,14 +98,16 @@ void add_death_points() {
       auto plan = cases::plan(scenarios::incident(), "hardened", method);
       plan.scenario.conditions.death_point = point;
       cases::add(fmt::format("incident with a death {} on hardened with {} is clean", spell(point), spell(method)),
-                 {"scenario", "incident", "hardened", spell(method)},
-                 [=] { cases::check(replay::run(plan), Verdict::clean, {{0, 0}}); });
+                 {"scenario", "incident", "hardened", spell(method)}, [=] {
+                   cases::check(replay::run(plan), Verdict::clean, {{0, 0}});
+                 });
     }
   auto plan = cases::plan(scenarios::incident(), "cpython36", StartMethod::fork);
   plan.scenario.conditions.death_point = DeathPoint::half_result;
   cases::add("incident with a death half-result on cpython36 with fork is hung",
-             {"scenario", "incident", "cpython36", "fork"},
-             [=] { cases::check(replay::run(plan), Verdict::hung, {{3, 1}}); });
+             {"scenario", "incident", "cpython36", "fork"}, [=] {
+               cases::check(replay::run(plan), Verdict::hung, {{3, 1}});
+             });
 }
 
 /// Without a fault there is nothing to lose.
@@ -112,7 +116,9 @@ void add_clean_twins() {
     auto plan = cases::plan(scenarios::incident(), preset, StartMethod::fork);
     plan.scenario.conditions.death = Death::none;
     cases::add(fmt::format("incident without a death on {} is clean", preset), {"scenario", "incident", preset, "fork"},
-               [=] { cases::check(replay::run(plan), Verdict::clean, {{0, 0}}); });
+               [=] {
+                 cases::check(replay::run(plan), Verdict::clean, {{0, 0}});
+               });
   }
 }
 

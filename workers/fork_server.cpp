@@ -2,6 +2,4 @@
 #include "harness/pool/starter.hpp"
 #include "workers/worker_code.hpp"
 
-int main(int argc, char **argv) {
-  return pidleak::workers::worker_main(argc, argv, pidleak::pool::run_fork_server);
-}
+int main(int argc, char **argv) { return pidleak::workers::worker_main(argc, argv, pidleak::pool::run_fork_server); }

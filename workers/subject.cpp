@@ -120,10 +120,10 @@ private:
   void create_pool(const Message &command) {
     channel_ = command.text("channel");
     auto sigterm = command.word<Sigterm>("sigterm");
-    workers::WorkerSetUp set_up{
-        .channel = channel_,
-        .handler_at_import = sigterm == Sigterm::handler &&
-                             command.word<HandlerRegistered>("handler_registered") == HandlerRegistered::import};
+    workers::WorkerSetUp set_up{.channel = channel_,
+                                .handler_at_import =
+                                    sigterm == Sigterm::handler &&
+                                    command.word<HandlerRegistered>("handler_registered") == HandlerRegistered::import};
     pool::PoolOptions options;
     options.workers = static_cast<int>(command.integer("workers"));
     options.start_method = command.word<pool::StartMethod>("start_method");
@@ -144,9 +144,9 @@ private:
     auto helpers = nlohmann::json::array();
     for (const auto &helper : pool_->helpers())
       helpers.push_back({{"role", helper.role}, {"pid", helper.pid}});
-    reporter_.say("pool_created", {{"workers", pool_->worker_pids()},
-                                   {"helpers", helpers},
-                                   {"queue_capacity", pool_->queue_capacity()}});
+    reporter_.say(
+        "pool_created",
+        {{"workers", pool_->worker_pids()}, {"helpers", helpers}, {"queue_capacity", pool_->queue_capacity()}});
   }
 
   void submit(const Message &command) {

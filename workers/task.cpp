@@ -80,8 +80,7 @@ std::string run_task(const std::string &task) {
   if (!fields.is_object() || !fields.contains("task") || !fields.contains("channel"))
     throw protocol::ProtocolError("not a task: " + protocol::Message::printable(task));
   auto number = fields["task"].get<long long>();
-  Channel(fields["channel"].get<std::string>())
-      .hold("in-task", fmt::format("gate-{}", number), {{"task", number}});
+  Channel(fields["channel"].get<std::string>()).hold("in-task", fmt::format("gate-{}", number), {{"task", number}});
   return "done";
 }
 

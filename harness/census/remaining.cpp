@@ -18,8 +18,7 @@ Kind classify(const Member &member, const os::ProcStat &stat, const Surroundings
   if (member.state == ProcessState::stopped)
     return Kind::stopped;
   const auto &group = around.cgroup_members;
-  if (stat.session != around.session ||
-      (group && std::find(group->begin(), group->end(), member.pid) == group->end()))
+  if (stat.session != around.session || (group && std::find(group->begin(), group->end(), member.pid) == group->end()))
     return Kind::escaped;
   return member.parent == around.harness && member.pid != around.subject ? Kind::orphan : Kind::live;
 }

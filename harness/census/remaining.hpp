@@ -33,14 +33,14 @@ struct OpenPipe {
 };
 
 struct RemainingProcess {
-  pid_t pid = 0;                      // inside the sandbox
-  std::optional<pid_t> outside_pid;   // in the harness's PID namespace
+  pid_t pid = 0;                    // inside the sandbox
+  std::optional<pid_t> outside_pid; // in the harness's PID namespace
   pid_t parent = 0;
   std::uint64_t start_ticks = 0;
   ProcessState state = ProcessState::running;
   Kind kind = Kind::live;
-  std::string role;                   // of a helper, as the pool declares it
-  std::string comm;                   // any bytes
+  std::string role;                      // of a helper, as the pool declares it
+  std::string comm;                      // any bytes
   std::vector<std::string> command_line; // any bytes; empty for a zombie
   std::optional<os::ProcStatus> status;  // signal sets; none of a zombie
   std::vector<ThreadWait> waits;
@@ -49,10 +49,10 @@ struct RemainingProcess {
 
 /// What classification needs to know of the replay.
 struct Surroundings {
-  pid_t harness = 0;                     // the process that adopts orphans
+  pid_t harness = 0; // the process that adopts orphans
   pid_t subject = 0;
-  pid_t session = 0;                     // the subject's
-  std::map<pid_t, std::string> helpers;  // pid and role
+  pid_t session = 0;                                // the subject's
+  std::map<pid_t, std::string> helpers;             // pid and role
   std::optional<std::vector<pid_t>> cgroup_members; // nothing: there is no cgroup
 };
 

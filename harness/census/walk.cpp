@@ -49,7 +49,8 @@ std::vector<Member> walk_once(const Scope &scope) {
       auto stat = os::read_stat(pid);
       if (!stat) // reaped meanwhile
         continue;
-      Member member{.pid = pid, .parent = stat->parent, .start_ticks = stat->start_ticks, .state = state_of(pid, *stat)};
+      Member member{
+          .pid = pid, .parent = stat->parent, .start_ticks = stat->start_ticks, .state = state_of(pid, *stat)};
       if (std::find(members.begin(), members.end(), member) != members.end())
         continue; // reparented while we walked, and met twice
       members.push_back(member);

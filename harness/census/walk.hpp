@@ -29,7 +29,7 @@ struct Member {
 
 /// Whose descendants, and how far down.
 struct Scope {
-  pid_t root = 0;            // not itself a member
+  pid_t root = 0;                    // not itself a member
   bool direct_children_only = false; // the detector switched off, for tests
 };
 

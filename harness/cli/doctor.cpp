@@ -6,10 +6,10 @@
 #include "scenarios/scenarios.hpp"
 
 #include <fmt/format.h>
-
-#include <cstdio>
 #include <sys/utsname.h>
 #include <unistd.h>
+
+#include <cstdio>
 
 namespace pidleak::cli {
 namespace {

@@ -3,12 +3,12 @@
 #include "harness/os/signals.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <numeric>
-#include <unistd.h>
 
 namespace pidleak::cli {
 namespace {
@@ -28,9 +28,8 @@ std::size_t distance(const std::string &a, const std::string &b) {
 } // namespace
 
 std::string suggestion(const std::string &word, const std::vector<std::string> &known) {
-  auto nearest = std::min_element(known.begin(), known.end(), [&](const auto &a, const auto &b) {
-    return distance(word, a) < distance(word, b);
-  });
+  auto nearest = std::min_element(known.begin(), known.end(),
+                                  [&](const auto &a, const auto &b) { return distance(word, a) < distance(word, b); });
   if (nearest != known.end() && distance(word, *nearest) <= std::max<std::size_t>(2, nearest->size() / 3))
     return fmt::format("; did you mean \"{}\"?", *nearest);
   return fmt::format("; there are: {}", fmt::join(known, ", "));

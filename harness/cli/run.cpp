@@ -1,18 +1,19 @@
 // pidleak run: replays scenarios and shows the verdicts.
+#include "harness/replay/run.hpp"
+
 #include "harness/cli/verbs.hpp"
 #include "harness/os/launch.hpp"
 #include "harness/os/syscall_error.hpp"
 #include "harness/pool/behaviour.hpp"
-#include "harness/replay/run.hpp"
 #include "reports/terminal.hpp"
 #include "scenarios/scenarios.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <functional>
 #include <memory>
-#include <unistd.h>
 
 namespace pidleak::cli {
 namespace {
@@ -169,7 +170,8 @@ int run(const Options &options) {
   std::vector<Report> all;
   {
     Progress progress(plans.size());
-    all = replay::run(plans, {.facilities = facilities, .tier = tier, .jobs = options.jobs, .on_done = std::cref(progress)});
+    all = replay::run(plans,
+                      {.facilities = facilities, .tier = tier, .jobs = options.jobs, .on_done = std::cref(progress)});
   }
   if (!options.report_path.empty())
     reports::write_atomically(options.report_path, reports::to_document(all));
@@ -222,7 +224,9 @@ void add_run(CLI::App &app, int &status) {
   command->add_option("--repeat", options->repeat, "Replays of each")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
-  command->add_option("--jobs", options->jobs, "Replays at the same time")->check(CLI::Range(1, 64))->capture_default_str();
+  command->add_option("--jobs", options->jobs, "Replays at the same time")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
   command->add_option("--report", options->report_path, "Write the JSON leak report to this file")->type_name("FILE");
   command->add_flag("--json", options->json, "Write the JSON leak report to standard output, and no table");
   command->add_flag("--expected", options->expected,

@@ -7,8 +7,11 @@
 #include <boost/process/v2/environment.hpp>
 #include <boost/process/v2/process.hpp>
 #include <boost/process/v2/stdio.hpp>
-
 #include <fcntl.h>
+#include <linux/close_range.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
 #include <filesystem>
 
 namespace process = boost::process::v2;
@@ -21,20 +24,28 @@ namespace {
 struct InheritExactly {
   const Launch &what;
 
-  boost::system::error_code on_setup(process::posix::default_launcher &launcher,
-                                     const process::filesystem::path &, const char *const *) const {
+  boost::system::error_code on_setup(process::posix::default_launcher &launcher, const process::filesystem::path &,
+                                     const char *const *) const {
     launcher.fd_whitelist.insert(launcher.fd_whitelist.end(), what.inherited.begin(), what.inherited.end());
     return {};
   }
   // Runs in the child between fork and exec: async-signal-safe calls only.
-  boost::system::error_code on_exec_setup(process::posix::default_launcher &,
-                                          const process::filesystem::path &, const char *const *) const {
+  boost::system::error_code on_exec_setup(process::posix::default_launcher &, const process::filesystem::path &,
+                                          const char *const *) const {
+    // Boost 1.81's own close_all() closes only what lies above the last descriptor on its list.
+    if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0 && errno != ENOSYS && errno != EINVAL) // before Linux 5.11
+      return {errno, boost::system::system_category()};
     for (int fd : what.inherited)
       if (::fcntl(fd, F_SETFD, 0) != 0)
         return {errno, boost::system::system_category()};
     if (what.default_signals)
       reset_all_signals();
     return {};
+  }
+  // Also in the child. Boost would call exit(3) next, and run what this process has registered for its own exit.
+  void on_exec_error(process::posix::default_launcher &, const process::filesystem::path &, const char *const *,
+                     const boost::system::error_code &) const {
+    ::_exit(EXIT_FAILURE);
   }
 };
 
@@ -44,8 +55,11 @@ ProcessRef start(boost::asio::io_context &context, const Launch &what, Stdio &&s
   process::posix::default_launcher launcher;
   auto child = launcher(context.get_executor(), error, process::filesystem::path(what.program), what.arguments,
                         std::forward<Stdio>(stdio), InheritExactly{what});
-  if (error)
+  if (error) {
+    if (launcher.pid > 0) // Boost 1.81 leaves a child that could not exec as a zombie
+      ::waitpid(launcher.pid, nullptr, 0);
     throw std::system_error(error.value(), std::generic_category(), "cannot execute " + what.program);
+  }
   auto ref = ProcessRef::open(child.id());
   child.detach(); // its destructor would end the process; this project waits for children itself
   if (!ref)
@@ -73,8 +87,8 @@ std::string sibling_program(const std::string &name) {
   for (const auto &directory : {here, installed})
     if (auto path = directory / name; ::access(path.c_str(), X_OK) == 0)
       return path.string();
-  throw std::runtime_error(
-      fmt::format("{} is neither in {} nor in {}: the installation is incomplete", name, here.string(), installed.string()));
+  throw std::runtime_error(fmt::format("{} is neither in {} nor in {}: the installation is incomplete", name,
+                                       here.string(), installed.string()));
 }
 
 std::string find_on_path(const std::string &name) {

@@ -16,8 +16,8 @@ struct Launch {
   int standard_input = -1;            // descriptors to use; -1: /dev/null
   int standard_output = -1;
   int standard_error = 2;
-  std::vector<int> inherited = {};    // further descriptors, under the same number
-  bool default_signals = false;       // reset dispositions and mask before exec
+  std::vector<int> inherited = {}; // further descriptors, under the same number
+  bool default_signals = false;    // reset dispositions and mask before exec
 };
 
 /// Starts it and holds the child, which the caller has to reap. Throws std::system_error naming the program when

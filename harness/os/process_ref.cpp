@@ -71,6 +71,8 @@ bool ProcessRef::send(int signal) const {
 }
 
 std::optional<WaitStatus> ProcessRef::exit_status() const {
+  if (!has_exited()) // its leader may have, and then /proc shows a Z and the leader's own status
+    return {};
   auto from_pidfd = [&]() -> std::optional<WaitStatus> {
     PidfdInfo info;
     info.mask = pidfd_info_exit;
@@ -106,9 +108,8 @@ std::optional<WaitStatus> wait_for(const ProcessRef &child, int options) {
       throw_errno("waitid(P_PIDFD, {}) for pid {}", child.pidfd(), child.pid());
   if (info.si_pid == 0)
     return {};
-  return WaitStatus{.signaled = info.si_code != CLD_EXITED,
-                    .value = info.si_status,
-                    .core_dumped = info.si_code == CLD_DUMPED};
+  return WaitStatus{
+      .signaled = info.si_code != CLD_EXITED, .value = info.si_status, .core_dumped = info.si_code == CLD_DUMPED};
 }
 
 } // namespace

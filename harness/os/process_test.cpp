@@ -5,7 +5,6 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_exception.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
-
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -20,93 +19,99 @@ const os::WaitStatus killed{.signaled = true, .value = SIGKILL};
 } // namespace
 
 TEST_CASE("a process can be held from its start until it has been reaped", "[process]") {
-  CHECK(testing::run_in_child([] {
-          auto child = testing::plant();
-          expect(os::ProcessRef::open(child.pid()).has_value(), "a live child is held");
-          expect(!child.has_exited(), "it runs");
-          expect(!os::try_reap(child), "there is nothing to reap yet");
-          expect(child.send(SIGKILL), "it is signalled");
-          os::wait_for_any_exit({child.pidfd()}, std::chrono::seconds(10));
-          expect(child.has_exited(), "it has exited");
-          expect(os::ProcessRef::open(child.pid()).has_value(), "a zombie is held");
-          expect(child.exit_status() == killed, "a zombie's status is known");
-          expect(os::reap(child) == killed, "and reaped");
-          expect(!os::ProcessRef::open(child.pid()), "a reaped pid is nobody");
-          expect(!child.send(SIGKILL), "and can't be signalled");
-        }) == "");
+  testing::check_in_child([] {
+    auto child = testing::plant();
+    expect(os::ProcessRef::open(child.pid()).has_value(), "a live child is held");
+    expect(!child.has_exited(), "it runs");
+    expect(!os::try_reap(child), "there is nothing to reap yet");
+    expect(child.send(SIGKILL), "it is signalled");
+    os::wait_for_any_exit({child.pidfd()}, std::chrono::seconds(10));
+    expect(child.has_exited(), "it has exited");
+    expect(os::ProcessRef::open(child.pid()).has_value(), "a zombie is held");
+    expect(child.exit_status() == killed, "a zombie's status is known");
+    expect(os::reap(child) == killed, "and reaped");
+    expect(!os::ProcessRef::open(child.pid()), "a reaped pid is nobody");
+    expect(!child.send(SIGKILL), "and can't be signalled");
+  });
 }
 
 TEST_CASE("the status of a process that somebody else reaped is right or unknown", "[process]") {
-  CHECK(testing::run_in_child([] {
-          auto child = testing::start([] { ::_exit(3); });
-          auto other = std::move(os::ProcessRef::open(child.pid()).value());
-          expect_equal(os::reap(child).text(), "exited with 3", "the reaper's status");
-          auto status = other.exit_status(); // known since Linux 6.15
-          expect(!status || status->text() == "exited with 3", "the other's status");
-        }) == "");
+  testing::check_in_child([] {
+    auto child = testing::start([] { ::_exit(3); });
+    auto other = std::move(os::ProcessRef::open(child.pid()).value());
+    expect_equal(os::reap(child).text(), "exited with 3", "the reaper's status");
+    auto status = other.exit_status(); // known since Linux 6.15
+    expect(!status || status->text() == "exited with 3", "the other's status");
+  });
 }
 
 TEST_CASE("reaping with a deadline gives up on a process that lives", "[process]") {
-  CHECK(testing::run_in_child([] {
-          auto child = testing::plant();
-          expect(!os::reap(child, Deadline::after(milliseconds(1))), "nothing yet");
-          child.send(SIGKILL);
-          expect(os::reap(child, Deadline::after(std::chrono::seconds(10))) == killed, "then the status");
-        }) == "");
+  testing::check_in_child([] {
+    auto child = testing::plant();
+    expect(!os::reap(child, Deadline::after(milliseconds(1))), "nothing yet");
+    child.send(SIGKILL);
+    expect(os::reap(child, Deadline::after(std::chrono::seconds(10))) == killed, "then the status");
+  });
 }
 
 TEST_CASE("a program that can't be executed is named, and nothing is left of the attempt", "[process]") {
-  CHECK(testing::run_in_child([] {
-          auto fds = testing::count_open_fds();
-          try {
-            os::launch({.program = "/nonexistent/program"});
-            expect(false, "launch throws");
-          } catch (const std::system_error &e) {
-            expect_equal(e.code().value(), ENOENT, "errno");
-            expect(std::string(e.what()).find("/nonexistent/program") != std::string::npos, e.what());
-          }
-          os::reap_exited_children();
-          expect_equal(testing::count_open_fds(), fds, "open descriptors");
-        }) == "");
+  testing::check_in_child([] {
+    auto fds = testing::count_open_fds();
+    try {
+      os::launch({.program = "/nonexistent/program"});
+      expect(false, "launch throws");
+    } catch (const std::system_error &e) {
+      expect_equal(e.code().value(), ENOENT, "errno");
+      expect(std::string(e.what()).find("/nonexistent/program") != std::string::npos, e.what());
+    }
+    os::reap_exited_children();
+    expect_equal(testing::count_open_fds(), fds, "open descriptors");
+  });
 }
 
 TEST_CASE("a launched program inherits the descriptors that were named, and default signals if asked", "[process]") {
-  CHECK(testing::run_in_child([] {
-          os::ignore_sigterm();
-          auto pipe = os::open_pipe();
-          auto hidden = os::open_pipe();
-          auto script = fmt::format("grep SigIgn /proc/self/status >&{0}; [ -e /proc/self/fd/{1} ] && echo leaked >&{0}",
-                                    pipe.write_end.get(), hidden.read_end.get());
-          auto child = os::launch({.program = "/bin/sh",
-                                   .arguments = {"-c", script},
-                                   .inherited = {pipe.write_end.get()},
-                                   .default_signals = true});
-          pipe.write_end.reset();
-          std::string said;
-          for (char byte = 0; os::read_exactly(pipe.read_end.get(), &byte, 1);)
-            said += byte;
-          os::reap(child);
-          expect_equal(said, "SigIgn:\t0000000000000000\n", "what the child saw");
-        }) == "");
+  testing::check_in_child([] {
+    os::ignore_sigterm();
+    auto pipe = os::open_pipe();
+    auto hidden = os::open_pipe();
+    auto script = fmt::format("grep SigIgn /proc/self/status >&{0}; [ -e /proc/self/fd/{1} ] && echo leaked >&{0}",
+                              pipe.write_end.get(), hidden.read_end.get());
+    auto child = os::launch({.program = "/bin/sh",
+                             .arguments = {"-c", script},
+                             .inherited = {pipe.write_end.get()},
+                             .default_signals = true});
+    pipe.write_end.reset();
+    std::string said;
+    for (char byte = 0; os::read_exactly(pipe.read_end.get(), &byte, 1);)
+      said += byte;
+    os::reap(child);
+    expect_equal(said, "SigIgn:\t0000000000000000\n", "what the child saw");
+  });
 }
 
 TEST_CASE("every descendant is ended, however it hides", "[process]") {
-  CHECK(testing::run_in_child([] {
-          auto ready = os::open_pipe();
-          testing::start([&] {
-            auto stay = [&] {
-              os::write_all(ready.write_end.get(), ".");
-              testing::pause_for_ever();
-            };
-            testing::start([&] { os::ignore_sigterm(); stay(); });
-            testing::start([&] { ::setsid(); testing::start(stay); }); // a daemon
-            auto stopped = testing::start(stay);
-            stopped.send(SIGSTOP);
-          });
-          char byte = 0;
-          for (int i = 0; i < 2; ++i) // the third may have been stopped before it could say so
-            os::read_exactly(ready.read_end.get(), &byte, 1);
-          expect(os::end_all_children(Deadline::after(std::chrono::seconds(10))), "all ended");
-          expect(::waitpid(-1, nullptr, WNOHANG) < 0 && errno == ECHILD, "nobody is left");
-        }) == "");
+  testing::check_in_child([] {
+    auto ready = os::open_pipe();
+    testing::start([&] {
+      auto stay = [&] {
+        os::write_all(ready.write_end.get(), ".");
+        testing::pause_for_ever();
+      };
+      testing::start([&] {
+        os::ignore_sigterm();
+        stay();
+      });
+      testing::start([&] {
+        ::setsid();
+        testing::start(stay);
+      }); // a daemon
+      auto stopped = testing::start(stay);
+      stopped.send(SIGSTOP);
+    });
+    char byte = 0;
+    for (int i = 0; i < 2; ++i) // the third may have been stopped before it could say so
+      os::read_exactly(ready.read_end.get(), &byte, 1);
+    expect(os::end_all_children(Deadline::after(std::chrono::seconds(10))), "all ended");
+    expect(::waitpid(-1, nullptr, WNOHANG) < 0 && errno == ECHILD, "nobody is left");
+  });
 }

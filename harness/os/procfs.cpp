@@ -155,7 +155,7 @@ std::optional<ProcStatus> parse_status(std::string_view text) {
           status.namespace_pids.push_back(pid);
       }
   }
-  // A process on its way out has no signal lines (its sighand is gone): then there is nothing to say of it.
+  // Without all five the text is cut off, or no status: empty sets would say that every signal has its default.
   return masks == 5 ? std::optional(status) : std::nullopt;
 }
 
@@ -196,18 +196,40 @@ std::string syscall_name(long number) {
   // Those that processes wait in. A blocked thread in any other call is shown by its number.
   static const std::map<long, const char *> names = {
 #define PIDLEAK_NAME(call) {SYS_##call, #call}
-      PIDLEAK_NAME(read),         PIDLEAK_NAME(write),        PIDLEAK_NAME(readv),
-      PIDLEAK_NAME(openat),       PIDLEAK_NAME(futex),        PIDLEAK_NAME(wait4),
-      PIDLEAK_NAME(waitid),       PIDLEAK_NAME(ppoll),        PIDLEAK_NAME(pselect6),
-      PIDLEAK_NAME(epoll_pwait),  PIDLEAK_NAME(epoll_pwait2), PIDLEAK_NAME(nanosleep),
-      PIDLEAK_NAME(recvmsg),      PIDLEAK_NAME(recvfrom),     PIDLEAK_NAME(sendmsg),
-      PIDLEAK_NAME(accept),       PIDLEAK_NAME(accept4),      PIDLEAK_NAME(connect),
-      PIDLEAK_NAME(rt_sigsuspend), PIDLEAK_NAME(rt_sigtimedwait), PIDLEAK_NAME(clock_nanosleep),
-      PIDLEAK_NAME(exit_group),   PIDLEAK_NAME(fcntl),        PIDLEAK_NAME(flock),
-      PIDLEAK_NAME(semtimedop),   PIDLEAK_NAME(mq_timedreceive), PIDLEAK_NAME(restart_syscall),
+      PIDLEAK_NAME(read),
+      PIDLEAK_NAME(write),
+      PIDLEAK_NAME(readv),
+      PIDLEAK_NAME(openat),
+      PIDLEAK_NAME(futex),
+      PIDLEAK_NAME(wait4),
+      PIDLEAK_NAME(waitid),
+      PIDLEAK_NAME(ppoll),
+      PIDLEAK_NAME(pselect6),
+      PIDLEAK_NAME(epoll_pwait),
+      PIDLEAK_NAME(epoll_pwait2),
+      PIDLEAK_NAME(nanosleep),
+      PIDLEAK_NAME(recvmsg),
+      PIDLEAK_NAME(recvfrom),
+      PIDLEAK_NAME(sendmsg),
+      PIDLEAK_NAME(accept),
+      PIDLEAK_NAME(accept4),
+      PIDLEAK_NAME(connect),
+      PIDLEAK_NAME(rt_sigsuspend),
+      PIDLEAK_NAME(rt_sigtimedwait),
+      PIDLEAK_NAME(clock_nanosleep),
+      PIDLEAK_NAME(exit_group),
+      PIDLEAK_NAME(fcntl),
+      PIDLEAK_NAME(flock),
+      PIDLEAK_NAME(semtimedop),
+      PIDLEAK_NAME(mq_timedreceive),
+      PIDLEAK_NAME(restart_syscall),
 #ifdef SYS_poll // the older calls that x86-64 still has
-      PIDLEAK_NAME(open),         PIDLEAK_NAME(poll),         PIDLEAK_NAME(select),
-      PIDLEAK_NAME(epoll_wait),   PIDLEAK_NAME(pause),        PIDLEAK_NAME(fork),
+      PIDLEAK_NAME(open),
+      PIDLEAK_NAME(poll),
+      PIDLEAK_NAME(select),
+      PIDLEAK_NAME(epoll_wait),
+      PIDLEAK_NAME(pause),
+      PIDLEAK_NAME(fork),
       PIDLEAK_NAME(vfork),
 #endif
 #undef PIDLEAK_NAME

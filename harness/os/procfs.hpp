@@ -63,9 +63,9 @@ SignalAction action_of(const ProcStatus &status, int signal);
 
 /// /proc/PID/task/TID/syscall: the call that a blocked thread is in.
 struct ProcSyscall {
-  bool running = false;                      // on a CPU or runnable: the kernel says nothing more
-  long number = -1;                          // -1: blocked, but in no system call
-  std::array<std::uint64_t, 6> arguments{};  // as passed; pointers are the process's own
+  bool running = false;                     // on a CPU or runnable: the kernel says nothing more
+  long number = -1;                         // -1: blocked, but in no system call
+  std::array<std::uint64_t, 6> arguments{}; // as passed; pointers are the process's own
 };
 std::optional<ProcSyscall> parse_syscall(std::string_view text);
 std::optional<ProcSyscall> read_syscall(pid_t pid, pid_t thread);

@@ -1,5 +1,4 @@
 #include "harness/os/procfs.hpp"
-
 #include "harness/os/test_support.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -13,31 +12,34 @@ using namespace std::string_view_literals;
 
 namespace {
 
-// Captured on Linux 6.18; of status the lines are left out that nobody asks for. This process was renamed to
-// `) (\nx) S 1`, ignored SIGTERM, caught SIGUSR1, had SIGUSR2 blocked and pending, and read an empty pipe.
+// Captured on Linux 6.18; of status the lines are left out that nobody asks for. This process was
+// renamed to
+// `) (\nx) S 1`, ignored SIGTERM, caught SIGUSR1, had SIGUSR2 blocked and pending, and read an empty
+// pipe.
 constexpr auto stat_of_reader =
-    "11726 () (\nx) S 1) S 11685 11679 3816 0 -1 4194368 317 0 0 0 0 0 0 0 20 0 1 0 522894 17309696 2726 "
-    "18446744073709551615 94196012802048 94196012802389 140728563093136 0 0 0 2048 16797696 514 1 0 0 17 1 0 0 0 0 0 "
+    "11726 () (\nx) S 1) S 11685 11679 3816 0 -1 4194368 317 0 0 0 0 0 0 0 20 0 1 0 522894 17309696 "
+    "2726 "
+    "18446744073709551615 94196012802048 94196012802389 140728563093136 0 0 0 2048 16797696 514 1 0 0 "
+    "17 1 0 0 0 0 0 "
     "94196012813744 94196012814360 94196211531776 140728563099799 140728563099847 140728563099847 140728563101647 0\n"sv;
 constexpr auto status_of_reader =
-    "Name:\t) (\\nx) S 1\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t11726\nNgid:\t0\nPid:\t11726\nPPid:\t11685\n"
+    "Name:\t) (\\nx) S 1\nUmask:\t0022\nState:\tS "
+    "(sleeping)\nTgid:\t11726\nNgid:\t0\nPid:\t11726\nPPid:\t11685\n"
     "Groups:\t \nNStgid:\t11726\nNSpid:\t11726\nVmPeak:\t   16904 kB\nThreads:\t1\nSigQ:\t1/96365\n"
     "SigPnd:\t0000000000000000\nShdPnd:\t0000000000000800\nSigBlk:\t0000000000000800\n"
     "SigIgn:\t0000000001005000\nSigCgt:\t0000000000000202\nCapInh:\t0000000000000000\nSeccomp:\t0\n"
     "Speculation_Store_Bypass:\tvulnerable\nCpus_allowed_list:\t0-1\nMems_allowed:\t00000000,00000001\n"
     "voluntary_ctxt_switches:\t1\nnonvoluntary_ctxt_switches:\t0\n"sv;
-constexpr auto syscall_of_reader =
-    "0 0x3 0x7f2bcf21bda0 0x1 0x7f2bcf1d7720 0x0 0x0 0x7ffdec034888 0x7f2bcf9162ad\n"sv;
+constexpr auto syscall_of_reader = "0 0x3 0x7f2bcf21bda0 0x1 0x7f2bcf1d7720 0x0 0x0 0x7ffdec034888 0x7f2bcf9162ad\n"sv;
 
 // The same process, killed and not reaped.
-constexpr auto stat_of_zombie =
-    "11726 () (\nx) S 1) Z 11685 11679 3816 0 -1 4228172 317 0 0 0 0 0 0 0 20 0 1 0 522894 0 0 18446744073709551615 "
-    "0 0 0 0 0 0 2048 16797696 514 1 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 9\n"sv;
-constexpr auto status_of_zombie =
-    "Name:\t) (\\nx) S 1\nState:\tZ (zombie)\nTgid:\t11726\nNSpid:\t11726\nThreads:\t1\n"
-    "SigPnd:\t0000000000000000\nShdPnd:\t0000000000000900\nSigBlk:\t0000000000000800\n"
-    "SigIgn:\t0000000001005000\nSigCgt:\t0000000000000202\n"
-    "voluntary_ctxt_switches:\t2\nnonvoluntary_ctxt_switches:\t0\n"sv;
+constexpr auto stat_of_zombie = "11726 () (\nx) S 1) Z 11685 11679 3816 0 -1 4228172 317 0 0 0 0 0 0 0 "
+                                "20 0 1 0 522894 0 0 18446744073709551615 "
+                                "0 0 0 0 0 0 2048 16797696 514 1 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 9\n"sv;
+constexpr auto status_of_zombie = "Name:\t) (\\nx) S 1\nState:\tZ (zombie)\nTgid:\t11726\nNSpid:\t11726\nThreads:\t1\n"
+                                  "SigPnd:\t0000000000000000\nShdPnd:\t0000000000000900\nSigBlk:\t0000000000000800\n"
+                                  "SigIgn:\t0000000001005000\nSigCgt:\t0000000000000202\n"
+                                  "voluntary_ctxt_switches:\t2\nnonvoluntary_ctxt_switches:\t0\n"sv;
 constexpr auto syscall_of_zombie = "-1 0x0 0x0\n"sv;
 
 } // namespace
@@ -80,12 +82,11 @@ TEST_CASE("a stat line cut off anywhere before the start time is nothing", "[pro
 }
 
 TEST_CASE("text that is no stat line is nothing", "[procfs]") {
-  for (auto text : {""sv, "\n"sv, "()"sv, ")("sv, "1 () "sv, "no such process"sv,
-                    "x (sh) S 1 5 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 99"sv,
-                    "5 (sh) SS 1 5 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 99"sv,
-                    "5 (sh) S one 5 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 99"sv,
-                    "5 (sh) S 1 5 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 -99"sv,
-                    "99999999999 (sh) S 1 5 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 99"sv}) {
+  for (auto text :
+       {""sv, "\n"sv, "()"sv, ")("sv, "1 () "sv, "no such process"sv,
+        "x (sh) S 1 5 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 99"sv, "5 (sh) SS 1 5 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 99"sv,
+        "5 (sh) S one 5 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 99"sv, "5 (sh) S 1 5 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 -99"sv,
+        "99999999999 (sh) S 1 5 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 99"sv}) {
     CAPTURE(text);
     CHECK_FALSE(parse_stat(text));
   }
@@ -225,27 +226,27 @@ TEST_CASE("a pipe's ends are told apart by their open flags", "[procfs]") {
 }
 
 TEST_CASE("a child is listed from its fork until it is reaped", "[procfs]") {
-  CHECK(testing::run_in_child([] {
-          auto child = testing::plant();
-          auto mine = [] { return read_children(::getpid()); };
-          testing::expect(mine() == std::vector<pid_t>{child.pid()}, "the living child is listed");
-          child.send(SIGKILL);
-          testing::wait_until_state(child, 'Z');
-          testing::expect(mine() == std::vector<pid_t>{child.pid()}, "the zombie is listed");
-          reap(child);
-          testing::expect(mine().empty(), "the reaped child is not listed");
-        }) == "");
+  testing::check_in_child([] {
+    auto child = testing::plant();
+    auto mine = [] { return read_children(::getpid()); };
+    testing::expect(mine() == std::vector<pid_t>{child.pid()}, "the living child is listed");
+    child.send(SIGKILL);
+    testing::wait_until_state(child, 'Z');
+    testing::expect(mine() == std::vector<pid_t>{child.pid()}, "the zombie is listed");
+    reap(child);
+    testing::expect(mine().empty(), "the reaped child is not listed");
+  });
 }
 
 TEST_CASE("a zombie has no arguments, executable or descriptors", "[procfs]") {
-  CHECK(testing::run_in_child([] {
-          auto child = testing::plant();
-          child.send(SIGKILL);
-          testing::wait_until_state(child, 'Z');
-          testing::expect(read_command_line(child.pid()).empty(), "no arguments");
-          testing::expect(!read_executable(child.pid()), "no executable");
-          testing::expect(read_fds(child.pid()).value_or(std::vector<ProcFd>{}).empty(), "no descriptors");
-        }) == "");
+  testing::check_in_child([] {
+    auto child = testing::plant();
+    child.send(SIGKILL);
+    testing::wait_until_state(child, 'Z');
+    testing::expect(read_command_line(child.pid()).empty(), "no arguments");
+    testing::expect(!read_executable(child.pid()), "no executable");
+    testing::expect(read_fds(child.pid()).value_or(std::vector<ProcFd>{}).empty(), "no descriptors");
+  });
 }
 
 TEST_CASE("of a reaped pid every reader says nothing", "[procfs]") {

@@ -16,10 +16,9 @@ constexpr const char *v1_beside_empty_v2 =
     "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n"
     "39 31 0:36 / /sys/fs/cgroup/pids rw,relatime shared:9 - cgroup cgroup rw,pids\n"
     "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
-constexpr const char *v2_only =
-    "30 24 0:26 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
-constexpr const char *docker_v1 =
-    "99 90 0:32 /docker/abc /sys/fs/cgroup/memory ro,nosuid - cgroup cgroup rw,memory\n";
+constexpr const char *v2_only = "30 24 0:26 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:4 - "
+                                "cgroup2 cgroup2 rw,nsdelegate\n";
+constexpr const char *docker_v1 = "99 90 0:32 /docker/abc /sys/fs/cgroup/memory ro,nosuid - cgroup cgroup rw,memory\n";
 
 } // namespace
 
@@ -27,7 +26,8 @@ TEST_CASE("a v1 controller is found beside a v2 mount that has none", "[cgroup]"
   auto place = os::locate_cgroup(v1_beside_empty_v2, "8:pids:/\n4:memory:/a/b\n0::/\n", "memory");
   CHECK(place.version == CgroupVersion::v1);
   CHECK(place.parent == "/sys/fs/cgroup/memory/a/b");
-  CHECK(os::locate_cgroup(v1_beside_empty_v2, "8:pids:/\n4:memory:/a/b\n0::/\n", "pids").parent == "/sys/fs/cgroup/pids");
+  CHECK(os::locate_cgroup(v1_beside_empty_v2, "8:pids:/\n4:memory:/a/b\n0::/\n", "pids").parent ==
+        "/sys/fs/cgroup/pids");
 }
 
 TEST_CASE("on v2 the own group is where the search starts", "[cgroup]") {

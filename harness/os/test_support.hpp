@@ -2,10 +2,11 @@
 //
 //   test process ──fork──▶ guard (subreaper) ──fork──▶ body (subreaper) ──▶ whatever the body plants
 //
-// The guard waits for the body until a deadline, ends everything below itself, and leaves last. So neither a body
-// that hangs or crashes, nor the death of the test process, leaves a process behind; and the test process itself
-// keeps its signals, its children and its attributes. Catch2's assertions work in the test process alone: the body
-// uses expect(), and what failed there is the text that run_in_child() returns.
+// The guard waits for the body until a deadline, ends everything below itself, and leaves last. So
+// neither a body that hangs or crashes, nor the death of the test process, leaves a process behind; and
+// the test process itself keeps its signals, its children and its attributes. Catch2's assertions work
+// in the test process alone: the body uses expect(), and what failed there becomes the text of one
+// assertion here.
 #pragma once
 
 #include "harness/os/pipe.hpp"
@@ -14,6 +15,8 @@
 #include "harness/os/signals.hpp"
 #include "harness/os/subreaper.hpp"
 #include "harness/os/syscall_error.hpp"
+
+#include <catch2/catch_test_macros.hpp>
 
 #include <csignal>
 #include <cstdio>
@@ -75,7 +78,8 @@ inline os::ProcessRef start(const std::function<void()> &body) {
 }
 
 /// Forks a child that runs `set_up` and then pauses until it is ended. Returns when it has been set up.
-inline os::ProcessRef plant(const std::function<void()> &set_up = [] {}, Where where = Where::current()) {
+inline os::ProcessRef plant(
+    const std::function<void()> &set_up = [] {}, Where where = Where::current()) {
   auto ready = os::open_pipe();
   auto child = start([&] {
     set_up();
@@ -154,7 +158,7 @@ namespace detail {
 
 } // namespace detail
 
-/// Runs `body` as described above. Empty if it came through, else what failed: `CHECK(run_in_child(...) == "")`.
+/// Runs `body` as described above. Empty if it came through, else what failed.
 inline std::string run_in_child(const std::function<void()> &body,
                                 std::chrono::seconds bound = std::chrono::seconds(20)) {
   auto report = os::open_pipe();
@@ -177,5 +181,8 @@ inline std::string run_in_child(const std::function<void()> &body,
   text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
   return *status == os::WaitStatus{} ? text : text + " (the guard was " + status->text() + ")";
 }
+
+/// The test case fails where the body does. (Not a macro: the body's lines keep their numbers.)
+inline void check_in_child(const std::function<void()> &body) { CHECK(run_in_child(body) == ""); }
 
 } // namespace pidleak::testing

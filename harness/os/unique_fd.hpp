@@ -1,8 +1,9 @@
 // The owner of one file descriptor.
 #pragma once
 
-#include <cerrno>
 #include <unistd.h>
+
+#include <cerrno>
 #include <utility>
 
 namespace pidleak::os {

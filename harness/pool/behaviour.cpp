@@ -6,7 +6,8 @@ Behaviour behaviour_of(Preset preset) {
   switch (preset) {
   case Preset::cpython36: // shutdown_worker(): put_nowait, and queue.Full is nobody's to catch
     return {.sentinels = SentinelPolicy::put_nowait, .tracker = TrackerPolicy::plain};
-  case Preset::cpython37: // 3.7 to 3.11: shutdown_workers() tries again while a worker lives. The tracker is that of 3.8 on
+  case Preset::cpython37: // 3.7 to 3.11: shutdown_workers() tries again while a worker lives. The tracker is that
+                          // of 3.8 on
     return {.sentinels = SentinelPolicy::retry_while_alive, .tracker = TrackerPolicy::unblocks_sigterm};
   case Preset::cpython312: // 3.12 on: _terminate_broken() closes the queue, terminates twice and joins for ever
     return {.sentinels = SentinelPolicy::none_when_broken,

@@ -11,18 +11,16 @@ namespace pidleak::pool {
 BOOST_DEFINE_ENUM_CLASS(StartMethod, fork, spawn, forkserver)
 
 /// How the workers of a broken pool are told to leave, through the call queue.
-BOOST_DEFINE_ENUM_CLASS(
-    SentinelPolicy,
-    put_nowait,        // one per live worker; a full queue is an exception that ends the management thread
-    retry_while_alive, // again and again until all are in the queue, or no worker lives
-    none_when_broken)  // the queue is closed; only signals are left
+BOOST_DEFINE_ENUM_CLASS(SentinelPolicy,
+                        put_nowait, // one per live worker; a full queue is an exception that ends the management thread
+                        retry_while_alive, // again and again until all are in the queue, or no worker lives
+                        none_when_broken)  // the queue is closed; only signals are left
 
 /// What a broken pool does to its workers.
-BOOST_DEFINE_ENUM_CLASS(
-    TerminatePolicy,
-    once,              // SIGTERM to each
-    again_before_join, // SIGTERM to each, and once more before each join
-    escalate)          // SIGTERM to each, SIGKILL to those that are left after terminate_grace
+BOOST_DEFINE_ENUM_CLASS(TerminatePolicy,
+                        once,              // SIGTERM to each
+                        again_before_join, // SIGTERM to each, and once more before each join
+                        escalate)          // SIGTERM to each, SIGKILL to those that are left after terminate_grace
 
 /// How long shutdown waits for a worker to end.
 BOOST_DEFINE_ENUM_CLASS(JoinPolicy,

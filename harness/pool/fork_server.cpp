@@ -4,12 +4,12 @@
 #include "harness/os/syscall_error.hpp"
 #include "harness/pool/starter.hpp"
 
+#include <poll.h>
 #include <sys/signalfd.h>
 
 #include <charconv>
 #include <csignal>
 #include <cstdio>
-#include <poll.h>
 #include <stdexcept>
 
 namespace pidleak::pool {

@@ -2,8 +2,9 @@
 #include "harness/os/syscall_error.hpp"
 #include "harness/pool/pool.hpp"
 
-#include <csignal>
 #include <poll.h>
+
+#include <csignal>
 
 namespace pidleak::pool {
 

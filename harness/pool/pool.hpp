@@ -27,7 +27,8 @@ namespace pidleak::pool {
 /// What a future holds when a worker died before its task was done, and what submit throws from then on.
 class BrokenPool : public std::runtime_error {
 public:
-  BrokenPool() : std::runtime_error("a worker of the process pool ended abruptly while its task was running or pending") {}
+  BrokenPool()
+      : std::runtime_error("a worker of the process pool ended abruptly while its task was running or pending") {}
 };
 
 /// Told what the pool does, on the thread that does it. Must outlive the pool; must not call it.

@@ -6,9 +6,9 @@
 #include "harness/pool/starter.hpp"
 
 #include <fmt/format.h>
+#include <poll.h>
 
 #include <csignal>
-#include <poll.h>
 
 namespace pidleak::pool {
 namespace {
@@ -48,8 +48,7 @@ public:
 
   std::unique_ptr<WorkerProcess> start() override {
     pid_t pid = 0;
-    if (!os::write_all(requests_.write_end.get(), "+") ||
-        !os::read_exactly(replies_.read_end.get(), &pid, sizeof pid))
+    if (!os::write_all(requests_.write_end.get(), "+") || !os::read_exactly(replies_.read_end.get(), &pid, sizeof pid))
       throw std::runtime_error(fmt::format("the fork server (pid {}) is gone", server_.pid()));
     auto ref = os::ProcessRef::open(pid);
     os::write_all(requests_.write_end.get(), ".");

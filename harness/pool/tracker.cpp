@@ -11,9 +11,8 @@ namespace pidleak::pool {
 namespace {
 
 os::ProcessRef start(TrackerPolicy policy, const Program &program, os::Pipe &pipe) {
-  os::Launch what{.program = program.path,
-                  .arguments = {fmt::to_string(pipe.read_end.get())},
-                  .inherited = {pipe.read_end.get()}};
+  os::Launch what{
+      .program = program.path, .arguments = {fmt::to_string(pipe.read_end.get())}, .inherited = {pipe.read_end.get()}};
   if (policy == TrackerPolicy::unblocks_sigterm)
     os::block_sigterm();
   auto process = os::launch(what);

@@ -1,8 +1,8 @@
 // A worker: reads calls, runs them, writes results, until it is told to leave.
 #pragma once
 
-#include "harness/pool/behaviour.hpp"
 #include "harness/os/unique_fd.hpp"
+#include "harness/pool/behaviour.hpp"
 
 #include <boost/describe/enum.hpp>
 
@@ -25,7 +25,7 @@ struct WorkerCode {
 
 /// The descriptors a worker inherits, and how it behaves. Crosses an exec as command line arguments.
 struct WorkerEnds {
-  int locks = -1;      // memfd of SharedLocks
+  int locks = -1; // memfd of SharedLocks
   int calls_read = -1;
   int calls_write = -1; // -1: not kept, so that the end of the owner is the end of the queue
   int results_write = -1;

@@ -59,8 +59,8 @@ long long Message::integer(const std::string &name) const {
   if (!value.is_number_integer())
     throw ProtocolError(fmt::format("{}: \"{}\" is not an integer", printable(name_), name));
   if (value.is_number_unsigned() && !std::in_range<long long>(value.get<unsigned long long>()))
-    throw ProtocolError(fmt::format("{}: \"{}\" is {}, which is too large", printable(name_), name,
-                                    value.get<unsigned long long>()));
+    throw ProtocolError(
+        fmt::format("{}: \"{}\" is {}, which is too large", printable(name_), name, value.get<unsigned long long>()));
   return value.get<long long>();
 }
 

@@ -55,8 +55,8 @@ public:
     auto spelling = text(member);
     if (auto value = parse_spelling<E>(spelling))
       return *value;
-    throw ProtocolError(fmt::format("{}: \"{}\" is \"{}\", and not one of: {}", printable(name_), member, printable(spelling),
-                                    fmt::join(spellings<E>(), ", ")));
+    throw ProtocolError(fmt::format("{}: \"{}\" is \"{}\", and not one of: {}", printable(name_), member,
+                                    printable(spelling), fmt::join(spellings<E>(), ", ")));
   }
 
   /// An excerpt of any bytes that can be shown in an error message.

@@ -182,20 +182,20 @@ private:
   void create_pool() {
     holding_before_count_ =
         conditions_.race == Race::exit_first && conditions_.death != Death::none && holds_before_count_;
-    subject_->send(Message::command("create_pool",
-                                    {{"preset", plan_.pool.preset},
-                                     {"workers", conditions_.workers},
-                                     {"start_method", spell(conditions_.start_method)},
-                                     {"sigterm", spell(conditions_.sigterm)},
-                                     {"handler_registered", spell(conditions_.handler_registered)},
-                                     {"signal_reset", spell(conditions_.signal_reset)},
-                                     {"hold_before_count", holding_before_count_},
-                                     {"channel", channel_.directory()}}));
+    subject_->send(Message::command("create_pool", {{"preset", plan_.pool.preset},
+                                                    {"workers", conditions_.workers},
+                                                    {"start_method", spell(conditions_.start_method)},
+                                                    {"sigterm", spell(conditions_.sigterm)},
+                                                    {"handler_registered", spell(conditions_.handler_registered)},
+                                                    {"signal_reset", spell(conditions_.signal_reset)},
+                                                    {"hold_before_count", holding_before_count_},
+                                                    {"channel", channel_.directory()}}));
     hear_until([&] { return !heard_.workers.empty(); }, "create the pool");
     for (pid_t pid : heard_.workers) {
       auto worker = os::ProcessRef::open(pid);
       if (!worker)
-        throw SubjectFailure(fmt::format("the subject reports a worker with pid {}, but there is no such process", pid));
+        throw SubjectFailure(
+            fmt::format("the subject reports a worker with pid {}, but there is no such process", pid));
       workers_.push_back(std::move(*worker));
     }
   }
@@ -282,8 +282,9 @@ private:
       trap.emplace(inside_.memory_cgroup, inside_.memory_version);
       kills_before = trap->kills();
       trap->close_on(*victim_);
-      note("fault", victim_->pid(), fmt::format("told to allocate {} MiB in a memory cgroup of {} MiB",
-                                                OomTrap::allocation_mib, OomTrap::limit_mib));
+      note("fault", victim_->pid(),
+           fmt::format("told to allocate {} MiB in a memory cgroup of {} MiB", OomTrap::allocation_mib,
+                       OomTrap::limit_mib));
       channel_.order(gate, fmt::format("allocate {}", OomTrap::allocation_mib));
     } else {
       note("fault", victim_->pid(), "SIGKILL");
@@ -344,9 +345,7 @@ private:
             .direct_children_only = plan_.direct_children_only};
   }
 
-  bool at_rest() {
-    return census::at_rest(census::walk_once(scope()), scope(), inside_.scratch).certain;
-  }
+  bool at_rest() { return census::at_rest(census::walk_once(scope()), scope(), inside_.scratch).certain; }
 
   bool may_stay(const census::Member &member) const {
     return member.pid == subject_->process().pid() || heard_.helpers.contains(member.pid);
@@ -484,7 +483,8 @@ private:
     if (report_.live)
       text += fmt::format("{} live", report_.live);
     if (report_.zombies)
-      text += fmt::format("{}{} zombie{}", text.empty() ? "" : " and ", report_.zombies, report_.zombies == 1 ? "" : "s");
+      text +=
+          fmt::format("{}{} zombie{}", text.empty() ? "" : " and ", report_.zombies, report_.zombies == 1 ? "" : "s");
     return text;
   }
 
@@ -520,9 +520,9 @@ private:
         add_remaining(std::move(*process));
     if (!report_.remaining.empty()) {
       report_.verdict = Verdict::leaked;
-      report_.reason = fmt::format("{} outlived the subject", report_.remaining.size() == 1
-                                                                  ? "a process"
-                                                                  : fmt::format("{} processes", report_.remaining.size()));
+      report_.reason = fmt::format(
+          "{} outlived the subject",
+          report_.remaining.size() == 1 ? "a process" : fmt::format("{} processes", report_.remaining.size()));
     } else if (!*report_.nothing_left_below) {
       throw Judged{Verdict::broken, "the census is empty, but waitid still knows a child"};
     }

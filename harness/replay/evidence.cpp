@@ -48,7 +48,8 @@ Evidence show_death(const Conditions &conditions, const DeathFacts &facts) {
     evidence.shown = *status == killed;
   }
   if (facts.oom_kills) {
-    evidence.text += fmt::format("; its memory cgroup counted {} OOM kill{}", *facts.oom_kills, *facts.oom_kills == 1 ? "" : "s");
+    evidence.text +=
+        fmt::format("; its memory cgroup counted {} OOM kill{}", *facts.oom_kills, *facts.oom_kills == 1 ? "" : "s");
     evidence.facts["oom_kill delta"] = std::to_string(*facts.oom_kills);
     evidence.shown = evidence.shown && *facts.oom_kills == 1;
   } else if (conditions.death == Death::oom) {

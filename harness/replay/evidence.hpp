@@ -20,10 +20,10 @@ reports::Evidence show_sigterm(const Conditions &conditions, const std::string &
 struct DeathFacts {
   pid_t victim = 0;
   bool exited = false;
-  std::optional<os::WaitStatus> status; // as the kernel tells (Linux 6.15), or the zombie's entry in /proc
+  std::optional<os::WaitStatus> status;      // as the kernel tells (Linux 6.15), or the zombie's entry in /proc
   std::optional<os::WaitStatus> status_told; // as the pool tells
   bool kill_delivered = false;               // pidfd_send_signal(SIGKILL) succeeded while it lived
-  std::optional<std::uint64_t> oom_kills; // by how much the counter grew; nothing: no real OOM kill was asked for
+  std::optional<std::uint64_t> oom_kills;    // by how much the counter grew; nothing: no real OOM kill was asked for
 };
 reports::Evidence show_death(const Conditions &conditions, const DeathFacts &facts);
 

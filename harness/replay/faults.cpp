@@ -13,9 +13,7 @@ namespace pidleak::replay {
 
 void OomTrap::close_on(const os::ProcessRef &victim) {
   bool v1 = version_ == os::CgroupVersion::v1;
-  auto write = [&](const std::string &file, const std::string &value) {
-    os::write_file(group_ + "/" + file, value);
-  };
+  auto write = [&](const std::string &file, const std::string &value) { os::write_file(group_ + "/" + file, value); };
   auto write_if_there = [&](const std::string &file, const std::string &value) {
     if (::access((group_ + "/" + file).c_str(), F_OK) == 0) // without swap accounting they are not there
       write(file, value);

@@ -42,8 +42,7 @@ void absorb_exit(Heard &heard, const Message &event, Timeline &timeline) {
   bool signaled = event.has("signal");
   if (!signaled && !event.has("status"))
     return timeline.note("reaped", pid);
-  os::WaitStatus status{.signaled = signaled,
-                        .value = static_cast<int>(event.integer(signaled ? "signal" : "status"))};
+  os::WaitStatus status{.signaled = signaled, .value = static_cast<int>(event.integer(signaled ? "signal" : "status"))};
   heard.exits[pid] = status;
   timeline.note("reaped", pid, status.text());
 }

@@ -4,7 +4,6 @@
 #include "harness/replay/driver.hpp"
 
 #include <nlohmann/json.hpp>
-
 #include <poll.h>
 #include <sys/utsname.h>
 
@@ -54,14 +53,14 @@ struct Running {
 Running start(std::size_t index, const Plan &plan, const RunOptions &options) {
   SandboxOptions sandbox{.facilities = options.facilities,
                          .tier = options.tier,
-                         .memory_cgroup =
-                             plan.scenario.conditions.death == Death::oom && plan.oom == OomMode::real,
+                         .memory_cgroup = plan.scenario.conditions.death == Death::oom && plan.oom == OomMode::real,
                          .process_cap = plan.process_cap,
                          .bound = plan.step_bound * 10 + plan.settle_bound * 2};
   return {.index = index,
           .started = utc_now(),
           .since = Clock::now(),
-          .sandbox = Sandbox::start(sandbox, [&plan](const Inside &inside) { return to_json(drive(plan, inside)).dump(); })};
+          .sandbox =
+              Sandbox::start(sandbox, [&plan](const Inside &inside) { return to_json(drive(plan, inside)).dump(); })};
 }
 
 Report finish(const Running &running, const Plan &plan, reports::Tier tier) {

@@ -27,7 +27,7 @@ namespace {
 
 /// Cgroups of one sandbox, by what they are for.
 struct CgroupPlan {
-  std::string base_name; // unique, and names the harness as owner
+  std::string base_name;                    // unique, and names the harness as owner
   std::vector<std::string> paths_to_remove; // children of a removed group go with it
 };
 

@@ -25,8 +25,8 @@ namespace pidleak::replay {
 /// What this machine offers to sandboxes. Found once: it needs a few forks.
 struct Facilities {
   reports::Tier strongest = reports::Tier::subreaper;
-  bool user_namespace = false;           // the PID namespace needs one around it
-  std::vector<std::string> notes;        // why it is not stronger, a sentence each
+  bool user_namespace = false;    // the PID namespace needs one around it
+  std::vector<std::string> notes; // why it is not stronger, a sentence each
   os::CgroupPlace pids, memory;
 };
 Facilities find_facilities();
@@ -43,11 +43,11 @@ struct SandboxOptions {
 struct Inside {
   reports::Tier tier = reports::Tier::subreaper;
   std::vector<std::string> notes;
-  int lifeline = -1;             // end of file: the warden is gone, end at once
-  int outer_proc = -1;           // a /proc of the harness's PID namespace; -1 where it is the same
-  std::string scratch;           // an empty directory
-  std::string census_cgroup;     // everything in the sandbox is in this group or below; empty: there is none
-  std::string memory_cgroup;     // for the victim alone; empty: none, and `memory_lacks` says why
+  int lifeline = -1;         // end of file: the warden is gone, end at once
+  int outer_proc = -1;       // a /proc of the harness's PID namespace; -1 where it is the same
+  std::string scratch;       // an empty directory
+  std::string census_cgroup; // everything in the sandbox is in this group or below; empty: there is none
+  std::string memory_cgroup; // for the victim alone; empty: none, and `memory_lacks` says why
   os::CgroupVersion memory_version = os::CgroupVersion::v2;
   std::string memory_lacks;
 };

@@ -35,18 +35,18 @@ struct Scenario {
   std::string summary; // one line
   Conditions conditions;
   std::vector<StartMethod> start_methods = {StartMethod::fork}; // replayed unless the user names others
-  std::vector<Step> steps = {Step::create_pool,  Step::occupy_workers, Step::fill_queue, Step::inject_death,
-                             Step::shut_down,    Step::release_tasks,  Step::settle};
+  std::vector<Step> steps = {Step::create_pool, Step::occupy_workers, Step::fill_queue, Step::inject_death,
+                             Step::shut_down,   Step::release_tasks,  Step::settle};
   std::vector<MustShow> must_show = {MustShow::death, MustShow::sigterm, MustShow::queue, MustShow::race};
   std::vector<Expectation> expectations = {};
 };
 
 /// The pool under test: how its subject is started.
 struct PoolChoice {
-  std::string name;                 // as the user wrote it, for the report
-  std::string program;              // path; pidleak-subject for presets
+  std::string name;    // as the user wrote it, for the report
+  std::string program; // path; pidleak-subject for presets
   std::vector<std::string> arguments = {};
-  std::string preset;               // for pidleak-subject
+  std::string preset; // for pidleak-subject
 };
 
 BOOST_DEFINE_ENUM_CLASS(OomMode, real,

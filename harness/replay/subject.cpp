@@ -3,8 +3,9 @@
 #include "harness/os/launch.hpp"
 #include "harness/os/syscall_error.hpp"
 
-#include <algorithm>
 #include <poll.h>
+
+#include <algorithm>
 
 namespace pidleak::replay {
 namespace {
@@ -27,8 +28,9 @@ os::ProcessRef start(const std::string &program, const std::vector<std::string> 
 Subject::Subject(const std::string &program, const std::vector<std::string> &arguments, const Channel &channel,
                  int lifeline)
     : commands_(os::open_pipe()), events_(os::open_pipe()), errors_(os::open_pipe()),
-      process_(start(program, arguments, commands_, events_, errors_)), lifeline_(lifeline),
-      subject_{.fd = events_.read_end.get(), .lines = {}}, workers_{.fd = channel.events_fd(), .lines = {}} {
+      process_(start(program, arguments, commands_, events_, errors_)),
+      lifeline_(lifeline), subject_{.fd = events_.read_end.get(), .lines = {}}, workers_{.fd = channel.events_fd(),
+                                                                                         .lines = {}} {
   commands_.read_end.reset();
   events_.write_end.reset();
   errors_.write_end.reset();
@@ -58,7 +60,8 @@ std::optional<protocol::Message> Subject::next(std::chrono::microseconds at_most
                                {.fd = exit_expected_ ? -1 : process_.pidfd(), .events = POLLIN, .revents = 0}};
     for (int pidfd : exits)
       fds.push_back({.fd = pidfd, .events = POLLIN, .revents = 0});
-    auto left = std::max<long long>(0, std::chrono::duration_cast<std::chrono::nanoseconds>(end - Clock::now()).count());
+    auto left =
+        std::max<long long>(0, std::chrono::duration_cast<std::chrono::nanoseconds>(end - Clock::now()).count());
     timespec timeout{.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
     int ready = ::ppoll(fds.data(), fds.size(), &timeout, nullptr);
     if (ready < 0 && errno != EINTR)
