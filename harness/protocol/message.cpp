@@ -71,6 +71,14 @@ bool Message::flag(const std::string &name) const {
   return value.get<bool>();
 }
 
+std::vector<std::string> Message::texts(const std::string &name) const {
+  const auto &value = member(name);
+  auto is_text = [](const nlohmann::json &entry) { return entry.is_string(); };
+  if (!value.is_array() || !std::all_of(value.begin(), value.end(), is_text))
+    throw ProtocolError(fmt::format("{}: \"{}\" is not an array of strings", printable(name_), name));
+  return value.get<std::vector<std::string>>();
+}
+
 pid_t Message::pid(const std::string &name) const {
   auto value = integer(name);
   if (value < 1 || value > 4194304) // PID_MAX_LIMIT

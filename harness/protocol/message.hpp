@@ -44,6 +44,7 @@ public:
   std::string text(const std::string &member) const;
   long long integer(const std::string &member) const;
   bool flag(const std::string &member) const;
+  std::vector<std::string> texts(const std::string &member) const;
   std::vector<pid_t> pids(const std::string &member) const;
   pid_t pid(const std::string &member) const;
   const nlohmann::json &fields() const { return fields_; }

@@ -1,6 +1,5 @@
 #include "harness/replay/driver.hpp"
 
-#include "harness/census/quiescence.hpp"
 #include "harness/os/signals.hpp"
 #include "harness/os/subreaper.hpp"
 #include "harness/os/syscall_error.hpp"
@@ -9,6 +8,8 @@
 #include "harness/replay/faults.hpp"
 #include "harness/replay/heard.hpp"
 #include "harness/replay/subject.hpp"
+#include "harness/replay/tree.hpp"
+#include "harness/replay/verdict.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -21,12 +22,6 @@ using reports::Report;
 using reports::Verdict;
 
 namespace {
-
-/// Ends a replay with a verdict before its steps are done.
-struct Judged {
-  Verdict verdict;
-  std::string reason;
-};
 
 class Driver {
 public:
@@ -41,22 +36,17 @@ public:
     try {
       check_requirements();
       subject_ = std::make_unique<Subject>(plan_.pool.program, plan_.pool.arguments, channel_, inside_.lifeline);
+      tree_.emplace(inside_, subject_->process().pid(), plan_.direct_children_only);
       greet();
       for (Step step : plan_.scenario.steps)
         take(step);
-      judge();
+      conclude(judge_all());
     } catch (const Judged &end) {
-      report_.verdict = end.verdict;
-      report_.reason = end.reason;
-    } catch (const SubjectFailure &e) {
-      report_.verdict = Verdict::broken;
-      report_.reason = e.what();
+      conclude(end);
     } catch (const protocol::ProtocolError &e) {
-      report_.verdict = Verdict::broken;
-      report_.reason = std::string("the subject does not speak the protocol: ") + e.what();
-    } catch (const std::exception &e) {
-      report_.verdict = Verdict::broken;
-      report_.reason = e.what();
+      conclude({Verdict::broken, std::string("the subject does not speak the protocol: ") + e.what()});
+    } catch (const std::exception &e) { // SubjectFailure among them
+      conclude({Verdict::broken, e.what()});
     }
     if (subject_)
       report_.subject_stderr = subject_->error_output();
@@ -68,6 +58,11 @@ public:
   }
 
 private:
+  void conclude(const Judged &judged) {
+    report_.verdict = judged.verdict;
+    report_.reason = judged.reason;
+  }
+
   // --- the conversation ------------------------------------------------------------------------------------------
 
   void note(const std::string &event, std::optional<pid_t> pid = {}, const std::string &detail = "") {
@@ -99,7 +94,7 @@ private:
     auto deadline = Deadline::after(bound);
     Backoff backoff(std::chrono::milliseconds(1));
     while (!done() && !deadline.passed())
-      if (!hear(backoff.next()) && at_rest() && !hear(std::chrono::microseconds(0)))
+      if (!hear(backoff.next()) && tree_->at_rest() && !hear(std::chrono::microseconds(0)))
         return;
   }
 
@@ -139,25 +134,28 @@ private:
       throw SubjectFailure(fmt::format("the subject speaks version {} of the protocol, this program version {}",
                                        hello->integer("protocol"), protocol::version));
     report_.pool_version = hello->text("version");
-    require<StartMethod>(*hello, "start_methods", conditions_.start_method);
-    require<DeathPoint>(*hello, "death_points", conditions_.death_point);
+    require(*hello, "start_methods", spell(conditions_.start_method));
     if (conditions_.sigterm == Sigterm::handler)
-      require<HandlerRegistered>(*hello, "handlers_registered", conditions_.handler_registered);
+      require(*hello, "handlers_registered", spell(conditions_.handler_registered));
     if (conditions_.signal_reset != SignalReset::none)
-      require<SignalReset>(*hello, "signal_resets", conditions_.signal_reset);
-    reports_breakage_ = hello->fields().value("reports_breakage", false);
-    reports_queue_depth_ = hello->fields().value("reports_queue_depth", false);
-    holds_before_count_ = hello->fields().value("holds_before_count", false);
+      require(*hello, "signal_resets", spell(conditions_.signal_reset));
+    if (conditions_.death != Death::none && conditions_.death_point != DeathPoint::in_task)
+      require(*hello, "death_points", spell(conditions_.death_point));
+    auto offers = [&](const char *member) { return hello->has(member) && hello->flag(member); };
+    reports_breakage_ = offers("reports_breakage");
+    reports_queue_depth_ = offers("reports_queue_depth");
+    holds_before_count_ = offers("holds_before_count");
     if (conditions_.queue == CallQueueState::full && !reports_queue_depth_)
       throw Judged{Verdict::skipped, "the pool does not say how full its call queue is"};
   }
 
-  template <class E>
-  void require(const Message &hello, const std::string &member, E wanted) {
-    auto offered = hello.fields().value(member, std::vector<std::string>{});
-    if (std::find(offered.begin(), offered.end(), spell(wanted)) == offered.end())
-      throw Judged{Verdict::skipped, fmt::format("the pool does not offer {} ({}: {})", spell(wanted), member,
-                                                 offered.empty() ? "none" : fmt::to_string(fmt::join(offered, ", ")))};
+  static void require(const Message &hello, const std::string &member, const std::string &wanted) {
+    auto offered = hello.has(member) ? hello.texts(member) : std::vector<std::string>{};
+    if (std::find(offered.begin(), offered.end(), wanted) == offered.end())
+      throw Judged{
+          Verdict::skipped,
+          fmt::format("the pool does not offer {} ({}: {})", wanted, member,
+                      offered.empty() ? "none" : Message::printable(fmt::format("{}", fmt::join(offered, ", "))))};
   }
 
   void take(Step step) {
@@ -190,14 +188,7 @@ private:
                                                     {"signal_reset", spell(conditions_.signal_reset)},
                                                     {"hold_before_count", holding_before_count_},
                                                     {"channel", channel_.directory()}}));
-    hear_until([&] { return !heard_.workers.empty(); }, "create the pool");
-    for (pid_t pid : heard_.workers) {
-      auto worker = os::ProcessRef::open(pid);
-      if (!worker)
-        throw SubjectFailure(
-            fmt::format("the subject reports a worker with pid {}, but there is no such process", pid));
-      workers_.push_back(std::move(*worker));
-    }
+    hear_until([&] { return heard_.created; }, "create the pool");
   }
 
   void submit(int first, int count) {
@@ -208,12 +199,25 @@ private:
 
   void occupy_workers() {
     submit(0, conditions_.workers);
-    auto in_task = [&] {
-      return std::count_if(heard_.workers.begin(), heard_.workers.end(),
-                           [&](pid_t worker) { return heard_.task_of.contains(worker); });
-    };
-    hear_until([&] { return in_task() == conditions_.workers; }, "have every worker in a task");
+    auto all_in_task = [&] { return std::cmp_greater_equal(heard_.task_of.size(), conditions_.workers); };
+    hear_until(all_in_task, "have every worker in a task");
+    hold_workers();
     record_sigterm();
+  }
+
+  /// A worker is whoever has reported from a task: many pools start theirs only when there is one. In the order in
+  /// which the pool lists them, where it does.
+  void hold_workers() {
+    auto order = heard_.workers;
+    for (const auto &[pid, task] : heard_.task_of)
+      if (std::find(order.begin(), order.end(), pid) == order.end())
+        order.push_back(pid);
+    for (pid_t pid : order) {
+      auto worker = os::ProcessRef::open(pid);
+      if (!worker || !tree_->contains(pid))
+        throw SubjectFailure(fmt::format("the subject reports a worker with pid {}, but has no such descendant", pid));
+      workers_.push_back(std::move(*worker));
+    }
   }
 
   void record_sigterm() {
@@ -303,9 +307,9 @@ private:
   void wait_for_reaction() {
     if (holding_before_count_)
       order_exits_before_count();
-    // A pool that never reacts is no failure of the replay: shutdown is called all the same, and will show it.
-    if (reports_breakage_)
-      hear_until_rest([&] { return heard_.breakage_handled || heard_.management_thread_ended; }, plan_.step_bound);
+    // A pool that never reacts, or does not say so, is no failure of the replay: shutdown is called all the same.
+    hear_until_rest([&] { return heard_.breakage_handled || heard_.management_thread_ended; },
+                    reports_breakage_ ? plan_.step_bound : plan_.shutdown_patience);
   }
 
   /// Its terminated workers die first, as far as SIGTERM ends them at all; then it may count those that live.
@@ -338,154 +342,44 @@ private:
     note("tasks-released");
   }
 
-  // --- the census ------------------------------------------------------------------------------------------------
+  // --- the census and the verdict ---------------------------------------------------------------------------------
 
-  census::Scope scope() const {
-    return {.root = plan_.direct_children_only ? subject_->process().pid() : ::getpid(),
-            .direct_children_only = plan_.direct_children_only};
+  Settled settle_until(const std::function<bool()> &done, const std::map<pid_t, std::string> &may_stay) {
+    auto hear_some = [this](auto at_most, const auto &exits) { return hear(at_most, exits); };
+    auto stays = [&](pid_t pid) { return pid == subject_->process().pid() || may_stay.contains(pid); };
+    return tree_->settle(hear_some, done, stays, Deadline::after(plan_.settle_bound));
   }
 
-  bool at_rest() { return census::at_rest(census::walk_once(scope()), scope(), inside_.scratch).certain; }
-
-  bool may_stay(const census::Member &member) const {
-    return member.pid == subject_->process().pid() || heard_.helpers.contains(member.pid);
-  }
-
-  /// Waits until all that is left is what may be, or nothing that is left will ever leave, or the time is over.
-  /// `done`: what else must have happened.
-  template <class Done>
-  census::Walk settle_until(Done done) {
-    auto deadline = Deadline::after(plan_.settle_bound);
-    Backoff backoff(std::chrono::microseconds(500));
-    for (;;) {
-      while (hear(std::chrono::microseconds(0))) {
-      }
-      os::reap_exited_children();
-      auto found = census::walk(scope(), deadline);
-      if (done() && std::all_of(found.members.begin(), found.members.end(), [&](auto &m) { return may_stay(m); })) {
-        report_.settled_by = reports::SettledBy::all_gone;
-        return found;
-      }
-      auto resting = census::at_rest(found.members, scope(), inside_.scratch);
-      if (hear(std::chrono::microseconds(0)))
-        continue;
-      if (found.complete && resting.certain && !plan_.direct_children_only) {
-        report_.settled_by = reports::SettledBy::quiescence;
-        return found;
-      }
-      if (deadline.passed()) {
-        report_.settled_by = reports::SettledBy::deadline;
-        report_.not_quiescent_because = resting.certain ? "the census does not see everything" : resting.why_not;
-        return found;
-      }
-      std::vector<os::ProcessRef> leaving;
-      std::vector<int> exits;
-      for (const auto &member : found.members)
-        if (auto process = os::ProcessRef::open(member.pid); process && !process->has_exited()) {
-          exits.push_back(process->pidfd());
-          leaving.push_back(std::move(*process));
-        }
-      hear(backoff.next(), exits);
-    }
+  void keep_remaining(const census::Walk &walk) {
+    report_.remaining = tree_->examine(walk, heard_.helpers);
+    for (const auto &process : report_.remaining)
+      note("remains", process.pid, spell(process.kind));
   }
 
   void settle() {
-    auto found = settle_until([&] { return heard_.shutdown_returned || !heard_.shutdown_called; });
+    auto settled = settle_until([&] { return heard_.shutdown_returned || !heard_.shutdown_called; }, heard_.helpers);
     report_.settle_ms = milliseconds_between(released_, Clock::now());
-    report_.census_complete = found.complete && !plan_.direct_children_only;
-    auto around = surroundings();
-    if (around.cgroup_members)
-      compare_with_cgroup(found, *around.cgroup_members);
-    for (const auto &member : found.members) {
-      if (member.pid == subject_->process().pid())
-        continue;
-      if (auto process = census::examine(member, around)) {
-        if (process->kind == census::Kind::helper)
-          ++report_.helpers;
-        else if (process->state == census::ProcessState::zombie)
-          ++report_.zombies;
-        else
-          ++report_.live;
-        add_remaining(std::move(*process));
-      }
-    }
+    report_.settled_by = settled.by;
+    report_.not_quiescent_because = settled.why_not_quiescent;
+    report_.census_complete = settled.walk.complete && !plan_.direct_children_only;
+    report_.cgroup_agrees = tree_->agrees_with_cgroup(settled.walk);
+    keep_remaining(settled.walk);
+    for (const auto &process : report_.remaining)
+      ++(process.kind == census::Kind::helper            ? report_.helpers
+         : process.state == census::ProcessState::zombie ? report_.zombies
+                                                         : report_.live);
   }
 
-  census::Surroundings surroundings() const {
-    auto stat = os::read_stat(subject_->process().pid());
-    return {.harness = ::getpid(),
-            .subject = subject_->process().pid(),
-            .session = stat ? stat->session : 0,
-            .helpers = heard_.helpers,
-            .cgroup_members = read_cgroup_members()};
-  }
-
-  std::optional<std::vector<pid_t>> read_cgroup_members() const {
-    if (inside_.census_cgroup.empty())
-      return {};
-    std::vector<pid_t> members;
-    for (const char *group : {"", "/rest", "/victim"})
-      try {
-        for (pid_t pid : os::parse_pid_list(os::read_file(inside_.census_cgroup + group + "/cgroup.procs")))
-          members.push_back(pid);
-      } catch (const os::SyscallError &e) {
-        if (e.error() != ENOENT && e.error() != EOPNOTSUPP) // the other cgroup version has no such group
-          throw;
-      }
-    return members;
-  }
-
-  /// The cgroup sees no zombies and nobody who left it; but all whom it sees, the walk must have seen.
-  void compare_with_cgroup(const census::Walk &found, const std::vector<pid_t> &group) {
-    report_.cgroup_agrees = std::all_of(group.begin(), group.end(), [&](pid_t pid) {
-      return pid == ::getpid() || std::any_of(found.members.begin(), found.members.end(),
-                                              [&](const auto &member) { return member.pid == pid; });
-    });
-  }
-
-  void add_remaining(census::RemainingProcess process) {
-    if (auto held = os::ProcessRef::open(process.pid))
-      process.outside_pid = inside_.outer_proc >= 0 ? census::pid_seen_from(inside_.outer_proc, held->pidfd())
-                                                    : std::optional(process.pid);
-    note("remains", process.pid, spell(process.kind));
-    report_.remaining.push_back(std::move(process));
-  }
-
-  // --- the verdict -----------------------------------------------------------------------------------------------
-
-  void judge() {
+  Judged judge_all() {
     show_rest_of_evidence();
-    for (auto required : plan_.scenario.must_show)
-      for (const auto &evidence : report_.evidence)
-        if (evidence.condition == spell(required) && !evidence.shown)
-          throw Judged{Verdict::invalid, "the fault was not shown: " + evidence.text};
-    if (report_.cgroup_agrees == false && report_.census_complete)
-      throw Judged{Verdict::broken, "the census missed a process that the cgroup lists"};
-    bool hung = heard_.shutdown_called && !heard_.shutdown_returned;
-    auto counts = describe_counts();
-    if (hung) {
-      report_.verdict = Verdict::hung;
-      report_.reason = "shutdown never returned; " + (counts.empty() ? "no worker remains" : counts + " remain");
-    } else if (report_.live + report_.zombies > 0) {
-      report_.verdict = Verdict::leaked;
-      report_.reason = counts + " remain after shutdown returned";
-      if (!heard_.management_thread_exception.empty())
-        report_.reason += fmt::format("; {} had ended the management thread", heard_.management_thread_exception);
-    } else {
-      report_.verdict = Verdict::clean;
-      report_.reason = "every worker has ended and was waited for";
-      check_nothing_outlives_subject();
-    }
-  }
-
-  std::string describe_counts() const {
-    std::string text;
-    if (report_.live)
-      text += fmt::format("{} live", report_.live);
-    if (report_.zombies)
-      text +=
-          fmt::format("{}{} zombie{}", text.empty() ? "" : " and ", report_.zombies, report_.zombies == 1 ? "" : "s");
-    return text;
+    auto judged = judge(plan_.scenario, report_,
+                        {.called = heard_.shutdown_called.has_value(),
+                         .returned = heard_.shutdown_returned.has_value(),
+                         .management_thread_exception = heard_.management_thread_exception});
+    if (judged.verdict != Verdict::clean)
+      return judged;
+    end_subject();
+    return judge_after_subject(report_);
   }
 
   /// What the pool may have told only later: how full its queue was, and how the victim ended.
@@ -501,31 +395,15 @@ private:
   }
 
   /// Helpers may live as long as the subject, and nobody longer: waitid says ECHILD in the end.
-  void check_nothing_outlives_subject() {
+  void end_subject() {
     subject_->expect_exit();
     subject_->send(Message::command("exit"));
     if (!hear_until_exit(subject_->process()))
       throw SubjectFailure("the subject did not exit when it was told to");
     note("exited", subject_->process().pid(), "the subject");
-    auto helpers = std::exchange(heard_.helpers, {}); // from now on nobody may stay
-    auto settled_by = report_.settled_by;             // the verdict's, which this is not
-    auto left = settle_until([] { return true; });
-    report_.settled_by = settled_by;
+    auto settled = settle_until([] { return true; }, {});
     report_.nothing_left_below = os::reap_exited_children();
-    report_.remaining.clear();
-    auto around = surroundings();
-    around.helpers = helpers;
-    for (const auto &member : left.members)
-      if (auto process = census::examine(member, around))
-        add_remaining(std::move(*process));
-    if (!report_.remaining.empty()) {
-      report_.verdict = Verdict::leaked;
-      report_.reason = fmt::format(
-          "{} outlived the subject",
-          report_.remaining.size() == 1 ? "a process" : fmt::format("{} processes", report_.remaining.size()));
-    } else if (!*report_.nothing_left_below) {
-      throw Judged{Verdict::broken, "the census is empty, but waitid still knows a child"};
-    }
+    keep_remaining(settled.walk);
   }
 
   const Plan &plan_;
@@ -535,6 +413,7 @@ private:
   Clock::time_point released_;
   Channel channel_;
   std::unique_ptr<Subject> subject_;
+  std::optional<Tree> tree_;
   Heard heard_;
   std::vector<os::ProcessRef> workers_;
   const os::ProcessRef *victim_ = nullptr;

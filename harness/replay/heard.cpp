@@ -23,8 +23,11 @@ void absorb_point(Heard &heard, const Message &event, Timeline &timeline) {
 }
 
 void absorb_pool(Heard &heard, const Message &event, Timeline &timeline) {
-  heard.workers = event.pids("workers");
-  heard.queue_capacity = static_cast<int>(event.integer("queue_capacity"));
+  heard.created = true;
+  if (event.has("workers"))
+    heard.workers = event.pids("workers");
+  if (event.has("queue_capacity"))
+    heard.queue_capacity = static_cast<int>(event.integer("queue_capacity"));
   for (const auto &entry : event.fields().value("helpers", nlohmann::json::array())) {
     if (!entry.is_object())
       throw protocol::ProtocolError("pool_created: a helper is not an object");

@@ -27,7 +27,8 @@ private:
 };
 
 struct Heard {
-  std::vector<pid_t> workers; // in the pool's order
+  bool created = false;
+  std::vector<pid_t> workers; // in the pool's order; empty: it starts them later, or does not say
   std::map<pid_t, std::string> helpers;
   int queue_capacity = 0;
   std::optional<int> queue_depth; // the latest answer

@@ -1,0 +1,52 @@
+#include "harness/replay/verdict.hpp"
+
+#include <fmt/format.h>
+
+namespace pidleak::replay {
+
+using reports::Report;
+using reports::Verdict;
+
+namespace {
+
+std::string describe_counts(const Report &report) {
+  std::string text;
+  if (report.live)
+    text += fmt::format("{} live", report.live);
+  if (report.zombies)
+    text += fmt::format("{}{} zombie{}", text.empty() ? "" : " and ", report.zombies, report.zombies == 1 ? "" : "s");
+  return text;
+}
+
+} // namespace
+
+Judged judge(const Scenario &scenario, const Report &report, const ShutdownFacts &shutdown) {
+  for (auto required : scenario.must_show)
+    for (const auto &evidence : report.evidence)
+      if (evidence.condition == spell(required) && !evidence.shown)
+        return {Verdict::invalid, "the fault was not shown: " + evidence.text};
+  if (report.cgroup_agrees == false && report.census_complete)
+    return {Verdict::broken, "the census missed a process that the cgroup lists"};
+  auto counts = describe_counts(report);
+  if (shutdown.called && !shutdown.returned)
+    return {Verdict::hung, "shutdown never returned; " + (counts.empty() ? "no worker remains" : counts + " remain")};
+  if (!counts.empty()) {
+    auto reason = counts + " remain after shutdown returned";
+    if (!shutdown.management_thread_exception.empty())
+      reason += fmt::format("; {} had ended the management thread", shutdown.management_thread_exception);
+    return {Verdict::leaked, reason};
+  }
+  return {Verdict::clean, "every worker has ended and was waited for"};
+}
+
+Judged judge_after_subject(const Report &report) {
+  auto left = report.remaining.size();
+  if (left > 0)
+    return {Verdict::leaked,
+            fmt::format("{} outlived the subject", left == 1 ? "a process" : fmt::format("{} processes", left))};
+  if (report.nothing_left_below == false)
+    return {Verdict::broken, "the census is empty, but waitid still knows a child"};
+  return {Verdict::clean, "every worker has ended and was waited for"};
+}
+
+} // namespace pidleak::replay
