@@ -15,7 +15,7 @@ namespace pidleak::cli {
 namespace {
 
 std::string line(const std::string &what, bool there, const std::string &detail) {
-  return fmt::format("  {:<22} {:<4} {}\n", what, there ? "yes" : "no", detail);
+  return fmt::format("  {:<22} {}{}{}\n", what, there ? "yes" : "no", detail.empty() ? "" : "   ", detail);
 }
 
 std::string place_line(const std::string &controller, const os::CgroupPlace &place) {
@@ -37,8 +37,8 @@ int doctor() {
   text += place_line("pids", facilities.pids);
   text += place_line("memory", facilities.memory);
   text += line("pidfd", os::ProcessRef::open(::getpid()).has_value(), "");
-  bool children = ::access("/proc/self/task/self/../children", F_OK) == 0 ||
-                  ::access(fmt::format("/proc/self/task/{}/children", ::getpid()).c_str(), R_OK) == 0;
+  text += line("subreaper", true, ""); // Linux 3.4, and a pidfd needs 5.3
+  bool children = ::access(fmt::format("/proc/self/task/{}/children", ::getpid()).c_str(), R_OK) == 0;
   text += line("/proc children", children, children ? "" : "CONFIG_PROC_CHILDREN: there is no census without it");
   bool alarms = ::access("/proc/timer_list", R_OK) == 0;
   text += line("alarms visible", alarms,

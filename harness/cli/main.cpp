@@ -60,6 +60,12 @@ int main(int argc, char **argv) {
   add_doctor(app, status);
   try {
     pidleak::os::ignore_sigpipe(); // `pidleak run ... | head` must still end its sandboxes in good order
+    // CLI11 would say only that a subcommand is required.
+    std::vector<std::string> verbs;
+    for (const auto *command : app.get_subcommands([](const CLI::App *) { return true; }))
+      verbs.push_back(command->get_name());
+    if (argc > 1 && argv[1][0] != '-' && std::find(verbs.begin(), verbs.end(), argv[1]) == verbs.end())
+      throw UsageError(fmt::format("there is no command \"{}\"{}", argv[1], suggestion(argv[1], verbs)));
     app.parse(argc, argv);
   } catch (const CLI::ParseError &e) {
     return app.exit(e) == 0 ? 0 : 2;

@@ -1,10 +1,9 @@
 // pidleak run: replays scenarios and shows the verdicts.
 #include "harness/replay/run.hpp"
 
+#include "harness/cli/pools.hpp"
 #include "harness/cli/verbs.hpp"
-#include "harness/os/launch.hpp"
 #include "harness/os/syscall_error.hpp"
-#include "harness/pool/behaviour.hpp"
 #include "reports/terminal.hpp"
 #include "scenarios/scenarios.hpp"
 
@@ -22,7 +21,7 @@ using replay::Plan;
 using reports::Report;
 
 struct Options {
-  std::vector<std::string> scenarios, pools, start_methods;
+  std::vector<std::string> scenarios, pools = {"all"}, start_methods;
   std::vector<std::function<void(Conditions &)>> overrides; // those that were given
   int workers = 4, repeat = 1, jobs = 1;
   std::string report_path, require_tier, tier, oom = "real";
@@ -67,16 +66,12 @@ std::vector<StartMethod> chosen_start_methods(const Options &options, const repl
 
 std::vector<Plan> make_plans(const Options &options) {
   std::vector<Plan> plans;
-  auto pools = options.pools.empty() || options.pools.front() == "all" ? spellings<pool::Preset>() : options.pools;
+  auto pools = choose_pools(options.pools);
   for (const auto *scenario : chosen_scenarios(options))
     for (auto method : chosen_start_methods(options, *scenario))
-      for (const auto &name : pools)
+      for (const auto &pool : pools)
         for (int i = 0; i < options.repeat; ++i) {
-          Plan plan{.scenario = *scenario,
-                    .pool = {.name = spell(word<pool::Preset>("--pool", name)),
-                             .program = os::sibling_program("pidleak-subject"),
-                             .preset = name},
-                    .oom = word<replay::OomMode>("--oom", options.oom)};
+          Plan plan{.scenario = *scenario, .pool = pool, .oom = word<replay::OomMode>("--oom", options.oom)};
           auto &conditions = plan.scenario.conditions;
           conditions.workers = options.workers;
           conditions.start_method = method;
@@ -214,9 +209,12 @@ void add_run(CLI::App &app, int &status) {
   auto options = std::make_shared<Options>();
   auto *command = app.add_subcommand("run", "Replay scenarios and show the verdicts");
   command->add_option("SCENARIO", options->scenarios, "Names as `pidleak list` shows them, or: all")->required();
-  command->add_option("--pool", options->pools, "Presets, or: all (the default)")->delimiter(',')->type_name("POOL");
+  command->add_option("--pool", options->pools, "Presets, all of them (the default), or exec:COMMAND, see PROTOCOL.md")
+      ->allow_extra_args(false)
+      ->type_name("POOL");
   command->add_option("--start-method", options->start_methods, "fork, spawn, forkserver, or: all")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->type_name("METHOD");
   command->add_option("--workers", options->workers, "Workers of the pool")
       ->check(CLI::Range(1, 256))

@@ -39,8 +39,16 @@ Subject::Subject(const std::string &program, const std::vector<std::string> &arg
 }
 
 void Subject::send(const protocol::Message &command) {
-  if (!os::write_all(commands_.write_end.get(), command.line()))
-    fail(fmt::format("closed its standard input before \"{}\"", command.name()));
+  if (os::write_all(commands_.write_end.get(), command.line()))
+    return;
+  os::wait_for_any_exit({process_.pidfd()}, milliseconds(100)); // the usual reason, and then it says more
+  fail(fmt::format("{} before \"{}\"", process_.has_exited() ? how_it_ended() : "closed its standard input",
+                   command.name()));
+}
+
+std::string Subject::how_it_ended() const {
+  auto status = process_.exit_status();
+  return status ? status->text() : "exited";
 }
 
 void Subject::fail(const std::string &what) {
@@ -76,8 +84,7 @@ std::optional<protocol::Message> Subject::next(std::chrono::microseconds at_most
     if (progress)
       continue;
     if (fds[4].revents) { // and everything that it said before has been read
-      auto status = process_.exit_status();
-      fail((status ? status->text() : "exited") + (messages_ == 0 ? " before it said hello" : ""));
+      fail(how_it_ended() + (messages_ == 0 ? " before it said hello" : ""));
     }
     bool some_exit = std::any_of(fds.begin() + 5, fds.end(), [](const pollfd &fd) { return fd.revents != 0; });
     if (some_exit || Clock::now() >= end) // also while standard error is being flooded

@@ -50,6 +50,7 @@ private:
   bool read_into(Stream &stream);
   void read_error_output();
   std::optional<protocol::Message> take_line();
+  std::string how_it_ended() const;
   [[noreturn]] void fail(const std::string &what);
 
   os::Pipe commands_, events_, errors_;

@@ -1,0 +1,192 @@
+// The command line as its users meet it: what it says, where, and with which status.
+#include "harness/os/launch.hpp"
+#include "harness/os/test_support.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+#include <nlohmann/json.hpp>
+#include <poll.h>
+#include <sys/stat.h>
+
+using namespace pidleak;
+using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::StartsWith;
+
+namespace {
+
+struct Ran {
+  int status = -1;
+  std::string out, err;
+};
+
+/// Runs a program of this project to its end, or to the bound's.
+Ran run(const std::vector<std::string> &arguments, const std::string &program = PIDLEAK_BINARY_DIR "/pidleak") {
+  auto out = os::open_pipe(), err = os::open_pipe();
+  auto child = os::launch({.program = program,
+                           .arguments = arguments,
+                           .standard_output = out.write_end.get(),
+                           .standard_error = err.write_end.get()});
+  out.write_end.reset();
+  err.write_end.reset();
+  Ran ran;
+  auto deadline = Deadline::after(std::chrono::seconds(60));
+  pollfd ends[] = {{.fd = out.read_end.get(), .events = POLLIN, .revents = 0},
+                   {.fd = err.read_end.get(), .events = POLLIN, .revents = 0}};
+  std::string *texts[] = {&ran.out, &ran.err};
+  while ((ends[0].fd >= 0 || ends[1].fd >= 0) && ::poll(ends, 2, deadline.left_ms()) > 0)
+    for (int i = 0; i < 2; ++i) {
+      char buffer[4096];
+      ssize_t got = ends[i].revents ? ::read(ends[i].fd, buffer, sizeof buffer) : -1;
+      if (got > 0)
+        texts[i]->append(buffer, static_cast<std::size_t>(got));
+      else if (got == 0)
+        ends[i].fd = -1;
+    }
+  auto status = os::reap(child, deadline);
+  if (!status) {
+    child.send(SIGKILL);
+    status = os::reap(child);
+  }
+  ran.status = status->signaled ? 128 + status->value : status->value;
+  return ran;
+}
+
+void check_usage(const std::vector<std::string> &arguments, const std::string &says) {
+  auto ran = run(arguments);
+  CHECK(ran.status == 2);
+  CHECK(ran.out == "");
+  CHECK_THAT(ran.err, ContainsSubstring(says));
+}
+
+std::string report_of(const Ran &ran, const char *member) {
+  return nlohmann::json::parse(ran.out).at("reports").at(0).at(member).dump();
+}
+
+} // namespace
+
+TEST_CASE("words that are not known get a suggestion and status 2", "[cli]") {
+  check_usage({"run", "incidnet"}, "there is no scenario \"incidnet\"; did you mean \"incident\"?");
+  check_usage({"run", "zzz"}, "there are: ");
+  check_usage({"run", "incident", "--pool", "hardend"}, "did you mean \"hardened\"?");
+  check_usage({"run", "incident", "--start-method", "frok"}, "did you mean \"fork\"?");
+  check_usage({"run", "incident", "--sigterm", "ignore"}, "did you mean \"ignored\"?");
+  check_usage({"run", "incident", "--oom", "fake"}, "real, sigkill");
+  check_usage({"run", "incident", "--require-tier", "namespaces"}, "did you mean \"namespace\"?");
+  check_usage({"rum"}, "there is no command \"rum\"; did you mean \"run\"?");
+  check_usage({"run"}, "SCENARIO");
+  check_usage({}, "subcommand");
+}
+
+TEST_CASE("numbers that make no sense are refused before anything starts", "[cli]") {
+  for (const char *workers : {"0", "-1", "257", "99999999999999999999", "four", ""})
+    check_usage({"run", "incident", "--workers", workers}, "--workers");
+  check_usage({"run", "incident", "--repeat", "0"}, "--repeat");
+  check_usage({"run", "incident", "--jobs", "0"}, "--jobs");
+  check_usage({"run", "incident", "--expected", "--workers", "5"}, "--expected");
+}
+
+TEST_CASE("a report that can't be written is found before the replay starts", "[cli]") {
+  for (const char *path : {"/nonexistent/leak.json", "/proc/leak.json", "/"}) {
+    auto ran = run({"run", "incident", "--report", path});
+    CHECK(ran.status == 2);
+    CHECK(ran.out == "");
+    CHECK_THAT(ran.err, StartsWith(std::string("pidleak: --report ") + path + ": can't be written"));
+  }
+}
+
+TEST_CASE("the exit status is the verdict's", "[cli]") {
+  auto status = [](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"run", "incident", "--oom=sigkill"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run(arguments).status;
+  };
+  CHECK(status({"--pool", "hardened"}) == 0);
+  CHECK(status({"--pool", "cpython36"}) == 1);
+  CHECK(status({"--pool", "cpython312"}) == 1);
+  CHECK(status({"--pool", "hardened,cpython36"}) == 1);
+  CHECK(status({"--pool", "cpython36", "--expected"}) == 0);
+  CHECK(status({"--pool", "exec:false"}) == 5);
+  CHECK(status({"--pool", "exec:/nonexistent"}) == 2);
+}
+
+TEST_CASE("a pool may come before the scenario, and each option takes one value", "[cli]") {
+  CHECK(run({"run", "--pool", "hardened", "--start-method", "fork", "incident", "--oom=sigkill"}).status == 0);
+}
+
+TEST_CASE("--json writes the report to standard output and nothing else", "[cli]") {
+  auto ran = run({"run", "incident", "--oom=sigkill", "--pool", "cpython36", "--json"});
+  CHECK(ran.status == 1);
+  CHECK(ran.err == "");
+  CHECK(report_of(ran, "verdict") == "\"leaked\"");
+  CHECK_THAT(report_of(ran, "evidence"), ContainsSubstring("a plain SIGKILL stood in for the OOM kill"));
+}
+
+TEST_CASE("a pipe's reader that leaves early does no harm", "[cli]") {
+  auto ran = run({"-c", PIDLEAK_BINARY_DIR "/pidleak run all --oom=sigkill --pool hardened | head -c 1 >/dev/null; "
+                                           "exit ${PIPESTATUS[0]}"},
+                 "/bin/bash");
+  CHECK(ran.status == 0);
+}
+
+TEST_CASE("help has examples, and the version is told", "[cli]") {
+  for (std::vector<std::string> arguments : {std::vector<std::string>{"--help"}, {"run", "--help"}}) {
+    auto ran = run(arguments);
+    CHECK(ran.status == 0);
+    CHECK_THAT(ran.out, ContainsSubstring("Examples:"));
+  }
+  CHECK_THAT(run({"--version"}).out, StartsWith("pidleak "));
+}
+
+TEST_CASE("list names every scenario, condition and preset", "[cli]") {
+  auto ran = run({"list"});
+  CHECK(ran.status == 0);
+  for (const char *word : {"incident", "oom-killed-child", "inherited-sigterm-handler", "full-queue-shutdown",
+                           "fork-vs-spawn", "--sigterm", "count-first", "cpython312", "hardened"})
+    CHECK_THAT(ran.out, ContainsSubstring(word));
+}
+
+TEST_CASE("doctor tells what this machine offers and what runs at which tier", "[cli]") {
+  auto ran = run({"doctor"});
+  CHECK(ran.status == 0);
+  for (const char *word : {"cgroup", "pidfd", "namespace", "subreaper", "incident"})
+    CHECK_THAT(ran.out, ContainsSubstring(word));
+}
+
+TEST_CASE("an ordinary user replays at a lower tier, and does without a real OOM kill", "[cli]") {
+  if (::geteuid() != 0)
+    SKIP("only root can become an ordinary user");
+  auto as_nobody = [](const std::string &arguments) {
+    return run({"--reuid=65534", "--regid=65534", "--clear-groups", "/bin/sh", "-c",
+                std::string(PIDLEAK_BINARY_DIR) + "/pidleak " + arguments},
+               os::find_on_path("setpriv"));
+  };
+  if (as_nobody("--version").status != 0)
+    SKIP("the build directory is closed to other users");
+  auto handler = as_nobody("run inherited-sigterm-handler --pool hardened --oom=sigkill");
+  CHECK(handler.status == 0);
+  CHECK_THAT(handler.out, ContainsSubstring("no cgroup to cap and cross-check"));
+  auto oom = as_nobody("run oom-killed-child --pool hardened");
+  CHECK(oom.status == 4);
+  CHECK_THAT(oom.out, ContainsSubstring("no memory cgroup for a real OOM kill"));
+  CHECK(as_nobody("run oom-killed-child --pool hardened --oom=sigkill").status == 0);
+  auto strict = as_nobody("run incident --pool hardened --require-tier namespace-cgroup");
+  CHECK(strict.status == 4);
+  CHECK_THAT(strict.err, ContainsSubstring("tier namespace-cgroup is required"));
+}
+
+TEST_CASE("every tier comes to the same verdicts", "[cli]") {
+  for (const char *tier : {"subreaper", "namespace"}) {
+    INFO(tier);
+    CHECK(run({"run", "all", "--expected", "--oom=sigkill", "--tier", tier}).status == 0);
+  }
+}
+
+TEST_CASE("pools of any size are replayed", "[cli]") {
+  for (int workers : {1, 16, 64}) {
+    INFO(workers);
+    auto count = std::to_string(workers);
+    CHECK(run({"run", "incident", "--pool", "hardened", "--workers", count, "--oom=sigkill"}).status == 0);
+    auto ran = run({"run", "incident", "--pool", "cpython36", "--workers", count, "--oom=sigkill", "--json"});
+    CHECK(nlohmann::json::parse(ran.out)["reports"][0]["counts"]["live"] == workers - 1); // all but the victim
+  }
+}

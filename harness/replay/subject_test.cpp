@@ -1,0 +1,125 @@
+// Subjects that can't be worked with: each gets a verdict that says why, within its bounds, and leaves nothing.
+#include "harness/os/test_support.hpp"
+#include "harness/replay/run.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+
+using namespace pidleak;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+const std::string hello =
+    R"(echo '{"event":"hello","protocol":1,"pool":"p","version":"1","start_methods":["fork"]}'; )";
+const std::string created = "read command; echo '{\"event\":\"pool_created\"}'; ";
+/// Makes a task's worker of the process that runs it.
+const std::string worker = "work() { pid=$(exec sh -c 'echo $PPID'); echo "
+                           "\"{\\\"event\\\":\\\"at\\\",\\\"point\\\":\\\"in-task\\\",\\\"task\\\":0,"
+                           "\\\"pid\\\":${1:-$pid}}\" >\"$channel/events\"; read order <\"$channel/gate-0\"; }; "
+                           "channel=$(echo \"$command\" | sed 's/.*\"channel\":\"\\([^\"]*\\)\".*/\\1/'); ";
+
+/// A replay whose subject is a shell script.
+reports::Report replay_script(const std::string &script, milliseconds step_bound = std::chrono::seconds(5),
+                              Conditions conditions = {.workers = 1}) {
+  return replay::run({.scenario = {.name = "test", .summary = "", .conditions = conditions},
+                      .pool = {.name = "script", .program = "/bin/sh", .arguments = {"-c", script}},
+                      .step_bound = step_bound,
+                      .shutdown_patience = milliseconds(50),
+                      .settle_bound = milliseconds(300)});
+}
+
+void check_broken(const reports::Report &report, const std::string &reason) {
+  CHECK(spell(report.verdict) == "broken");
+  CHECK_THAT(report.reason, ContainsSubstring(reason));
+}
+
+} // namespace
+
+TEST_CASE("a subject that can't be executed", "[subject]") {
+  auto report = replay::run({.pool = {.name = "none", .program = "/nonexistent/subject"}});
+  check_broken(report, "/nonexistent/subject");
+}
+
+TEST_CASE("a subject that dies at its start, with what it said last", "[subject]") {
+  auto report = replay_script("echo 'no libpool.so' >&2; exit 3");
+  check_broken(report, "exited with 3 before it said hello");
+  CHECK(report.subject_stderr == "no libpool.so\n");
+}
+
+TEST_CASE("a subject that is killed at its start", "[subject]") {
+  check_broken(replay_script("kill -9 $$"), "SIGKILL");
+}
+
+TEST_CASE("a subject that prints garbage", "[subject]") {
+  check_broken(replay_script("echo 'Welcome to pool 1.0!'; cat >/dev/null"), "Welcome to pool 1.0!");
+  check_broken(replay_script("printf '\\377\\376{\\n'; cat >/dev/null"), "\\xff\\xfe{");
+  check_broken(replay_script("echo '[1]'; cat >/dev/null"), "does not speak the protocol");
+  check_broken(replay_script("echo '{\"event\":\"pool_created\"}'; cat >/dev/null"), "is not hello but pool_created");
+  check_broken(replay_script("echo '{\"event\":\"hello\",\"protocol\":2,\"version\":\"1\"}'; cat >/dev/null"),
+               "version 2");
+}
+
+TEST_CASE("a subject that sends a line without an end", "[subject]") {
+  check_broken(replay_script("exec cat /dev/zero"), "a line of more than");
+}
+
+TEST_CASE("a subject that floods the driver with messages", "[subject]") {
+  check_broken(replay_script(hello + "exec yes '{\"event\":\"submitted\"}'", std::chrono::seconds(60)), "messages");
+}
+
+TEST_CASE("a subject that floods its standard error is no worse for it", "[subject]") {
+  auto report = replay_script("yes noise | head -c 10000000 >&2; " + hello + created + "exit 4");
+  check_broken(report, "exited with 4");
+  CHECK(report.subject_stderr.size() <= 8192);
+}
+
+TEST_CASE("a subject that says nothing, or nothing more", "[subject]") {
+  check_broken(replay_script("exec cat >/dev/null", milliseconds(100)), "did not say hello within 100 ms");
+  check_broken(replay_script(hello + "exec cat >/dev/null", milliseconds(100)),
+               "did not create the pool within 100 ms");
+  check_broken(replay_script(hello + created + "exec cat >/dev/null", milliseconds(100)), "did not accept the tasks");
+}
+
+TEST_CASE("a subject that closes its streams and stays", "[subject]") {
+  check_broken(replay_script("exec <&- >&- 2>&-; exec tail -f /dev/null >/dev/null", milliseconds(100)),
+               "did not say hello");
+}
+
+TEST_CASE("a subject that reports an error of its own", "[subject]") {
+  check_broken(replay_script(hello + "echo '{\"event\":\"error\",\"message\":\"no semaphores\"}'; cat >/dev/null"),
+               "no semaphores");
+}
+
+TEST_CASE("a subject that reports a worker that is not its own", "[subject]") {
+  auto lie = [](const std::string &pid) {
+    return replay_script(hello + created + worker + "read command; echo '{\"event\":\"submitted\"}'; work " + pid +
+                         " & cat >/dev/null");
+  };
+  check_broken(lie("1"), "pid 1"); // the sandbox's init
+  check_broken(lie("4194304"), "pid 4194304");
+  check_broken(lie("-3"), "which is no pid");
+}
+
+TEST_CASE("a start method that the pool does not offer is skipped with the reason", "[subject]") {
+  Conditions spawn{.start_method = StartMethod::spawn, .workers = 1};
+  auto report = replay_script(hello + "cat >/dev/null", std::chrono::seconds(5), spawn);
+  CHECK(spell(report.verdict) == "skipped");
+  CHECK(report.reason == "the pool does not offer spawn (start_methods: fork)");
+}
+
+TEST_CASE("a script with one worker is a pool: clean if it waits for it, leaked if it does not", "[subject]") {
+  auto pool = [](const std::string &shutdown) {
+    return replay_script(hello + created + worker +
+                         "read command; echo '{\"event\":\"submitted\"}'; work & read command; "
+                         "echo '{\"event\":\"shutdown_called\"}'; " +
+                         shutdown + " echo '{\"event\":\"shutdown_returned\"}'; read command");
+  };
+  auto clean = pool("wait;");
+  INFO(clean.reason);
+  CHECK(spell(clean.verdict) == "clean");
+  auto leaked = pool("(trap '' TERM; exec tail -f /dev/null) & ");
+  INFO(leaked.reason);
+  CHECK(spell(leaked.verdict) == "leaked");
+  CHECK(leaked.live == 1);
+}
