@@ -113,7 +113,7 @@ TEST_CASE("a pool may come before the scenario, and each option takes one value"
   CHECK(run({"run", "--pool", "hardened", "--start-method", "fork", "incident", "--oom=sigkill"}).status == 0);
 }
 
-TEST_CASE("--json writes the report to standard output and nothing else", "[cli]") {
+TEST_CASE("with --json the report goes to standard output and nothing else does", "[cli]") {
   auto ran = run({"run", "incident", "--oom=sigkill", "--pool", "cpython36", "--json"});
   CHECK(ran.status == 1);
   CHECK(ran.err == "");
