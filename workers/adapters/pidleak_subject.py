@@ -1,0 +1,151 @@
+"""What every Python adapter has in common: the subject protocol (harness/protocol/PROTOCOL.md), the task that workers
+run, and the conditions of a scenario. Python 3.6 or newer, standard library alone.
+
+An adapter makes a class with these members, and calls run():
+
+    hello            dict: what the pool is and can do
+    create(command)  makes the pool
+    submit(number, channel)   submits run_task(number, channel)
+    shut_down()      as the pool's users do
+and, if it can:
+    workers()        pids in the order of their start
+    helpers()        [{"role": ..., "pid": ...}]
+    queue_depth(), queue_capacity
+"""
+import json
+import os
+import signal
+import sys
+
+PROTOCOL = 1
+# Set in the environment, and not only here, because spawned workers import the main module, and this one, again.
+HANDLER_AT_IMPORT = "PIDLEAK_HANDLER_AT_IMPORT"
+
+
+def handler(signum, frame):
+    """A SIGTERM handler that returns, as a framework registers one that sets a flag."""
+
+
+if os.environ.get(HANDLER_AT_IMPORT):
+    signal.signal(signal.SIGTERM, handler)
+
+
+def reset_signals():
+    """The pool's initializer where signals are to be reset in each worker."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+
+
+def set_sigterm(disposition, registered):
+    if disposition == "handler":
+        signal.signal(signal.SIGTERM, handler)
+        if registered == "import":
+            os.environ[HANDLER_AT_IMPORT] = "1"
+    elif disposition == "ignored":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    elif disposition == "blocked":
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+
+
+def write_line(fd, fields):
+    os.write(fd, json.dumps(fields).encode() + b"\n")
+
+
+def say(event, **fields):
+    write_line(1, dict(fields, event=event))
+
+
+def report(channel, fields):
+    events = os.open(os.path.join(channel, "events"), os.O_WRONLY)
+    write_line(events, fields)
+    os.close(events)
+
+
+def hold(channel, point, gate, **fields):
+    """Tells the driver where this process is, and does what it orders there."""
+    fields.update(point=point, pid=os.getpid())
+    report(channel, dict(fields, event="at"))
+    with open(os.path.join(channel, gate)) as orders:
+        order = orders.readline().split()
+    if order[0] == "allocate":
+        memory = bytearray(int(order[1]) << 20)
+        for page in range(0, len(memory), 4096):
+            memory[page] = 1
+        report(channel, dict(fields, event="survived"))
+
+
+def hold_if_chosen(channel, point):
+    try:
+        with open(os.path.join(channel, "chosen-for-" + point)) as chosen:
+            if chosen.read() != str(os.getpid()):
+                return
+    except FileNotFoundError:  # nobody has been chosen
+        return
+    hold(channel, point, "gate-" + point)
+
+
+def run_task(number, channel):
+    hold(channel, "in-task", "gate-%d" % number, task=number)
+    return number
+
+
+def helpers_of_multiprocessing(package="multiprocessing"):
+    """The processes that multiprocessing keeps besides the workers. Their module exists since 3.4, or 3.8."""
+    helpers = []
+    for module, member, attribute, role in (
+        ("resource_tracker", "_resource_tracker", "_pid", "resource tracker"),
+        ("semaphore_tracker", "_semaphore_tracker", "_pid", "semaphore tracker"),
+        ("forkserver", "_forkserver", "_forkserver_pid", "fork server"),
+    ):
+        loaded = sys.modules.get("%s.%s" % (package, module))
+        pid = getattr(getattr(loaded, member, None), attribute, None)
+        if pid:
+            helpers.append({"role": role, "pid": pid})
+    return helpers
+
+
+def members_of(pool):
+    """What the pool says of its processes: they may be there only once something was submitted."""
+    fields = {}
+    for name in ("workers", "helpers"):
+        if hasattr(pool, name):
+            fields[name] = getattr(pool, name)()
+    if hasattr(pool, "queue_capacity"):
+        fields["queue_capacity"] = pool.queue_capacity
+    return fields
+
+
+def obey(pool, command):
+    name = command["command"]
+    if name == "create_pool":
+        set_sigterm(command["sigterm"], command["handler_registered"])
+        pool.create(command)
+        say("pool_created", **members_of(pool))
+    elif name == "submit":
+        for number in range(command["first_task"], command["first_task"] + command["count"]):
+            pool.submit(number, pool.channel)
+        say("submitted", **members_of(pool))
+    elif name == "queue_depth":
+        say("queue_depth", depth=pool.queue_depth())
+    elif name == "shutdown":
+        say("shutdown_called")
+        pool.shut_down()
+        say("shutdown_returned")
+    else:
+        raise ValueError("unknown command: %s" % name)
+
+
+def run(pool):
+    """Serves the driver until it says exit, or is gone."""
+    say("hello", protocol=PROTOCOL, **pool.hello)
+    try:
+        for line in sys.stdin:
+            command = json.loads(line)
+            if command["command"] == "exit":
+                break
+            if "channel" in command:
+                pool.channel = command["channel"]
+            obey(pool, command)
+    except Exception as error:
+        say("error", message="%s: %s" % (type(error).__name__, error))
+        raise

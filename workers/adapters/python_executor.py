@@ -1,0 +1,88 @@
+"""concurrent.futures.ProcessPoolExecutor as a subject of pidleak: Python 3.6 to the newest."""
+import multiprocessing
+import os
+import platform
+import struct
+import sys
+import threading
+from concurrent.futures import ProcessPoolExecutor
+
+import pidleak_subject as subject
+
+
+class Executor:
+    hello = {
+        "pool": "concurrent.futures.ProcessPoolExecutor",
+        "version": platform.python_version(),
+        "start_methods": multiprocessing.get_all_start_methods(),
+        "handlers_registered": ["run-time", "import"],
+        "signal_resets": ["none", "initializer"] if sys.version_info >= (3, 7) else ["none"],
+        "death_points": ["in-task", "holding-queue-lock", "half-result"],
+        "reports_queue_depth": True,
+    }
+
+    def create(self, command):
+        options = {}
+        if sys.version_info >= (3, 7):
+            options["mp_context"] = multiprocessing.get_context(command["start_method"])
+            if command["signal_reset"] == "initializer":
+                options["initializer"] = subject.reset_signals
+        else:
+            multiprocessing.set_start_method(command["start_method"])
+        self.pool = ProcessPoolExecutor(max_workers=command["workers"], **options)
+        self.told = threading.Lock()
+        if command["start_method"] == "fork":
+            self.watch_the_queues()
+
+    def watch_the_queues(self):
+        """Lets the driver stop a worker inside the queues' code. Forked workers inherit the changed objects."""
+        reader = self.pool._call_queue._reader
+        receive = reader.recv_bytes
+
+        def receive_with_lock_in_hand(*arguments):
+            subject.hold_if_chosen(self.channel, "holding-queue-lock")
+            return receive(*arguments)
+
+        reader.recv_bytes = receive_with_lock_in_hand
+        writer = self.pool._result_queue._writer
+        send = writer.send_bytes
+
+        def send_half(message):
+            try:
+                subject_chosen = open(os.path.join(self.channel, "chosen-for-half-result")).read() == str(os.getpid())
+            except FileNotFoundError:
+                subject_chosen = False
+            if subject_chosen:
+                os.write(writer.fileno(), struct.pack("!i", len(message)) + bytes(message)[: len(message) // 2])
+                subject.hold(self.channel, "half-result", "gate-half-result")
+            return send(message)
+
+        writer.send_bytes = send_half
+
+    def submit(self, number, channel):
+        self.pool.submit(subject.run_task, number, channel).add_done_callback(self.notice)
+
+    def notice(self, future):
+        """The first future that fails tells that the pool is broken."""
+        if future.exception() is not None and self.told.acquire(False):
+            subject.say("broken", queue_depth=self.queue_depth())
+
+    def workers(self):
+        return list(self.pool._processes or {})
+
+    def helpers(self):
+        return subject.helpers_of_multiprocessing()
+
+    @property
+    def queue_capacity(self):
+        return self.pool._call_queue._maxsize
+
+    def queue_depth(self):
+        return self.pool._call_queue.qsize()
+
+    def shut_down(self):
+        self.pool.shutdown(wait=True)
+
+
+if __name__ == "__main__":
+    subject.run(Executor())
