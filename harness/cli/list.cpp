@@ -1,4 +1,5 @@
 // pidleak list: the scenarios, their conditions, and the pools.
+#include "harness/cli/pools.hpp"
 #include "harness/cli/verbs.hpp"
 #include "harness/pool/behaviour.hpp"
 #include "scenarios/scenarios.hpp"
@@ -6,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <memory>
 
 namespace pidleak::cli {
 namespace {
@@ -30,14 +32,29 @@ void list() {
   for_each_condition(defaults, [&](const char *name, auto value) {
     text += fmt::format("  --{:<20} {}\n", name, fmt::join(spellings<decltype(value)>(), ", "));
   });
-  text += fmt::format("\nPools (--pool)\n  {}\n", fmt::join(spellings<pool::Preset>(), ", "));
+  text += fmt::format("\nPools (--pool)\n  presets of the minimal pool: {}\n"
+                      "  real ones: `pidleak list --pools` finds those of this machine\n",
+                      fmt::join(spellings<pool::Preset>(), ", "));
+  std::fputs(text.c_str(), stdout);
+}
+
+void list_pools() {
+  auto text = fmt::format("{:<26} {:<12} {}\n", "--pool", "VERSION", "POOL");
+  for (const auto &preset : spellings<pool::Preset>())
+    text += fmt::format("{:<26} {:<12} minimal pool\n", preset, PIDLEAK_VERSION);
+  for (const auto &found : find_pools())
+    text += fmt::format("{:<26} {:<12} {}\n", found.word, found.version, found.pool);
+  text += fmt::format("{:<26} {:<12} your own: see PROTOCOL.md\n", "exec:COMMAND", "");
   std::fputs(text.c_str(), stdout);
 }
 
 } // namespace
 
 void add_list(CLI::App &app, int &) {
-  app.add_subcommand("list", "Show the scenarios, their conditions, and the pools")->callback(list);
+  auto *command = app.add_subcommand("list", "Show the scenarios, their conditions, and the pools");
+  auto pools = std::make_shared<bool>(false);
+  command->add_flag("--pools", *pools, "Show every pool found on this machine, with its version");
+  command->callback([pools] { *pools ? list_pools() : list(); });
 }
 
 } // namespace pidleak::cli

@@ -1,5 +1,6 @@
 #include "harness/cli/pools.hpp"
 
+#include "harness/cli/interpreters.hpp"
 #include "harness/cli/verbs.hpp"
 #include "harness/os/launch.hpp"
 #include "harness/pool/behaviour.hpp"
@@ -13,9 +14,6 @@ namespace {
 constexpr std::string_view exec_prefix = "exec:";
 
 replay::PoolChoice preset(const std::string &name) {
-  auto known = spellings<pool::Preset>();
-  if (!parse_spelling<pool::Preset>(name))
-    throw UsageError(fmt::format("--pool {}: not known{}", name, suggestion(name, known)));
   return {.name = name, .program = os::sibling_program("pidleak-subject"), .arguments = {}, .preset = name};
 }
 
@@ -30,6 +28,76 @@ replay::PoolChoice command(const std::string &word) {
   return {.name = word, .program = program, .arguments = arguments, .preset = ""};
 }
 
+/// A pool of somebody else's, hosted by one of our adapters.
+struct Adapter {
+  std::string word, script;
+  std::string pool;   // for people
+  std::string module; // what has to be importable
+};
+
+const std::vector<Adapter> &python_adapters() {
+  static const std::vector<Adapter> all = {
+      {"python", "python_executor.py", "concurrent.futures.ProcessPoolExecutor", "concurrent.futures"},
+      {"multiprocessing", "python_multiprocessing.py", "multiprocessing.Pool", "multiprocessing"},
+      {"loky", "loky_pool.py", "loky, as joblib ships it", "joblib.externals.loky"},
+      {"billiard", "billiard_pool.py", "billiard.Pool", "billiard"}};
+  return all;
+}
+
+bool is_bundled(const Adapter &adapter) { return adapter.word == "python" || adapter.word == "multiprocessing"; }
+
+/// The interpreter for an adapter: the one that is wanted, or the first that has the module.
+std::optional<Interpreter> interpreter_for(const Adapter &adapter, const std::string &wanted, std::string &lacks) {
+  auto interpreter = find_interpreter(wanted);
+  if (!interpreter) {
+    lacks = wanted.empty() ? "this machine has no python3" : fmt::format("this machine has no Python {}", wanted);
+    return {};
+  }
+  if (is_bundled(adapter) || version_of_module(*interpreter, adapter.module))
+    return interpreter;
+  if (wanted.empty())
+    for (const auto &other : find_interpreters())
+      if (version_of_module(other, adapter.module))
+        return other;
+  lacks = fmt::format("{} is not installed for {}", adapter.word,
+                      wanted.empty() ? "any Python of this machine" : interpreter->path);
+  return {};
+}
+
+replay::PoolChoice python_pool(const Adapter &adapter, const std::string &name, const std::string &wanted) {
+  replay::PoolChoice choice{.name = name, .program = "", .arguments = {}, .preset = ""};
+  if (auto interpreter = interpreter_for(adapter, wanted, choice.lacks)) {
+    choice.program = interpreter->path;
+    choice.arguments = {os::sibling_file("adapters/" + adapter.script)};
+  }
+  return choice;
+}
+
+replay::PoolChoice node_pool(const std::string &name, const std::string &wanted) {
+  replay::PoolChoice choice{.name = name, .program = os::find_on_path(wanted.empty() ? "node" : wanted)};
+  choice.arguments = {os::sibling_file("adapters/node_pool.js")};
+  if (choice.program.empty() || ::access(choice.program.c_str(), X_OK) != 0)
+    choice.lacks = "this machine has no " + (wanted.empty() ? "node" : wanted);
+  return choice;
+}
+
+replay::PoolChoice choose(const std::string &name) {
+  if (parse_spelling<pool::Preset>(name))
+    return preset(name);
+  auto kind = name.substr(0, name.find(':'));
+  auto wanted = kind.size() < name.size() ? name.substr(kind.size() + 1) : "";
+  if (kind == "node")
+    return node_pool(name, wanted);
+  auto known = spellings<pool::Preset>();
+  for (const auto &adapter : python_adapters()) {
+    if (adapter.word == kind)
+      return python_pool(adapter, name, wanted);
+    known.push_back(adapter.word);
+  }
+  known.insert(known.end(), {"node", "exec:COMMAND", "all"});
+  throw UsageError(fmt::format("--pool {}: not known{}", name, suggestion(kind, known)));
+}
+
 } // namespace
 
 std::vector<replay::PoolChoice> choose_pools(const std::vector<std::string> &words) {
@@ -39,15 +107,30 @@ std::vector<replay::PoolChoice> choose_pools(const std::vector<std::string> &wor
       chosen.push_back(command(word));
       continue;
     }
-    for (const auto &name : CLI::detail::split(word, ',')) {
+    for (const auto &name : CLI::detail::split(word, ','))
       if (name != "all")
-        chosen.push_back(preset(name));
+        chosen.push_back(choose(name));
       else
         for (const auto &each : spellings<pool::Preset>())
           chosen.push_back(preset(each));
-    }
   }
   return chosen;
+}
+
+std::vector<FoundPool> find_pools() {
+  std::vector<FoundPool> found;
+  for (const auto &interpreter : find_interpreters())
+    for (const auto &adapter : python_adapters()) {
+      auto version = is_bundled(adapter) ? interpreter.version : version_of_module(interpreter, adapter.module);
+      if (version)
+        found.push_back({.word = adapter.word + ":" + interpreter.version, .pool = adapter.pool, .version = *version});
+    }
+  if (auto node = os::find_on_path("node"); !node.empty())
+    if (auto version = os::output_of({.program = node, .arguments = {"--version"}}))
+      found.push_back({.word = "node",
+                       .pool = "child_process workers of Node",
+                       .version = version->substr(0, version->find('\n'))});
+  return found;
 }
 
 } // namespace pidleak::cli

@@ -5,9 +5,17 @@
 
 namespace pidleak::cli {
 
-/// The pools behind the words of `--pool`: presets, separated by commas, `all` of them, or `exec:COMMAND`, a subject
-/// of the user's own with its arguments (quoted as for a shell). Throws UsageError naming what is not known or not
-/// to be executed.
+/// The pools behind the words of `--pool`. Separated by commas: presets, `all` of them, `python`, `multiprocessing`,
+/// `loky`, `billiard` (each with `:VERSION` or `:PATH` of an interpreter, if wanted), `node`. A word of its own:
+/// `exec:COMMAND`, a subject of the user's own with its arguments, quoted as for a shell. What this machine does not
+/// have is chosen all the same, and says in `lacks` why it will be skipped. Throws UsageError naming what is not known.
 std::vector<replay::PoolChoice> choose_pools(const std::vector<std::string> &words);
+
+/// The real pools of this machine.
+struct FoundPool {
+  std::string word; // for --pool
+  std::string pool, version;
+};
+std::vector<FoundPool> find_pools();
 
 } // namespace pidleak::cli

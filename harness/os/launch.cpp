@@ -1,16 +1,20 @@
 #include "harness/os/launch.hpp"
 
+#include "harness/os/pipe.hpp"
 #include "harness/os/signals.hpp"
 #include "harness/os/syscall_error.hpp"
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/process/v2/environment.hpp>
 #include <boost/process/v2/process.hpp>
 #include <boost/process/v2/stdio.hpp>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <sys/wait.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 
@@ -51,6 +55,8 @@ struct InheritExactly {
 
 template <class Stdio>
 ProcessRef start(boost::asio::io_context &context, const Launch &what, Stdio &&stdio) {
+  // Asio makes its reactor when it first needs one. Now: if that failed after the fork, nobody would have the child.
+  boost::asio::posix::stream_descriptor reactor(context);
   boost::system::error_code error;
   process::posix::default_launcher launcher;
   auto child = launcher(context.get_executor(), error, process::filesystem::path(what.program), what.arguments,
@@ -81,15 +87,54 @@ ProcessRef launch(const Launch &what) {
                                       .err = or_null(what.standard_error)});
 }
 
-std::string sibling_program(const std::string &name) {
+std::optional<std::string> output_of(Launch what) {
+  auto out = open_pipe();
+  what.standard_output = out.write_end.get();
+  what.standard_error = -1;
+  std::optional<ProcessRef> child;
+  try {
+    child = launch(what);
+  } catch (const std::system_error &) {
+    return {};
+  }
+  out.write_end.reset();
+  set_nonblocking(out.read_end.get());
+  auto deadline = Deadline::after(std::chrono::seconds(10));
+  std::string text;
+  char buffer[4096];
+  for (bool open = true; open && !deadline.passed() && text.size() < 65536;) {
+    pollfd readable{.fd = out.read_end.get(), .events = POLLIN, .revents = 0};
+    ssize_t got = ::poll(&readable, 1, deadline.left_ms()) > 0 ? ::read(readable.fd, buffer, sizeof buffer) : -1;
+    if (got > 0)
+      text.append(buffer, static_cast<std::size_t>(got));
+    open = got != 0;
+  }
+  out.read_end.reset();
+  auto status = reap(*child, deadline);
+  if (!status) {
+    child->send(SIGKILL);
+    reap(*child);
+  }
+  return status == WaitStatus{} ? std::optional(text) : std::nullopt;
+}
+
+namespace {
+
+std::string sibling(const std::string &name, int access_mode) {
   auto here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   auto installed = here.parent_path() / "libexec" / "pidleak";
   for (const auto &directory : {here, installed})
-    if (auto path = directory / name; ::access(path.c_str(), X_OK) == 0)
+    if (auto path = directory / name; ::access(path.c_str(), access_mode) == 0)
       return path.string();
   throw std::runtime_error(fmt::format("{} is neither in {} nor in {}: the installation is incomplete", name,
                                        here.string(), installed.string()));
 }
+
+} // namespace
+
+std::string sibling_program(const std::string &name) { return sibling(name, X_OK); }
+
+std::string sibling_file(const std::string &name) { return sibling(name, R_OK); }
 
 std::string find_on_path(const std::string &name) {
   if (name.find('/') != name.npos)

@@ -1,6 +1,7 @@
 #include "harness/pool/call_queue.hpp"
 
 #include <array>
+#include <csignal>
 #include <cstring>
 
 namespace pidleak::pool {
@@ -35,6 +36,12 @@ bool CallQueue::try_put(const std::optional<Call> &call) {
 }
 
 void CallQueue::feed() {
+  // A queue that nobody reads any more is an expected end: no SIGPIPE. Only this thread is kept from it, since
+  // workers would inherit a disposition.
+  sigset_t only_sigpipe;
+  sigemptyset(&only_sigpipe);
+  sigaddset(&only_sigpipe, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &only_sigpipe, nullptr);
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [&] { return closing_ || !buffer_.empty(); });

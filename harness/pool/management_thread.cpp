@@ -31,6 +31,7 @@ void ProcessPool::run() {
       handle_breakage();
       return;
     case Event::shutdown_expired:
+      break_pending();
       end_workers();
       return;
     }
@@ -63,7 +64,7 @@ ProcessPool::Event ProcessPool::wait_for_event() {
   while ((ready = ::poll(events.data(), events.size(), deadline ? deadline->left_ms() : -1)) < 0)
     if (errno != EINTR)
       os::throw_errno("poll(results, wake-ups, {} sentinels)", workers_.size());
-  if (ready == 0)
+  if (ready == 0 || (deadline && deadline->passed())) // results that keep coming must not put the end off
     return Event::shutdown_expired;
   if (events[0].revents)
     return Event::result;
@@ -91,17 +92,20 @@ bool ProcessPool::done() {
   return shutting_down_ && pending_.empty();
 }
 
+/// Nobody will do what is pending: its futures say so.
+void ProcessPool::break_pending() {
+  std::lock_guard lock(mutex_);
+  broken_ = true;
+  shutting_down_ = true;
+  for (auto &[id, promise] : pending_)
+    promise.set_exception(std::make_exception_ptr(BrokenPool()));
+  pending_.clear();
+  waiting_.clear();
+}
+
 void ProcessPool::handle_breakage() {
   int depth = calls_.depth();
-  {
-    std::lock_guard lock(mutex_);
-    broken_ = true;
-    shutting_down_ = true;
-    for (auto &[id, promise] : pending_)
-      promise.set_exception(std::make_exception_ptr(BrokenPool()));
-    pending_.clear();
-    waiting_.clear();
-  }
+  break_pending();
   observer_.broken(depth);
   if (options_.behaviour.terminate == TerminatePolicy::escalate) {
     end_workers();

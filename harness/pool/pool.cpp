@@ -31,12 +31,12 @@ ProcessPool::ProcessPool(PoolOptions options)
   try {
     for (int i = 0; i < options_.workers; ++i)
       workers_.push_back({.process = starter_->start()});
+    management_thread_ = std::thread([this] { manage(); });
   } catch (...) { // out of processes, say: those that did start must not be left
     end_workers();
     starter_->stop(Deadline::after(options_.behaviour.terminate_grace));
     throw;
   }
-  management_thread_ = std::thread([this] { manage(); });
 }
 
 ProcessPool::~ProcessPool() { shutdown(true); }
@@ -44,7 +44,10 @@ ProcessPool::~ProcessPool() { shutdown(true); }
 std::unique_ptr<Starter> ProcessPool::make_starter() {
   switch (options_.start_method) {
   case StartMethod::fork:
-    return make_fork_starter(worker_ends(), options_.code);
+    // With a copy of either, workers never see that the owner is gone: one waits for calls, or for room for results.
+    if (!options_.behaviour.workers_hold_write_end)
+      return make_fork_starter(worker_ends(), options_.code, {calls_.write_fd(), results_.read_end.get()});
+    return make_fork_starter(worker_ends(), options_.code, {});
   case StartMethod::spawn:
     return make_spawn_starter(worker_ends(), options_.worker_program);
   case StartMethod::forkserver:

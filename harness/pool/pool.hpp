@@ -24,7 +24,8 @@
 
 namespace pidleak::pool {
 
-/// What a future holds when a worker died before its task was done, and what submit throws from then on.
+/// What a future holds when a worker died before its task was done, or shutdown's bound was over; and what submit
+/// throws from then on.
 class BrokenPool : public std::runtime_error {
 public:
   BrokenPool()
@@ -94,6 +95,7 @@ private:
   Event wait_for_event();
   void take_result();
   bool done();
+  void break_pending();
   void handle_breakage();
   void send_signal(int signal);
   void send_sentinels(bool broken);

@@ -2,6 +2,8 @@
 #include "harness/os/syscall_error.hpp"
 #include "harness/pool/starter.hpp"
 
+#include <sys/wait.h>
+
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -11,7 +13,8 @@ namespace {
 
 class ForkStarter final : public Starter {
 public:
-  ForkStarter(WorkerEnds ends, WorkerCode code) : ends_(ends), code_(std::move(code)) {}
+  ForkStarter(WorkerEnds ends, WorkerCode code, std::vector<int> owners_only)
+      : ends_(ends), code_(std::move(code)), owners_only_(std::move(owners_only)) {}
 
   std::unique_ptr<WorkerProcess> start() override {
     // A worker that resets its signals must not run its parent's handlers before it has: hold them back meanwhile.
@@ -27,15 +30,20 @@ public:
       ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     if (pid < 0)
       throw os::SyscallError(error, "fork() of a worker");
-    auto ref = os::ProcessRef::open(pid);
-    if (!ref) // impossible: nobody but this pool reaps it
-      throw std::runtime_error("forked worker vanished before it was held");
-    return std::make_unique<ChildProcess>(std::move(*ref));
+    try {
+      return std::make_unique<ChildProcess>(os::ProcessRef::open(pid).value()); // nobody but this pool reaps it
+    } catch (...) { // out of descriptors: nobody else would end it. The bare pid is safe, it is an unreaped child's
+      ::kill(pid, SIGKILL);
+      ::waitpid(pid, nullptr, 0);
+      throw;
+    }
   }
 
 private:
   [[noreturn]] void work() {
     // No destructor of the copied parent may run here (its threads do not exist in the child): leave by _exit.
+    for (int fd : owners_only_)
+      ::close(fd);
     try {
       run_worker(ends_, code_);
     } catch (const std::exception &e) {
@@ -47,6 +55,7 @@ private:
 
   WorkerEnds ends_;
   WorkerCode code_;
+  std::vector<int> owners_only_;
 };
 
 } // namespace
@@ -68,8 +77,8 @@ bool ChildProcess::join_before(Deadline deadline) {
   return status_.has_value();
 }
 
-std::unique_ptr<Starter> make_fork_starter(WorkerEnds ends, WorkerCode code) {
-  return std::make_unique<ForkStarter>(ends, std::move(code));
+std::unique_ptr<Starter> make_fork_starter(WorkerEnds ends, WorkerCode code, std::vector<int> owners_only) {
+  return std::make_unique<ForkStarter>(ends, std::move(code), std::move(owners_only));
 }
 
 } // namespace pidleak::pool

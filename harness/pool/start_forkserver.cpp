@@ -50,11 +50,14 @@ public:
     pid_t pid = 0;
     if (!os::write_all(requests_.write_end.get(), "+") || !os::read_exactly(replies_.read_end.get(), &pid, sizeof pid))
       throw std::runtime_error(fmt::format("the fork server (pid {}) is gone", server_.pid()));
-    auto ref = os::ProcessRef::open(pid);
-    os::write_all(requests_.write_end.get(), ".");
-    if (!ref)
-      throw std::runtime_error("the fork server's child vanished before it was held");
-    return std::make_unique<ServersChild>(std::move(*ref));
+    try {
+      auto worker = std::make_unique<ServersChild>(os::ProcessRef::open(pid).value());
+      os::write_all(requests_.write_end.get(), ".");
+      return worker;
+    } catch (...) { // out of descriptors: nobody else would end it. The bare pid is safe, the server has not reaped
+      ::kill(pid, SIGKILL);
+      throw;
+    }
   }
 
   std::vector<Helper> helpers() const override {

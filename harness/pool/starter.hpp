@@ -57,7 +57,8 @@ public:
 };
 
 /// fork(2): the worker is a copy of this process and never returns. Call before this process has threads.
-std::unique_ptr<Starter> make_fork_starter(WorkerEnds ends, WorkerCode code);
+/// `owners_only`: descriptors that the worker closes, of all those that fork copies.
+std::unique_ptr<Starter> make_fork_starter(WorkerEnds ends, WorkerCode code, std::vector<int> owners_only);
 /// A new program for each worker, through Boost.Process. SIG_IGN and the signal mask survive its exec.
 std::unique_ptr<Starter> make_spawn_starter(WorkerEnds ends, Program worker);
 /// A program that forks the workers: they are its children, not this process's.

@@ -19,6 +19,9 @@ Message Message::command(std::string_view name, nlohmann::json fields) {
 Message Message::event(std::string_view name, nlohmann::json fields) { return with("event", name, std::move(fields)); }
 
 Message Message::parse(std::string_view line, std::string_view kind) {
+  // To the JSON parser a NUL is the end of its input: it would pass over whatever follows.
+  if (line.find('\0') != line.npos)
+    throw ProtocolError(fmt::format("a NUL byte in: {}", printable(line)));
   Message message;
   using Event = nlohmann::json::parse_event_t;
   auto check_depth = [&](int depth, Event event, nlohmann::json &) {

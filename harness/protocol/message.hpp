@@ -17,7 +17,7 @@ namespace pidleak::protocol {
 constexpr int version = 1;
 
 /// A longer line is an error: no message needs more, and a peer must not be able to fill memory.
-constexpr std::size_t longest_line = 64 * 1024;
+constexpr std::size_t longest_line = 65536;
 
 /// Objects and arrays within one another, the message included: whatever copies or prints a value recurses.
 constexpr int deepest_nesting = 16;

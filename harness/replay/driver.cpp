@@ -115,6 +115,8 @@ private:
   bool needs_real_oom() const { return conditions_.death == Death::oom && plan_.oom == OomMode::real; }
 
   void check_requirements() {
+    if (!plan_.pool.lacks.empty())
+      throw Judged{Verdict::skipped, plan_.pool.lacks};
     if (needs_real_oom() && inside_.memory_cgroup.empty())
       throw Judged{Verdict::skipped, "no memory cgroup for a real OOM kill: " + inside_.memory_lacks +
                                          "; --oom=sigkill uses a plain SIGKILL instead"};
@@ -135,6 +137,8 @@ private:
                                        hello->integer("protocol"), protocol::version));
     report_.pool_version = hello->text("version");
     require(*hello, "start_methods", spell(conditions_.start_method));
+    if (hello->has("dispositions"))
+      require(*hello, "dispositions", spell(conditions_.sigterm));
     if (conditions_.sigterm == Sigterm::handler)
       require(*hello, "handlers_registered", spell(conditions_.handler_registered));
     if (conditions_.signal_reset != SignalReset::none)

@@ -2,6 +2,7 @@
 
 #include "harness/os/signals.hpp"
 
+#include <algorithm>
 #include <functional>
 
 namespace pidleak::replay {
@@ -22,22 +23,23 @@ void absorb_point(Heard &heard, const Message &event, Timeline &timeline) {
   timeline.note("task-started", pid, fmt::format("task {}", heard.task_of[pid]));
 }
 
-void absorb_pool(Heard &heard, const Message &event, Timeline &timeline) {
-  heard.created = true;
+/// The pool's processes, as far as they are new.
+void absorb_members(Heard &heard, const Message &event, Timeline &timeline) {
   if (event.has("workers"))
-    heard.workers = event.pids("workers");
-  if (event.has("queue_capacity"))
-    heard.queue_capacity = static_cast<int>(event.integer("queue_capacity"));
+    for (pid_t worker : event.pids("workers"))
+      if (std::find(heard.workers.begin(), heard.workers.end(), worker) == heard.workers.end()) {
+        heard.workers.push_back(worker);
+        timeline.note("spawned", worker, "worker");
+      }
   for (const auto &entry : event.fields().value("helpers", nlohmann::json::array())) {
     if (!entry.is_object())
-      throw protocol::ProtocolError("pool_created: a helper is not an object");
+      throw protocol::ProtocolError("helpers: one is not an object");
     auto helper = Message::event("helper", entry);
-    heard.helpers[helper.pid("pid")] = helper.text("role");
+    if (heard.helpers.emplace(helper.pid("pid"), helper.text("role")).second)
+      timeline.note("spawned", helper.pid("pid"), helper.text("role"));
   }
-  for (pid_t worker : heard.workers)
-    timeline.note("spawned", worker, "worker");
-  for (const auto &[helper, role] : heard.helpers)
-    timeline.note("spawned", helper, role);
+  if (event.has("queue_capacity"))
+    heard.queue_capacity = static_cast<int>(event.integer("queue_capacity"));
 }
 
 void absorb_exit(Heard &heard, const Message &event, Timeline &timeline) {
@@ -54,9 +56,17 @@ const std::map<std::string, Absorb> &absorbers() {
   static const std::map<std::string, Absorb> all = {
       {"hello", [](auto &, auto &, auto &) {}}, // said once, at the start
       {"at", absorb_point},
-      {"pool_created", absorb_pool},
+      {"pool_created",
+       [](auto &heard, auto &event, auto &timeline) {
+         heard.created = true;
+         absorb_members(heard, event, timeline);
+       }},
       {"worker_exited", absorb_exit},
-      {"submitted", [](auto &heard, auto &, auto &) { heard.submitted = true; }},
+      {"submitted",
+       [](auto &heard, auto &event, auto &timeline) {
+         heard.submitted = true;
+         absorb_members(heard, event, timeline);
+       }},
       {"queue_depth",
        [](auto &heard, auto &event, auto &) { heard.queue_depth = static_cast<int>(event.integer("depth")); }},
       {"broken",

@@ -46,7 +46,8 @@ struct PoolChoice {
   std::string name;    // as the user wrote it, for the report
   std::string program; // path; pidleak-subject for presets
   std::vector<std::string> arguments = {};
-  std::string preset; // for pidleak-subject
+  std::string preset;     // for pidleak-subject
+  std::string lacks = {}; // what this machine lacks for it: the replay is skipped
 };
 
 BOOST_DEFINE_ENUM_CLASS(OomMode, real,
