@@ -123,6 +123,7 @@ bool is_internal_futex(pid_t pid, const os::ProcSyscall &call) {
       if (std::sscanf(std::string(line).c_str(), "%lx-%lx", &first, &end) == 2 && call.arguments[0] >= first &&
           call.arguments[0] < end)
         return line.find("/memfd:") != line.npos || line.find(" /dev/shm/") != line.npos ||
+               line.find(" /dev/zero (deleted)") != line.npos || // MAP_SHARED | MAP_ANONYMOUS
                line.find(" /") == line.npos;
     }
   } catch (const os::SyscallError &) {

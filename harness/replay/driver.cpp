@@ -146,6 +146,7 @@ private:
     if (conditions_.death != Death::none && conditions_.death_point != DeathPoint::in_task)
       require(*hello, "death_points", spell(conditions_.death_point));
     auto offers = [&](const char *member) { return hello->has(member) && hello->flag(member); };
+    runtime_handles_sigterm_ = offers("runtime_handles_sigterm");
     reports_breakage_ = offers("reports_breakage");
     reports_queue_depth_ = offers("reports_queue_depth");
     holds_before_count_ = offers("holds_before_count");
@@ -231,7 +232,8 @@ private:
     };
     for (const auto &worker : workers_)
       worker_sigterm_[worker.pid()] = of(worker);
-    report_.evidence.push_back(show_sigterm(conditions_, of(subject_->process()), worker_sigterm_));
+    report_.evidence.push_back(
+        show_sigterm(conditions_, of(subject_->process()), worker_sigterm_, runtime_handles_sigterm_));
   }
 
   int ask_queue_depth() {
@@ -424,6 +426,7 @@ private:
   std::map<pid_t, std::string> worker_sigterm_; // before the fault
   std::unique_ptr<SlowExits> slow_exits_;
   std::optional<int> depth_before_fault_;
+  bool runtime_handles_sigterm_ = false;
   bool reports_breakage_ = false, reports_queue_depth_ = false, holds_before_count_ = false;
   bool holding_before_count_ = false;
   DeathFacts death_;

@@ -9,7 +9,7 @@ namespace pidleak::replay {
 using reports::Evidence;
 
 Evidence show_sigterm(const Conditions &conditions, const std::string &in_subject,
-                      const std::map<pid_t, std::string> &in_workers) {
+                      const std::map<pid_t, std::string> &in_workers, bool runtime_handles) {
   std::map<std::string, int> counts;
   for (const auto &[pid, action] : in_workers)
     ++counts[action];
@@ -25,6 +25,10 @@ Evidence show_sigterm(const Conditions &conditions, const std::string &in_subjec
                    (conditions.sigterm == Sigterm::blocked && conditions.start_method != StartMethod::fork);
   evidence.text =
       fmt::format("SIGTERM is {} in the subject; of {} workers: {}", in_subject, in_workers.size(), workers);
+  if (runtime_handles && conditions.sigterm == Sigterm::default_ && in_subject == "handler") {
+    evidence.shown = true;
+    evidence.text += " (its runtime's own, which ends it, as the pool says)";
+  }
   return evidence;
 }
 

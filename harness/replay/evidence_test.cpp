@@ -65,6 +65,8 @@ TEST_CASE("SIGTERM's disposition is shown in the subject, and what the workers m
   CHECK(evidence.facts.at("workers default") == "2");
   CHECK(evidence.text == "SIGTERM is handler in the subject; of 3 workers: default in 2, handler in 1");
   CHECK_FALSE(show_sigterm(handler, "default", {{3, "default"}}).shown);
+  CHECK_FALSE(show_sigterm({}, "handler", {}).shown);
+  CHECK(show_sigterm({}, "handler", {}, true).shown); // a runtime that catches it by itself
   CHECK_FALSE(show_sigterm({.sigterm = Sigterm::blocked}, "default", {}).shown);
 }
 

@@ -101,6 +101,7 @@ function serve() {
     version: process.versions.node,
     start_methods: ['spawn'],
     dispositions: ['default', 'handler'], // Node can neither ignore nor block a signal
+    runtime_handles_sigterm: true, // to restore the terminal
     handlers_registered: ['run-time'],
     signal_resets: ['none'],
   });

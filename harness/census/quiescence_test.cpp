@@ -1,0 +1,188 @@
+// Stuck for good, or merely waiting? Each kind of wait that never ends by itself, and its twin that does.
+#include "harness/census/quiescence.hpp"
+#include "harness/os/test_support.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+#include <linux/futex.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+
+#include <ctime>
+
+using namespace pidleak;
+using testing::expect;
+
+namespace {
+
+const timespec an_hour{.tv_sec = 3600, .tv_nsec = 0};
+
+census::Rest rest() {
+  census::Scope scope{.root = ::getpid(), .direct_children_only = false};
+  return census::at_rest(census::walk_once(scope), scope, "");
+}
+
+struct Wait {
+  const char *name;
+  bool stuck;
+  const char *why_not;           // part of what is said, if not stuck
+  long syscall;                  // where it is to be seen first; -1: nowhere
+  std::function<void()> forever; // runs in a child, which holds nothing of its parent's but this
+};
+
+void wait_on_futex(int operation, const timespec *timeout) {
+  auto *word =
+      static_cast<std::uint32_t *>(::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  ::syscall(SYS_futex, word, operation, 0, timeout, nullptr, 0);
+}
+
+void wait_in_poll(int timeout_ms) {
+  auto pipe = os::open_pipe();
+  pollfd end{.fd = pipe.read_end.get(), .events = POLLIN, .revents = 0};
+  ::poll(&end, 1, timeout_ms);
+}
+
+void read_from_a_pipe_of_its_own() {
+  auto pipe = os::open_pipe();
+  char byte = 0;
+  os::read_exactly(pipe.read_end.get(), &byte, 1);
+}
+
+const std::vector<Wait> &waits() {
+  static const std::vector<Wait> all = {
+      {"reads a pipe whose writers are its own", true, "", SYS_read, read_from_a_pipe_of_its_own},
+      {"pauses", true, "", SYS_pause, testing::pause_for_ever},
+      {"waits for a signal that nobody sends", true, "", SYS_rt_sigtimedwait,
+       [] {
+         sigset_t all_signals;
+         ::sigfillset(&all_signals);
+         ::sigprocmask(SIG_BLOCK, &all_signals, nullptr);
+         ::sigwaitinfo(&all_signals, nullptr);
+       }},
+      {"waits for a shared lock without a timeout", true, "", SYS_futex, [] { wait_on_futex(FUTEX_WAIT, nullptr); }},
+      {"waits for a private lock without a timeout", true, "", SYS_futex,
+       [] { wait_on_futex(FUTEX_WAIT | FUTEX_PRIVATE_FLAG, nullptr); }},
+      {"polls a pipe without a timeout", true, "", SYS_poll, [] { wait_in_poll(-1); }},
+      {"waits for a child that pauses", true, "", SYS_wait4,
+       [] {
+         auto child = testing::plant();
+         ::waitpid(child.pid(), nullptr, 0);
+       }},
+
+      {"sleeps", false, "may end by itself", SYS_clock_nanosleep, [] { ::nanosleep(&an_hour, nullptr); }},
+      {"waits for a lock with a timeout", false, "may end by itself", SYS_futex,
+       [] { wait_on_futex(FUTEX_WAIT, &an_hour); }},
+      {"polls with a timeout", false, "may end by itself", SYS_poll, [] { wait_in_poll(3600000); }},
+      {"waits for a signal with a timeout", false, "may end by itself", SYS_rt_sigtimedwait,
+       [] {
+         sigset_t none;
+         ::sigemptyset(&none);
+         ::sigtimedwait(&none, nullptr, &an_hour);
+       }},
+      {"reads a timer descriptor", false, "timerfd", SYS_read,
+       [] {
+         int fd = ::timerfd_create(CLOCK_MONOTONIC, 0);
+         itimerspec in_an_hour{.it_interval = {}, .it_value = an_hour};
+         ::timerfd_settime(fd, 0, &in_an_hour, nullptr);
+         std::uint64_t expirations = 0;
+         os::read_exactly(fd, reinterpret_cast<char *>(&expirations), sizeof expirations);
+       }},
+      {"has a POSIX timer", false, "POSIX timer", SYS_pause,
+       [] {
+         timer_t timer{};
+         ::timer_create(CLOCK_MONOTONIC, nullptr, &timer);
+         itimerspec in_an_hour{.it_interval = {}, .it_value = an_hour};
+         ::timer_settime(timer, 0, &in_an_hour, nullptr);
+         testing::pause_for_ever();
+       }},
+      {"has set an alarm", false, "alarm", SYS_pause,
+       [] {
+         ::alarm(3600);
+         testing::pause_for_ever();
+       }},
+      {"reads a socket", false, "waits for socket:", SYS_read,
+       [] {
+         int ends[2];
+         ::socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
+         char byte = 0;
+         os::read_exactly(ends[0], &byte, 1);
+       }},
+      {"computes", false, "state R", -1,
+       [] {
+         for (volatile bool on = true; on;) {
+         }
+       }},
+  };
+  return all;
+}
+
+} // namespace
+
+TEST_CASE("a wait is called endless if nothing but the replay could end it, and only then", "[census]") {
+  for (const auto &wait : waits())
+    DYNAMIC_SECTION((wait.stuck ? "stuck: " : "not stuck: ") << wait.name) {
+      bool alarms_show = ::access("/proc/timer_list", R_OK) == 0;
+      if (wait.stuck && !alarms_show)
+        SKIP("without /proc/timer_list nothing is ever called stuck");
+      testing::check_in_child([&] {
+        auto child = testing::start(wait.forever);
+        if (wait.syscall >= 0)
+          testing::wait_until_in(child, wait.syscall);
+        if (wait.stuck) // its own child may still be on its way
+          testing::wait_until([] { return rest().certain; }, "it is found to be stuck");
+        auto found = rest();
+        expect(found.certain == wait.stuck, found.certain ? "it is not called stuck" : found.why_not);
+        expect(found.why_not.find(wait.why_not) != std::string::npos, found.why_not);
+      });
+    }
+}
+
+TEST_CASE("stopped processes and zombies never move", "[census]") {
+  if (::access("/proc/timer_list", R_OK) != 0)
+    SKIP("without /proc/timer_list nothing is ever called stuck");
+  testing::check_in_child([] {
+    auto zombie = testing::start([] {});
+    auto stopped = testing::start([] { ::nanosleep(&an_hour, nullptr); });
+    stopped.send(SIGSTOP);
+    testing::wait_until_state(stopped, 'T');
+    os::wait_for_any_exit({zombie.pidfd()}, std::chrono::seconds(10));
+    expect(rest().certain, rest().why_not);
+    stopped.send(SIGCONT);
+    testing::wait_until_state(stopped, 'S');
+    expect(!rest().certain, "it sleeps on");
+  });
+}
+
+TEST_CASE("whoever exits between the walk and the look was not at rest", "[census]") {
+  testing::check_in_child([] {
+    auto child = testing::plant();
+    census::Scope scope{.root = ::getpid(), .direct_children_only = false};
+    auto members = census::walk_once(scope);
+    child.send(SIGKILL);
+    os::wait_for_any_exit({child.pidfd()}, std::chrono::seconds(10));
+    expect(!census::at_rest(members, scope, "").certain, "a live one that is a zombie now");
+    expect(!census::at_rest({}, scope, "").certain, "one that the walk did not see");
+  });
+}
+
+TEST_CASE("a pipe that somebody outside holds may still be written to", "[census]") {
+  testing::check_in_child([] {
+    auto pipe = os::open_pipe();
+    auto child = testing::start([&] {
+      char byte = 0;
+      os::read_exactly(pipe.read_end.get(), &byte, 1);
+    });
+    testing::wait_until_in(child, SYS_read);
+    // The caller is the harness, which knows that it writes to no pipe of the replay's: that is its side of the
+    // bargain.
+    if (::access("/proc/timer_list", R_OK) == 0)
+      expect(rest().certain, rest().why_not);
+    os::write_all(pipe.write_end.get(), ".");
+    os::wait_for_any_exit({child.pidfd()}, std::chrono::seconds(10));
+    expect(child.has_exited(), "it went on");
+  });
+}

@@ -1,0 +1,217 @@
+// The census against everything that has been tried to get out of sight.
+#include "harness/census/walk.hpp"
+#include "harness/os/test_support.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+#include <fmt/ranges.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <thread>
+
+using namespace pidleak;
+using testing::expect;
+using testing::expect_equal;
+
+namespace {
+
+census::Scope below(pid_t root) { return {.root = root, .direct_children_only = false}; }
+
+std::vector<pid_t> pids(const std::vector<census::Member> &members) {
+  std::vector<pid_t> found;
+  for (const auto &member : members)
+    found.push_back(member.pid);
+  return found;
+}
+
+bool has(const std::vector<census::Member> &members, pid_t pid) {
+  return std::any_of(members.begin(), members.end(), [&](const auto &member) { return member.pid == pid; });
+}
+
+census::ProcessState state_of(pid_t pid) {
+  for (const auto &member : census::walk_once(below(::getpid())))
+    if (member.pid == pid)
+      return member.state;
+  throw std::runtime_error(fmt::format("the census misses {}", pid));
+}
+
+/// Plants a grandchild whose parent then exits, as a daemon does. Returns its pid, and who started it.
+struct Daemon {
+  pid_t pid = 0;
+  os::ProcessRef subject;
+};
+
+/// A subject that lives on and has daemonized a process.
+Daemon plant_daemon(const std::function<void()> &disguise = [] {}) {
+  auto pipe = os::open_pipe();
+  auto subject = testing::plant([&] {
+    auto between = testing::start([&] {
+      ::setsid();
+      auto daemon = testing::plant(disguise);
+      pid_t pid = daemon.pid();
+      os::write_all(pipe.write_end.get(), {reinterpret_cast<const char *>(&pid), sizeof pid});
+    });
+    os::reap(between);
+  });
+  pid_t pid = 0;
+  os::read_exactly(pipe.read_end.get(), reinterpret_cast<char *>(&pid), sizeof pid);
+  return {.pid = pid, .subject = std::move(subject)};
+}
+
+} // namespace
+
+TEST_CASE("a daemon is found from the harness down, and lost from the subject down", "[census]") {
+  testing::check_in_child([] {
+    auto daemon = plant_daemon();
+    auto found = census::walk_once(below(::getpid()));
+    expect_equal(pids(found).size(), 2U, "subject and daemon");
+    expect(has(found, daemon.pid), "the daemon is seen from the harness");
+    expect(!has(census::walk_once(below(daemon.subject.pid())), daemon.pid), "and not from the subject, as ps would");
+  });
+}
+
+TEST_CASE("with the detector off, direct children alone, grandchildren are missed", "[census]") {
+  testing::check_in_child([] {
+    pid_t grandchild = 0;
+    auto pipe = os::open_pipe();
+    auto child = testing::plant([&] {
+      auto planted = testing::plant();
+      pid_t pid = planted.pid();
+      os::write_all(pipe.write_end.get(), {reinterpret_cast<const char *>(&pid), sizeof pid});
+    });
+    os::read_exactly(pipe.read_end.get(), reinterpret_cast<char *>(&grandchild), sizeof grandchild);
+    expect(has(census::walk_once(below(::getpid())), grandchild), "it is seen");
+    auto children = census::walk_once({.root = ::getpid(), .direct_children_only = true});
+    expect_equal(pids(children), std::vector<pid_t>{child.pid()}, "the direct children");
+  });
+}
+
+TEST_CASE("names, sessions, descriptors and the environment hide nobody", "[census]") {
+  testing::check_in_child([] {
+    auto renamed = testing::plant([] { ::prctl(PR_SET_NAME, ") (\nx) Z 1"); });
+    auto daemon = plant_daemon([] {
+      ::setsid();
+      ::clearenv();
+      ::prctl(PR_SET_NAME, "");
+      ::close(0);
+      ::close(1);
+    });
+    auto found = census::walk_once(below(::getpid()));
+    expect(has(found, renamed.pid()), "the one with a strange name");
+    expect(state_of(renamed.pid()) != census::ProcessState::zombie, "whose name is not taken for its state");
+    expect(has(found, daemon.pid), "and the one that gave up everything");
+  });
+}
+
+TEST_CASE("zombies and stopped processes are members", "[census]") {
+  testing::check_in_child([] {
+    auto zombie = testing::start([] {});
+    os::wait_for_any_exit({zombie.pidfd()}, std::chrono::seconds(10));
+    auto stopped = testing::plant();
+    stopped.send(SIGSTOP);
+    testing::wait_until_state(stopped, 'T');
+    expect(state_of(zombie.pid()) == census::ProcessState::zombie, "a zombie");
+    expect(state_of(stopped.pid()) == census::ProcessState::stopped, "a stopped process");
+    os::reap(zombie);
+    expect(!has(census::walk_once(below(::getpid())), zombie.pid()), "one that was waited for is none");
+  });
+}
+
+TEST_CASE("a process whose leader has exited lives as long as another thread does", "[census]") {
+  testing::check_in_child([] {
+    auto child = testing::start([] {
+      std::thread([] { testing::pause_for_ever(); }).detach();
+      ::syscall(SYS_exit, 0); // this thread alone
+    });
+    testing::wait_until_state(child, 'Z');
+    expect(!child.has_exited(), "it is alive");
+    expect(state_of(child.pid()) != census::ProcessState::zombie, "and the census says so");
+    child.send(SIGKILL);
+    os::wait_for_any_exit({child.pidfd()}, std::chrono::seconds(10));
+    expect(state_of(child.pid()) == census::ProcessState::zombie, "until it is a zombie indeed");
+  });
+}
+
+TEST_CASE("children of threads, of a nested subreaper and of CLONE_PARENT are found", "[census]") {
+  testing::check_in_child([] {
+    std::optional<os::ProcessRef> of_thread;
+    std::thread thread([&] { // its children are listed under its own task; it must live, or they move to another's
+      of_thread = testing::plant();
+    });
+    thread.join();
+    auto subject = testing::plant([] {
+      os::become_subreaper();
+      plant_daemon(); // adopted there
+    });
+    auto pipe = os::open_pipe();
+    auto between = testing::plant([&] {
+      auto pid = static_cast<pid_t>(::syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0)); // a sibling
+      if (pid == 0)
+        testing::pause_for_ever();
+      os::write_all(pipe.write_end.get(), {reinterpret_cast<const char *>(&pid), sizeof pid});
+    });
+    pid_t sibling = 0;
+    os::read_exactly(pipe.read_end.get(), reinterpret_cast<char *>(&sibling), sizeof sibling);
+    auto found = census::walk_once(below(::getpid()));
+    expect(has(found, of_thread->pid()), "a thread's child");
+    expect(has(found, sibling), "a sibling by CLONE_PARENT");
+    expect_equal(census::walk_once(below(subject.pid())).size(), 2U, "a subreaper's own daemon and who started it");
+    expect_equal(found.size(), 6U, "all of them");
+  });
+}
+
+TEST_CASE("a process in a PID namespace of its own is found", "[census]") {
+  testing::check_in_child([] {
+    auto child = testing::plant([] {
+      if (::unshare(::geteuid() == 0 ? CLONE_NEWPID : CLONE_NEWUSER | CLONE_NEWPID) == 0)
+        testing::plant();
+    });
+    auto found = census::walk_once(below(::getpid()));
+    expect(has(found, child.pid()), "who made it");
+    if (os::read_children(child.pid()).empty()) // no rights to one here: nothing to see
+      return;
+    expect_equal(found.size(), 2U, "and its init");
+  });
+}
+
+TEST_CASE("a walk is complete only when two passes agree, however they fork", "[census]") {
+  testing::check_in_child([] {
+    constexpr int generations = 400; // a bounded relay: each starts the next and exits
+    std::function<void(int)> run = [&](int left) {
+      if (left == 0)
+        testing::pause_for_ever();
+      testing::start([&] { run(left - 1); });
+      ::_exit(0);
+    };
+    testing::start([&] { run(generations); });
+    auto deadline = Deadline::after(std::chrono::seconds(20));
+    for (int complete = 0; complete < 3;) {
+      expect(!deadline.passed(), "the relay comes to its end");
+      os::reap_exited_children();
+      auto walk = census::walk(below(::getpid()), Deadline::after(milliseconds(100)));
+      expect(!walk.members.empty(), "somebody is always there");
+      if (walk.complete && walk.members.size() == 1 && state_of(walk.members[0].pid) != census::ProcessState::zombie)
+        ++complete;
+    }
+  });
+}
+
+TEST_CASE("a walk without time says that it is not complete rather than wait", "[census]") {
+  testing::check_in_child([] {
+    testing::plant();
+    auto walk = census::walk(below(::getpid()), Deadline::after(milliseconds(0)));
+    expect_equal(walk.members.size(), 1U, "members");
+    expect(walk.complete, "two passes are made all the same, and agree");
+  });
+}
+
+TEST_CASE("nobody else's processes are members", "[census]") {
+  testing::check_in_child([] {
+    auto mine = testing::plant();
+    expect_equal(pids(census::walk_once(below(::getpid()))), std::vector<pid_t>{mine.pid()}, "the members");
+    expect(census::walk_once(below(mine.pid())).empty(), "who has no children has no members");
+    expect(census::walk_once(below(4194304)).empty(), "nor has nobody");
+  });
+}
