@@ -122,12 +122,28 @@ void add_clean_twins() {
   }
 }
 
+/// An idle pool is no safer when its owner is killed than a busy one.
+void add_idle_owners() {
+  for (auto method : {StartMethod::fork, StartMethod::spawn, StartMethod::forkserver})
+    for (const auto *preset : {"cpython36", "hardened"}) {
+      auto plan = cases::plan(scenarios::owner_killed(), preset, method);
+      plan.scenario.conditions.tasks = Tasks::ended;
+      bool leaks = std::string(preset) != "hardened";
+      cases::add(
+          fmt::format("owner-killed while idle on {} with {} is {}", preset, spell(method), leaks ? "leaked" : "clean"),
+          {"scenario", "owner-killed", preset, spell(method)}, [=] {
+            cases::check(replay::run(plan), leaks ? Verdict::leaked : Verdict::clean, {{leaks ? 4 : 0, 0}});
+          });
+    }
+}
+
 const bool added = [] {
   add_expected_cases();
   add_variants();
   add_other_order();
   add_death_points();
   add_clean_twins();
+  add_idle_owners();
   return true;
 }();
 

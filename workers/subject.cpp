@@ -89,6 +89,7 @@ public:
                             {"handlers_registered", spellings<HandlerRegistered>()},
                             {"death_points", spellings<DeathPoint>()},
                             {"reports_queue_depth", true},
+                            {"allocates", true},
                             {"reports_breakage", true},
                             {"holds_before_count", true}});
   }
@@ -103,6 +104,8 @@ public:
       reporter_.say("queue_depth", {{"depth", pool().queue_depth()}});
     else if (command.name() == "shutdown")
       shut_down();
+    else if (command.name() == "allocate")
+      workers::allocate(static_cast<std::size_t>(command.integer("mebibytes")));
     else if (command.name() != "exit")
       throw protocol::ProtocolError("unknown command: " + Message::printable(command.name()));
     return command.name() != "exit";

@@ -30,17 +30,6 @@ std::string read_order(const std::string &gate) {
   return order;
 }
 
-/// Touches page after page. Returns only where nothing limits this process to less than `mebibytes`.
-void allocate(std::size_t mebibytes) {
-  std::size_t size = mebibytes << 20;
-  void *memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED)
-    os::throw_errno("mmap({} MiB)", mebibytes);
-  for (std::size_t offset = 0; offset < size; offset += 4096)
-    static_cast<volatile char *>(memory)[offset] = 1;
-  ::munmap(memory, size);
-}
-
 } // namespace
 
 void Channel::report(const protocol::Message &event) const {
@@ -73,6 +62,16 @@ void Channel::hold_if_chosen(const std::string &point) const {
     throw;
   }
   hold(point, "gate-" + point);
+}
+
+void allocate(std::size_t mebibytes) {
+  std::size_t size = mebibytes << 20;
+  void *memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED)
+    os::throw_errno("mmap({} MiB)", mebibytes);
+  for (std::size_t offset = 0; offset < size; offset += 4096)
+    static_cast<volatile char *>(memory)[offset] = 1;
+  ::munmap(memory, size);
 }
 
 std::string run_task(const std::string &task) {

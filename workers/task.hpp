@@ -27,6 +27,9 @@ private:
   std::string directory_;
 };
 
+/// Touches page after page. Returns only where nothing limits this process to less than `mebibytes`.
+void allocate(std::size_t mebibytes);
+
 /// Runs one task, given as {"task": N, "channel": DIRECTORY}. Throws ProtocolError.
 std::string run_task(const std::string &task);
 

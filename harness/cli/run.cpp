@@ -236,6 +236,7 @@ void add_run(CLI::App &app, int &status) {
   command->add_option("--tier", options->tier, "Use at most this tier: subreaper, namespace, namespace-cgroup")
       ->type_name("TIER");
   add_condition(command, options.get(), "death", &Conditions::death);
+  add_condition(command, options.get(), "victim", &Conditions::victim);
   add_condition(command, options.get(), "sigterm", &Conditions::sigterm);
   add_condition(command, options.get(), "handler-registered", &Conditions::handler_registered);
   add_condition(command, options.get(), "signal-reset", &Conditions::signal_reset);

@@ -5,8 +5,10 @@
 
 namespace pidleak {
 
-/// How one worker ends while the others are in their tasks.
+/// How one process ends while the workers are in their tasks.
 BOOST_DEFINE_ENUM_CLASS(Death, none, oom, sigkill)
+/// Which one: a worker, or the process that owns the pool.
+BOOST_DEFINE_ENUM_CLASS(Victim, worker, owner)
 /// What SIGTERM does in the subject when the pool is made. `handler` returns at once.
 BOOST_DEFINE_ENUM_CLASS(Sigterm, default_, handler, ignored, blocked)
 /// When the handler is registered: by the main program, or by the main module, which spawn and forkserver import
@@ -15,8 +17,8 @@ BOOST_DEFINE_ENUM_CLASS(HandlerRegistered, run_time, import)
 /// What waits in the call queue when the pool breaks.
 BOOST_DEFINE_ENUM_CLASS(CallQueueState, empty, full)
 BOOST_DEFINE_ENUM_CLASS(StartMethod, fork, spawn, forkserver)
-/// Whether tasks end once the driver lets them.
-BOOST_DEFINE_ENUM_CLASS(Tasks, finish, never_end)
+/// Whether tasks end: once the driver lets them, never, or before the death already: then the pool is idle.
+BOOST_DEFINE_ENUM_CLASS(Tasks, finish, never_end, ended)
 /// Whether the user's own cure is in place: an initializer that resets signals in each worker.
 BOOST_DEFINE_ENUM_CLASS(SignalReset, none, initializer)
 /// Where the worker is when it ends.
@@ -28,6 +30,7 @@ BOOST_DEFINE_ENUM_CLASS(Race, exit_first, count_first)
 /// Everything that may differ between two replays of one pool.
 struct Conditions {
   Death death = Death::none;
+  Victim victim = Victim::worker;
   Sigterm sigterm = Sigterm::default_;
   HandlerRegistered handler_registered = HandlerRegistered::run_time;
   SignalReset signal_reset = SignalReset::none;
@@ -45,6 +48,7 @@ struct Conditions {
 template <class C, class Visitor>
 void for_each_condition(C &conditions, Visitor &&visit) {
   visit("death", conditions.death);
+  visit("victim", conditions.victim);
   visit("sigterm", conditions.sigterm);
   visit("handler-registered", conditions.handler_registered);
   visit("signal-reset", conditions.signal_reset);

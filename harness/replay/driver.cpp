@@ -150,6 +150,8 @@ private:
     reports_breakage_ = offers("reports_breakage");
     reports_queue_depth_ = offers("reports_queue_depth");
     holds_before_count_ = offers("holds_before_count");
+    if (conditions_.victim == Victim::owner && needs_real_oom() && !offers("allocates"))
+      throw Judged{Verdict::skipped, "the pool's owner can't be told to allocate; --oom=sigkill uses a plain SIGKILL"};
     if (conditions_.queue == CallQueueState::full && !reports_queue_depth_)
       throw Judged{Verdict::skipped, "the pool does not say how full its call queue is"};
   }
@@ -208,6 +210,10 @@ private:
     hear_until(all_in_task, "have every worker in a task");
     hold_workers();
     record_sigterm();
+    if (conditions_.tasks == Tasks::ended) {
+      release_tasks();
+      hear_until_rest([] { return false; }, plan_.shutdown_patience);
+    }
   }
 
   /// A worker is whoever has reported from a task: many pools start theirs only when there is one. In the order in
@@ -258,22 +264,37 @@ private:
   void inject_death() {
     if (conditions_.death == Death::none)
       return;
+    if (conditions_.victim == Victim::owner)
+      return kill_owner();
     victim_ = &workers_.back(); // the one started last: a pool that joins in order then blocks on another first
-    auto gate = task_gate(heard_.task_of.at(victim_->pid()));
-    if (conditions_.death_point != DeathPoint::in_task) {
-      auto point = spell(conditions_.death_point);
-      channel_.choose(point, victim_->pid());
-      channel_.order(gate, "finish");
-      hear_until([&] { return heard_.held.contains({point, victim_->pid()}); }, "come to the point " + point);
-      gate = "gate-" + point;
-    }
+    auto gate = bring_victim_to_its_point();
     if (conditions_.race == Race::count_first)
       slow_down_exits();
-    kill_victim(gate);
+    kill_victim([&](int mebibytes) { channel_.order(gate, fmt::format("allocate {}", mebibytes)); });
     wait_for_reaction();
     bool held = slow_exits_ && slow_exits_->still_held();
     report_.evidence.push_back(show_race(conditions_, holding_before_count_, held));
     slow_exits_.reset();
+  }
+
+  /// Returns the gate at which it is held.
+  std::string bring_victim_to_its_point() {
+    auto gate = task_gate(heard_.task_of.at(victim_->pid()));
+    if (conditions_.death_point == DeathPoint::in_task)
+      return gate;
+    auto point = spell(conditions_.death_point);
+    channel_.choose(point, victim_->pid());
+    channel_.order(gate, "finish");
+    hear_until([&] { return heard_.held.contains({point, victim_->pid()}); }, "come to the point " + point);
+    return "gate-" + point;
+  }
+
+  /// As a service in a Pod ends: nobody is left who could shut the pool down.
+  void kill_owner() {
+    victim_ = &subject_->process();
+    subject_->expect_exit();
+    kill_victim([&](int mebibytes) { subject_->send(Message::command("allocate", {{"mebibytes", mebibytes}})); });
+    owner_killed_ = death_.exited;
   }
 
   void slow_down_exits() {
@@ -285,7 +306,8 @@ private:
     note("exits-slowed-down", victim_->pid(), "the victim is traced, the other workers are stopped");
   }
 
-  void kill_victim(const std::string &gate) {
+  /// `tell`: has the victim allocate so many MiB.
+  void kill_victim(const std::function<void(int mebibytes)> &tell) {
     std::optional<OomTrap> trap;
     std::uint64_t kills_before = 0;
     if (needs_real_oom()) {
@@ -295,7 +317,7 @@ private:
       note("fault", victim_->pid(),
            fmt::format("told to allocate {} MiB in a memory cgroup of {} MiB", OomTrap::allocation_mib,
                        OomTrap::limit_mib));
-      channel_.order(gate, fmt::format("allocate {}", OomTrap::allocation_mib));
+      tell(OomTrap::allocation_mib);
     } else {
       note("fault", victim_->pid(), "SIGKILL");
       death_.kill_delivered = !victim_->has_exited() && victim_->send(SIGKILL);
@@ -331,6 +353,8 @@ private:
   }
 
   void shut_down() {
+    if (owner_killed_)
+      return;
     subject_->send(Message::command("shutdown"));
     hear_until([&] { return heard_.shutdown_called.has_value(); }, "call shutdown");
     if (heard_.breakage_handled) // whatever it is going to do before the tasks end, it has done
@@ -363,7 +387,8 @@ private:
   }
 
   void settle() {
-    auto settled = settle_until([&] { return heard_.shutdown_returned || !heard_.shutdown_called; }, heard_.helpers);
+    auto may_stay = owner_killed_ ? std::map<pid_t, std::string>() : heard_.helpers; // nobody to help any more
+    auto settled = settle_until([&] { return heard_.shutdown_returned || !heard_.shutdown_called; }, may_stay);
     report_.settle_ms = milliseconds_between(released_, Clock::now());
     report_.settled_by = settled.by;
     report_.not_quiescent_because = settled.why_not_quiescent;
@@ -381,10 +406,14 @@ private:
     auto judged = judge(plan_.scenario, report_,
                         {.called = heard_.shutdown_called.has_value(),
                          .returned = heard_.shutdown_returned.has_value(),
+                         .owner_killed = owner_killed_,
                          .management_thread_exception = heard_.management_thread_exception});
     if (judged.verdict != Verdict::clean)
       return judged;
-    end_subject();
+    if (owner_killed_)
+      report_.nothing_left_below = os::reap_exited_children();
+    else
+      end_subject();
     return judge_after_subject(report_);
   }
 
@@ -429,6 +458,7 @@ private:
   bool runtime_handles_sigterm_ = false;
   bool reports_breakage_ = false, reports_queue_depth_ = false, holds_before_count_ = false;
   bool holding_before_count_ = false;
+  bool owner_killed_ = false;
   DeathFacts death_;
   Report report_;
 };

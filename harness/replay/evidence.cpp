@@ -33,7 +33,10 @@ Evidence show_sigterm(const Conditions &conditions, const std::string &in_subjec
 }
 
 Evidence show_death(const Conditions &conditions, const DeathFacts &facts) {
-  Evidence evidence{.condition = "death", .shown = false, .text = fmt::format("worker {} ", facts.victim), .facts = {}};
+  Evidence evidence{.condition = "death",
+                    .shown = false,
+                    .text = fmt::format("{} {} ", spell(conditions.victim), facts.victim),
+                    .facts = {}};
   evidence.facts = {{"pid", std::to_string(facts.victim)}};
   const os::WaitStatus killed{.signaled = true, .value = SIGKILL};
   auto status = facts.status ? facts.status : facts.status_told;

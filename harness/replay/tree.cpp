@@ -26,6 +26,14 @@ bool Tree::contains(pid_t pid) const {
 
 bool Tree::at_rest() const { return census::at_rest(census::walk_once(scope_), scope_, inside_.scratch).certain; }
 
+namespace {
+
+bool is_own_zombie(const census::Member &member) {
+  return member.state == census::ProcessState::zombie && member.parent == ::getpid();
+}
+
+} // namespace
+
 Settled Tree::settle(const Hear &hear, const std::function<bool()> &done, const std::function<bool(pid_t)> &may_stay,
                      Deadline deadline) const {
   Backoff backoff(std::chrono::microseconds(500));
@@ -35,6 +43,9 @@ Settled Tree::settle(const Hear &hear, const std::function<bool()> &done, const 
     os::reap_exited_children();
     Settled settled{.walk = census::walk(scope_, deadline)};
     const auto &members = settled.walk.members;
+    // An orphan that has exited since waits for this process alone: that is no zombie of the pool's.
+    if (std::any_of(members.begin(), members.end(), is_own_zombie) && !deadline.passed())
+      continue;
     if (done() && std::all_of(members.begin(), members.end(), [&](const auto &m) { return may_stay(m.pid); })) {
       settled.by = SettledBy::all_gone;
       return settled;

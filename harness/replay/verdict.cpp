@@ -9,13 +9,15 @@ using reports::Verdict;
 
 namespace {
 
-std::string describe_counts(const Report &report) {
-  std::string text;
+std::string describe_counts(const Report &report, bool with_helpers = false) {
+  std::vector<std::string> counts;
   if (report.live)
-    text += fmt::format("{} live", report.live);
+    counts.push_back(fmt::format("{} live", report.live));
   if (report.zombies)
-    text += fmt::format("{}{} zombie{}", text.empty() ? "" : " and ", report.zombies, report.zombies == 1 ? "" : "s");
-  return text;
+    counts.push_back(fmt::format("{} zombie{}", report.zombies, report.zombies == 1 ? "" : "s"));
+  if (report.helpers && with_helpers)
+    counts.push_back(fmt::format("{} helper{}", report.helpers, report.helpers == 1 ? "" : "s"));
+  return fmt::to_string(fmt::join(counts, " and "));
 }
 
 } // namespace
@@ -28,6 +30,8 @@ Judged judge(const Scenario &scenario, const Report &report, const ShutdownFacts
   if (report.cgroup_agrees == false && report.census_complete)
     return {Verdict::broken, "the census missed a process that the cgroup lists"};
   auto counts = describe_counts(report);
+  if (shutdown.owner_killed && !report.remaining.empty())
+    return {Verdict::leaked, describe_counts(report, true) + " outlived the pool's owner"};
   if (shutdown.called && !shutdown.returned)
     return {Verdict::hung, "shutdown never returned; " + (counts.empty() ? "no worker remains" : counts + " remain")};
   if (!counts.empty()) {

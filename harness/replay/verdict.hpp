@@ -12,9 +12,10 @@ struct Judged {
   std::string reason;
 };
 
-/// What the pool made of its shutdown.
+/// What the pool made of its shutdown, if there was anybody left to call it.
 struct ShutdownFacts {
   bool called = false, returned = false;
+  bool owner_killed = false;
   std::string management_thread_exception; // what ended the thread that would have joined the workers
 };
 

@@ -103,7 +103,7 @@ function serve() {
     dispositions: ['default', 'handler'], // Node can neither ignore nor block a signal
     runtime_handles_sigterm: true, // to restore the terminal
     handlers_registered: ['run-time'],
-    signal_resets: ['none'],
+    allocates: true,
   });
   const commands = {
     create_pool(command) {
@@ -120,6 +120,9 @@ function serve() {
       say('shutdown_called');
       await pool.shutDown();
       say('shutdown_returned');
+    },
+    allocate({ mebibytes }) {
+      Buffer.alloc(mebibytes << 20, 1);
     },
     exit() {
       process.exit(0);

@@ -61,6 +61,13 @@ def report(channel, fields):
     os.close(events)
 
 
+def allocate(mebibytes):
+    """Touches page after page, until the kernel kills this process."""
+    memory = bytearray(mebibytes << 20)
+    for page in range(0, len(memory), 4096):
+        memory[page] = 1
+
+
 def hold(channel, point, gate, **fields):
     """Tells the driver where this process is, and does what it orders there."""
     fields.update(point=point, pid=os.getpid())
@@ -68,9 +75,7 @@ def hold(channel, point, gate, **fields):
     with open(os.path.join(channel, gate)) as orders:
         order = orders.readline().split()
     if order[0] == "allocate":
-        memory = bytearray(int(order[1]) << 20)
-        for page in range(0, len(memory), 4096):
-            memory[page] = 1
+        allocate(int(order[1]))
         report(channel, dict(fields, event="survived"))
 
 
@@ -131,13 +136,15 @@ def obey(pool, command):
         say("shutdown_called")
         pool.shut_down()
         say("shutdown_returned")
+    elif name == "allocate":
+        allocate(command["mebibytes"])
     else:
         raise ValueError("unknown command: %s" % name)
 
 
 def run(pool):
     """Serves the driver until it says exit, or is gone."""
-    say("hello", protocol=PROTOCOL, **pool.hello)
+    say("hello", protocol=PROTOCOL, allocates=True, **pool.hello)
     try:
         for line in sys.stdin:
             command = json.loads(line)
