@@ -1,5 +1,5 @@
 // pidleak: the command line.
-#include "harness/cli/verbs.hpp"
+#include "harness/cli/replays.hpp"
 #include "harness/os/signals.hpp"
 
 #include <fmt/format.h>
@@ -57,6 +57,7 @@ int main(int argc, char **argv) {
              "  pidleak doctor                                  what this machine can show");
   add_list(app, status);
   add_run(app, status);
+  add_compare(app, status);
   add_doctor(app, status);
   try {
     pidleak::os::ignore_sigpipe(); // `pidleak run ... | head` must still end its sandboxes in good order
@@ -69,6 +70,9 @@ int main(int argc, char **argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &e) {
     return app.exit(e) == 0 ? 0 : 2;
+  } catch (const TierRefused &e) {
+    std::fprintf(stderr, "pidleak: skipped: %s\n", e.what());
+    return 4;
   } catch (const UsageError &e) {
     std::fprintf(stderr, "pidleak: %s\n", e.what());
     return 2;

@@ -144,7 +144,8 @@ private:
     if (conditions_.signal_reset != SignalReset::none)
       require(*hello, "signal_resets", spell(conditions_.signal_reset));
     if (conditions_.death != Death::none && conditions_.death_point != DeathPoint::in_task)
-      require(*hello, "death_points", spell(conditions_.death_point));
+      require(*hello, "death_points", spell(conditions_.death_point),
+              hello->has("death_points_with") ? hello->text("death_points_with") : "");
     auto offers = [&](const char *member) { return hello->has(member) && hello->flag(member); };
     runtime_handles_sigterm_ = offers("runtime_handles_sigterm");
     reports_breakage_ = offers("reports_breakage");
@@ -156,13 +157,18 @@ private:
       throw Judged{Verdict::skipped, "the pool does not say how full its call queue is"};
   }
 
-  static void require(const Message &hello, const std::string &member, const std::string &wanted) {
+  /// `only_with`: the one start method with which it is offered; empty: any.
+  void require(const Message &hello, const std::string &member, const std::string &wanted,
+               const std::string &only_with = "") const {
     auto offered = hello.has(member) ? hello.texts(member) : std::vector<std::string>{};
     if (std::find(offered.begin(), offered.end(), wanted) == offered.end())
       throw Judged{
           Verdict::skipped,
           fmt::format("the pool does not offer {} ({}: {})", wanted, member,
                       offered.empty() ? "none" : Message::printable(fmt::format("{}", fmt::join(offered, ", "))))};
+    if (!only_with.empty() && only_with != spell(conditions_.start_method))
+      throw Judged{Verdict::skipped,
+                   fmt::format("the pool offers {} only with start method {}", wanted, Message::printable(only_with))};
   }
 
   void take(Step step) {

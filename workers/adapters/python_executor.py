@@ -18,6 +18,7 @@ class Executor:
         "handlers_registered": ["run-time", "import"],
         "signal_resets": ["none", "initializer"] if sys.version_info >= (3, 7) else ["none"],
         "death_points": ["in-task", "holding-queue-lock", "half-result"],
+        "death_points_with": "fork",
         "reports_queue_depth": True,
     }
 
