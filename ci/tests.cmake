@@ -21,8 +21,38 @@ endfunction()
 
 pidleak_tests(os_tests harness/os/procfs_test.cpp harness/os/scratch_cgroup_test.cpp harness/os/process_test.cpp
   USES pidleak_os LABELS os)
+pidleak_tests(census_tests harness/census/walk_test.cpp harness/census/remaining_test.cpp
+  harness/census/quiescence_test.cpp USES pidleak_census LABELS census)
+pidleak_tests(pool_tests harness/pool/call_queue_test.cpp harness/pool/result_queue_test.cpp
+  harness/pool/pool_test.cpp harness/pool/broken_pool_test.cpp USES pidleak_worker_code LABELS pool)
+pidleak_tests(protocol_tests harness/protocol/message_test.cpp USES pidleak_protocol LABELS protocol)
+find_package(valijson REQUIRED)
+pidleak_tests(report_tests reports/file_test.cpp reports/file_atomicity_test.cpp reports/report_test.cpp
+  reports/schema_test.cpp reports/terminal_test.cpp
+  USES pidleak_reports valijson LABELS report)
+pidleak_tests(replay_tests harness/replay/sandbox_test.cpp harness/replay/subject_test.cpp
+  harness/replay/evidence_test.cpp harness/replay/verdict_test.cpp USES pidleak_replay LABELS replay TIMEOUT 120)
+pidleak_tests(cli_tests harness/cli/cli_test.cpp USES pidleak_os nlohmann_json::nlohmann_json LABELS cli TIMEOUT 120)
 pidleak_tests(scenario_tests scenarios/scenarios_test.cpp scenarios/ground_truth_test.cpp
   USES pidleak_scenarios pidleak_pool LABELS scenario TIMEOUT 120)
+
+# Who includes whom; and once with an arrow that is wrong, so that the check is known to see one.
+add_test(NAME layers COMMAND ${PROJECT_SOURCE_DIR}/ci/check-layers)
+file(WRITE ${PROJECT_BINARY_DIR}/wrong-layers/harness/census/wrong.cpp "#include \"harness/pool/pool.hpp\"\n")
+file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/wrong-layers/reports ${PROJECT_BINARY_DIR}/wrong-layers/scenarios
+  ${PROJECT_BINARY_DIR}/wrong-layers/workers)
+add_test(NAME layers-planted COMMAND ${PROJECT_SOURCE_DIR}/ci/check-layers ${PROJECT_BINARY_DIR}/wrong-layers)
+set_tests_properties(layers-planted PROPERTIES PASS_REGULAR_EXPRESSION "but harness/census may use only")
+set_tests_properties(layers layers-planted PROPERTIES LABELS layers TIMEOUT 60)
+
+# What `cmake --install` puts in place works from there.
+set(installed ${PROJECT_BINARY_DIR}/installed)
+add_test(NAME install COMMAND ${CMAKE_COMMAND} --install ${PROJECT_BINARY_DIR} --prefix ${installed})
+add_test(NAME installed-pidleak COMMAND ${installed}/${CMAKE_INSTALL_BINDIR}/pidleak run incident --pool hardened
+  --start-method all --oom=sigkill)
+set_tests_properties(install PROPERTIES FIXTURES_SETUP installed)
+set_tests_properties(installed-pidleak PROPERTIES FIXTURES_REQUIRED installed)
+set_tests_properties(install installed-pidleak PROPERTIES LABELS install TIMEOUT 60)
 
 # The scenarios on cgroup v2, in a virtual machine that runs the static programs (ci/build static).
 if(NOT PIDLEAK_SANITIZE)

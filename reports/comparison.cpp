@@ -1,6 +1,7 @@
 #include "reports/comparison.hpp"
 
 #include "harness/base/spelling.hpp"
+#include "reports/layout.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -105,25 +106,17 @@ std::string describe(const Cell &cell) {
 }
 
 std::string render_comparison(const Comparison &comparison) {
-  std::vector<std::vector<std::string>> lines = {{"SCENARIO", "START"}};
+  std::vector<layout::Row> rows = {{"SCENARIO", "START"}};
   for (const auto &pool : comparison.pools)
-    lines.front().push_back(printable(pool));
+    rows.front().push_back(printable(pool));
   for (const auto &row : comparison.rows) {
-    lines.push_back({row.scenario, row.start_method});
+    rows.push_back({row.scenario, row.start_method});
     for (const auto &cell : row.cells)
-      lines.back().push_back(with_time(cell));
+      rows.back().push_back(with_time(cell));
   }
-  std::vector<std::size_t> widths(comparison.pools.size() + 2);
-  for (const auto &line : lines)
-    for (std::size_t i = 0; i < line.size(); ++i)
-      widths[i] = std::max(widths[i], line[i].size());
   std::string text;
-  for (const auto &line : lines) {
-    std::string padded;
-    for (std::size_t i = 0; i < line.size(); ++i)
-      padded += fmt::format("{:<{}}", line[i], widths[i] + 2);
-    text += padded.substr(0, padded.find_last_not_of(' ') + 1) + "\n";
-  }
+  for (const auto &row : layout::align(std::move(rows)))
+    text += layout::join(row) + "\n";
   return text + "leaked and hung with the numbers of live/zombie workers that remain\n";
 }
 

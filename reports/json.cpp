@@ -8,6 +8,7 @@
 
 #include <charconv>
 #include <csignal>
+#include <limits>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
@@ -73,40 +74,6 @@ Json process_to_json(const RemainingProcess &process) {
           {"pipes", pipes}};
 }
 
-// --- text ------------------------------------------------------------------------------------------------
-
-/// Bytes of the well-formed sequence that `bytes` start with (The Unicode Standard, table 3-7); 0: there is none.
-std::size_t well_formed(std::string_view bytes) {
-  auto byte = [&](std::size_t i) { return i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0U; };
-  auto lead = byte(0);
-  if (lead < 0x80)
-    return 1;
-  std::size_t length = lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
-  // The second byte tells overlong forms, surrogates and what is beyond U+10FFFF.
-  auto least = lead == 0xe0 ? 0xa0U : lead == 0xf0 ? 0x90U : 0x80U;
-  auto most = lead == 0xed ? 0x9fU : lead == 0xf4 ? 0x8fU : 0xbfU;
-  if (byte(1) < least || byte(1) > most)
-    return 0;
-  for (std::size_t i = 2; i < length; ++i)
-    if (byte(i) < 0x80 || byte(i) > 0xbf)
-      return 0;
-  return length;
-}
-
-/// The code point of a well-formed sequence that a terminal obeys instead of showing it, else 0: C1 controls
-/// (U+009B starts an escape sequence), line separators, and those that turn the direction of what follows.
-unsigned format_control(std::string_view sequence) {
-  auto bits = [&](std::size_t i) { return static_cast<unsigned char>(sequence[i]) & 0x3fU; };
-  unsigned point = 0;
-  if (sequence.size() == 2)
-    point = (static_cast<unsigned char>(sequence[0]) & 0x1fU) << 6 | bits(1);
-  else if (sequence.size() == 3)
-    point = (static_cast<unsigned char>(sequence[0]) & 0x0fU) << 12 | bits(1) << 6 | bits(2);
-  bool obeyed = (point >= 0x80 && point <= 0x9f) || point == 0x61c || point == 0x200e || point == 0x200f ||
-                (point >= 0x2028 && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069);
-  return obeyed ? point : 0;
-}
-
 // --- reading -----------------------------------------------------------------------------------------------------
 
 const Json &member(const Json &object, const char *name) {
@@ -144,11 +111,28 @@ T read(const Json &object, const char *name) {
   }
 }
 
+/// Nothing that a report counts or measures is less than `least`; the schema has the same bounds.
 template <class T>
-std::optional<T> read_or_null(const Json &object, const char *name) {
+T read_number(const Json &object, const char *name, T least = 0, T most = std::numeric_limits<T>::max()) {
+  auto value = read<T>(object, name);
+  if (!(value >= least && value <= most))
+    throw std::invalid_argument(fmt::format("report: \"{}\" is out of range", name));
+  return value;
+}
+
+constexpr pid_t largest_pid = 4194304; // PID_MAX_LIMIT of a 64-bit kernel
+
+double read_duration(const Json &object, const char *name) { return read_number<double>(object, name); }
+
+int read_count(const Json &object, const char *name) { return read_number<int>(object, name); }
+
+pid_t read_pid(const Json &object, const char *name) { return read_number<pid_t>(object, name, 1, largest_pid); }
+
+template <class Read>
+auto read_or_null(const Json &object, const char *name, Read read) -> std::optional<decltype(read(object, name))> {
   if (member(object, name).is_null())
     return {};
-  return read<T>(object, name);
+  return read(object, name);
 }
 
 /// An array of objects.
@@ -181,13 +165,17 @@ E read_word(const Json &object, const char *name) {
 std::uint64_t parse_hex(std::string_view digits, const char *name) {
   std::uint64_t value = 0;
   auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
-  if (error != std::errc() || end != digits.data() + digits.size())
+  if (digits.size() > 16 || error != std::errc() || end != digits.data() + digits.size())
     throw std::invalid_argument(fmt::format("report: \"{}\" is not hexadecimal", name));
   return value;
 }
 
+/// 16 digits, as the kernel prints it.
 os::SignalMask read_mask(const Json &object, const char *name) {
-  return os::SignalMask(parse_hex(read<std::string>(object, name), name));
+  auto digits = read<std::string>(object, name);
+  if (digits.size() != 16)
+    throw std::invalid_argument(fmt::format("report: \"{}\" is not 16 hexadecimal digits", name));
+  return os::SignalMask(parse_hex(digits, name));
 }
 
 /// The letter of /proc/PID/stat.
@@ -199,11 +187,14 @@ char read_letter(const Json &object, const char *name) {
 }
 
 census::ThreadWait wait_from_json(const Json &json) {
-  census::ThreadWait wait{.thread = read<pid_t>(json, "thread"),
+  census::ThreadWait wait{.thread = read_pid(json, "thread"),
                           .state = read_letter(json, "state"),
                           .syscall = read<std::string>(json, "syscall"),
                           .arguments = {}};
-  for (const auto &argument : read<std::vector<std::string>>(json, "arguments")) {
+  auto arguments = read<std::vector<std::string>>(json, "arguments");
+  if (arguments.size() > 6) // no system call has more
+    throw std::invalid_argument("report: \"arguments\" are too many");
+  for (const auto &argument : arguments) {
     if (!argument.starts_with("0x"))
       throw std::invalid_argument("report: \"arguments\" is not hexadecimal");
     wait.arguments.push_back(parse_hex(std::string_view(argument).substr(2), "arguments"));
@@ -213,9 +204,9 @@ census::ThreadWait wait_from_json(const Json &json) {
 
 RemainingProcess process_from_json(const Json &json) {
   RemainingProcess process;
-  process.pid = read<pid_t>(json, "pid");
-  process.outside_pid = read_or_null<pid_t>(json, "outside_pid");
-  process.parent = read<pid_t>(json, "parent");
+  process.pid = read_pid(json, "pid");
+  process.outside_pid = read_or_null(json, "outside_pid", read_pid);
+  process.parent = read_number<pid_t>(json, "parent", 0, largest_pid);
   process.start_ticks = read<std::uint64_t>(json, "start_ticks");
   process.state = read_word<census::ProcessState>(json, "state");
   process.kind = read_word<census::Kind>(json, "kind");
@@ -230,10 +221,15 @@ RemainingProcess process_from_json(const Json &json) {
     process.status->ignored = read_mask(sets, "ignored");
     process.status->caught = read_mask(sets, "caught");
   }
+  // Told twice, for readers who don't take masks apart.
+  auto sigterm = read_or_null(json, "sigterm", read_word<os::SignalAction>);
+  if (sigterm.has_value() != process.status.has_value() ||
+      (sigterm && *sigterm != os::action_of(*process.status, SIGTERM)))
+    throw std::invalid_argument("report: \"sigterm\" is not what \"signals\" say");
   for (const auto &wait : list(json, "waits"))
     process.waits.push_back(wait_from_json(wait));
   for (const auto &pipe : list(json, "pipes"))
-    process.pipes.push_back({.fd = read<int>(pipe, "fd"),
+    process.pipes.push_back({.fd = read_count(pipe, "fd"),
                              .target = read<std::string>(pipe, "pipe"),
                              .reads = read<bool>(pipe, "reads"),
                              .writes = read<bool>(pipe, "writes")});
@@ -241,39 +237,6 @@ RemainingProcess process_from_json(const Json &json) {
 }
 
 } // namespace
-
-std::string as_utf8(const std::string &bytes) {
-  std::string text;
-  text.reserve(bytes.size());
-  for (std::string_view rest = bytes; !rest.empty();) {
-    auto length = well_formed(rest);
-    if (length)
-      text += rest.substr(0, length);
-    else
-      text += fmt::format("\\x{:02x}", static_cast<unsigned char>(rest[0]));
-    rest.remove_prefix(std::max<std::size_t>(length, 1));
-  }
-  return text;
-}
-
-std::string printable(const std::string &bytes, LineBreaks breaks) {
-  auto utf8 = as_utf8(bytes);
-  std::string text;
-  text.reserve(utf8.size());
-  for (std::string_view rest = utf8; !rest.empty();) {
-    auto sequence = rest.substr(0, well_formed(rest));
-    auto first = static_cast<unsigned char>(sequence[0]);
-    bool kept = breaks == LineBreaks::kept && (first == '\n' || first == '\t');
-    if ((first < 0x20 && !kept) || first == 0x7f)
-      text += fmt::format("\\x{:02x}", first);
-    else if (auto point = format_control(sequence))
-      text += fmt::format("\\u{:04x}", point);
-    else
-      text += sequence;
-    rest.remove_prefix(sequence.size());
-  }
-  return text;
-}
 
 Json to_json(const Report &report) {
   Json evidence = Json::array(), timeline = Json::array(), remaining = Json::array();
@@ -322,7 +285,10 @@ Report from_json(const Json &json) {
   if (report.schema != schema_version)
     throw std::invalid_argument(
         fmt::format("report: \"schema_version\" is {}, this program reads {}", report.schema, schema_version));
-  report.tool_version = read<std::string>(object_in(json, "tool"), "version");
+  const auto &tool = object_in(json, "tool");
+  if (read<std::string>(tool, "name") != "pidleak")
+    throw std::invalid_argument("report: the tool's \"name\" is not pidleak");
+  report.tool_version = read<std::string>(tool, "version");
   report.kernel = read<std::string>(object_in(json, "machine"), "kernel");
   report.user = read<unsigned>(object_in(json, "machine"), "user");
   report.started = read<std::string>(json, "started");
@@ -330,14 +296,14 @@ Report from_json(const Json &json) {
   const auto &pool = object_in(json, "pool");
   report.pool = read<std::string>(pool, "name");
   report.pool_version = read<std::string>(pool, "version");
-  report.workers = read<int>(pool, "workers");
+  report.workers = read_count(pool, "workers");
   report.conditions = read<std::map<std::string, std::string>>(json, "conditions");
   report.verdict = read_word<Verdict>(json, "verdict");
   report.reason = read<std::string>(json, "reason");
   const auto &counts = object_in(json, "counts");
-  report.live = read<int>(counts, "live");
-  report.zombies = read<int>(counts, "zombies");
-  report.helpers = read<int>(counts, "helpers");
+  report.live = read_count(counts, "live");
+  report.zombies = read_count(counts, "zombies");
+  report.helpers = read_count(counts, "helpers");
   report.tier = read_word<Tier>(json, "tier");
   report.tier_notes = read<std::vector<std::string>>(json, "tier_notes");
   for (const auto &item : list(json, "evidence"))
@@ -346,23 +312,22 @@ Report from_json(const Json &json) {
                                .text = read<std::string>(item, "text"),
                                .facts = read<std::map<std::string, std::string>>(item, "facts")});
   for (const auto &event : list(json, "timeline"))
-    report.timeline.push_back({.at_ms = read<double>(event, "at_ms"),
+    report.timeline.push_back({.at_ms = read_duration(event, "at_ms"),
                                .event = read<std::string>(event, "event"),
-                               .pid = read_or_null<pid_t>(event, "pid"),
+                               .pid = read_or_null(event, "pid", read_pid),
                                .detail = read<std::string>(event, "detail")});
   const auto &census = object_in(json, "census");
   report.census_complete = read<bool>(census, "complete");
-  report.cgroup_agrees = read_or_null<bool>(census, "cgroup_agrees");
-  report.nothing_left_below = read_or_null<bool>(census, "nothing_left_below");
+  report.cgroup_agrees = read_or_null(census, "cgroup_agrees", read<bool>);
+  report.nothing_left_below = read_or_null(census, "nothing_left_below", read<bool>);
   for (const auto &process : list(json, "remaining"))
     report.remaining.push_back(process_from_json(process));
-  if (!member(json, "settled_by").is_null())
-    report.settled_by = read_word<SettledBy>(json, "settled_by");
+  report.settled_by = read_or_null(json, "settled_by", read_word<SettledBy>);
   report.not_quiescent_because = read<std::string>(json, "not_quiescent_because");
   const auto &durations = object_in(json, "durations_ms");
-  report.total_ms = read<double>(durations, "total");
-  report.shutdown_ms = read_or_null<double>(durations, "shutdown");
-  report.settle_ms = read<double>(durations, "settle");
+  report.total_ms = read_duration(durations, "total");
+  report.shutdown_ms = read_or_null(durations, "shutdown", read_duration);
+  report.settle_ms = read_duration(durations, "settle");
   report.subject_stderr = read<std::string>(json, "subject_stderr");
   return report;
 }

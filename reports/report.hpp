@@ -82,7 +82,7 @@ struct Report {
 
 /// The exit status that this verdict gives a command (DESIGN.md): 0, 1, 3, 4 or 5.
 int exit_status(Verdict verdict);
-/// The status of several: broken before invalid before leak, then skipped only where nothing ran.
+/// The status of several: broken before invalid before leak, then skipped only where nothing ran (so also of none).
 int exit_status(const std::vector<Verdict> &verdicts);
 
 nlohmann::ordered_json to_json(const Report &report);
@@ -103,8 +103,10 @@ std::string to_document(const std::vector<Report> &reports);
 
 /// Replaces `path` by `text` as a whole or not at all: nameless file in the same directory (O_TMPFILE, or one with a
 /// temporary name where the file system has no such thing), fsync, link, rename. A symbolic link stays, and what it
-/// points to is replaced; a device or FIFO (/dev/stdout, a shell's >(...)) is written to. Throws SyscallError, and
-/// leaves no temporary file.
+/// points to is replaced; a device or FIFO (a shell's >(...)) is written to, and so is /dev/stdout, whatever that is.
+/// A file that is replaced hands on its mode and, as far as permitted, its owner. Throws SyscallError, and leaves no
+/// temporary file. A writer that is killed between link and rename does: `.pidleak-report-` and 16 digits. The next
+/// one in that directory removes it.
 void write_atomically(const std::string &path, const std::string &text);
 /// Finds out beforehand whether write_atomically would work. Throws the SyscallError that it would meet.
 void check_writable(const std::string &path);

@@ -13,10 +13,12 @@ struct TerminalOptions {
   std::function<std::string(const Report &)> deviation = {};
 };
 
-/// One row for each scenario, pool and start method, in order of appearance; repeated replays share one.
+/// One row for each scenario, pool and start method, in order of appearance; repeated replays share one, which shows
+/// how often each verdict came, the range of the counts and the median of the times. `-`: nobody was counted.
 std::string render_table(const std::vector<Report> &reports, const TerminalOptions &options);
 
-/// The reason and the remaining processes of the first replay of each row that is not clean.
+/// For each row of the table and each of its verdicts but clean: the reason, the evidence and the remaining processes
+/// of the first such replay. Rows with the same to say share one entry. Empty if all is clean.
 std::string render_details(const std::vector<Report> &reports, const TerminalOptions &options);
 
 } // namespace pidleak::reports

@@ -1,0 +1,90 @@
+#include "reports/layout.hpp"
+
+#include <algorithm>
+
+namespace pidleak::reports::layout {
+namespace {
+
+const char *colour_of(Verdict verdict) {
+  switch (verdict) {
+  case Verdict::clean:
+    return "\x1b[32m";
+  case Verdict::leaked:
+  case Verdict::hung:
+    return "\x1b[31m";
+  case Verdict::skipped:
+    return "\x1b[2m";
+  default:
+    return "\x1b[35m";
+  }
+}
+
+/// Cells that a terminal shows of `text`: one a code point, as far as can be told without fonts.
+std::size_t width_of(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+} // namespace
+
+std::vector<Row> align(std::vector<Row> rows, const std::vector<std::size_t> &right_aligned) {
+  std::size_t columns = 0;
+  for (const auto &row : rows)
+    columns = std::max(columns, row.size());
+  for (std::size_t c = 0; c < columns; ++c) {
+    std::size_t width = 0;
+    for (const auto &row : rows)
+      width = std::max(width, c < row.size() ? width_of(row[c]) : 0);
+    bool right = std::find(right_aligned.begin(), right_aligned.end(), c) != right_aligned.end();
+    for (auto &row : rows)
+      if (c < row.size())
+        row[c].insert(right ? 0 : row[c].size(), width - width_of(row[c]), ' ');
+  }
+  return rows;
+}
+
+std::string join(const Row &row) {
+  std::string line;
+  for (const auto &cell : row)
+    if (!cell.empty())
+      line += (line.empty() ? "" : "  ") + cell;
+  line.erase(line.find_last_not_of(' ') + 1);
+  return line;
+}
+
+std::string coloured(Verdict verdict, const std::string &text, const TerminalOptions &options) {
+  return options.colour ? colour_of(verdict) + text + "\x1b[0m" : text;
+}
+
+std::string condition(const Report &report, const std::string &name) {
+  auto found = report.conditions.find(name);
+  return found == report.conditions.end() ? "" : printable(found->second);
+}
+
+std::vector<Group> group(const std::vector<Report> &reports) {
+  std::vector<Group> groups;
+  for (const auto &report : reports) {
+    auto same = std::find_if(groups.begin(), groups.end(), [&](const Group &g) {
+      return g.first().scenario == report.scenario && g.first().pool == report.pool &&
+             g.first().conditions == report.conditions && g.first().workers == report.workers;
+    });
+    if (same == groups.end())
+      groups.push_back({.reports = {&report}});
+    else
+      same->reports.push_back(&report);
+  }
+  return groups;
+}
+
+std::vector<std::pair<Verdict, int>> verdicts_of(const Group &group) {
+  std::vector<std::pair<Verdict, int>> counts;
+  for (const auto *report : group.reports) {
+    auto found = std::find_if(counts.begin(), counts.end(), [&](const auto &c) { return c.first == report->verdict; });
+    if (found == counts.end())
+      counts.emplace_back(report->verdict, 1);
+    else
+      ++found->second;
+  }
+  return counts;
+}
+
+} // namespace pidleak::reports::layout
