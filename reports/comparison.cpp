@@ -121,10 +121,11 @@ std::string render_comparison(const Comparison &comparison) {
 }
 
 std::string render_comparison_markdown(const Comparison &comparison) {
-  auto cell_text = [](std::string text) {
-    for (std::size_t at = 0; (at = text.find('|', at)) != text.npos; at += 2)
-      text.insert(at, "\\");
-    return text;
+  auto cell_text = [](const std::string &text) {
+    std::string escaped;
+    for (char c : text)
+      escaped += c == '|' ? "\\|" : std::string(1, c);
+    return escaped;
   };
   std::string head = "| scenario | start method |", rule = "|---|---|", body;
   for (const auto &pool : comparison.pools) {
