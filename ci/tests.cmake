@@ -11,6 +11,7 @@ function(pidleak_tests name)
   endif()
   add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PRIVATE ${arg_USES} Catch2::Catch2WithMain)
+  target_compile_options(${name} PRIVATE -O0) # what is tested is optimised; the tests take most of the build
   target_compile_definitions(${name} PRIVATE PIDLEAK_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
     PIDLEAK_BINARY_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
   # Programs that a replay starts must be there before a test is run.
