@@ -14,8 +14,7 @@ if(PIDLEAK_SANITIZE)
 endif()
 if(PIDLEAK_STATIC)
   target_link_options(pidleak_settings INTERFACE -static)
-  find_library(FMT_ARCHIVE libfmt.a REQUIRED) # Debian's fmt::fmt is the shared library
-  target_link_libraries(pidleak_settings INTERFACE ${FMT_ARCHIVE})
+  target_link_libraries(pidleak_settings INTERFACE fmt::fmt-header-only) # Debian's fmt::fmt is a shared library
 else()
   target_link_libraries(pidleak_settings INTERFACE fmt::fmt)
 endif()
