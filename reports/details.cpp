@@ -49,7 +49,7 @@ std::string standard_error(const std::string &bytes) {
   auto shown = printable(bytes, LineBreaks::kept);
   for (std::string_view rest = shown; !rest.empty();) {
     auto line = rest.substr(0, rest.find('\n'));
-    text += fmt::format("  | {}\n", line); // marked: it may look like a report
+    text += fmt::format("  |{}{}\n", line.empty() ? "" : " ", line); // marked: it may look like a report
     rest.remove_prefix(std::min(line.size() + 1, rest.size()));
   }
   return text;
@@ -68,7 +68,8 @@ std::string body_of(const Report &report) {
     text += fmt::format("  remains   {}\n", layout::join(row));
   if (report.settled_by)
     text +=
-        fmt::format("  settled   by {} after {:.1f} ms{}\n", spell(*report.settled_by), report.settle_ms,
+        fmt::format("  settled   by {} after {:.{}f} ms{}\n", spell(*report.settled_by), report.settle_ms,
+                    report.settle_ms < 100 ? 1 : 0,
                     report.not_quiescent_because.empty() ? "" : " (" + printable(report.not_quiescent_because) + ")");
   if (report.verdict == Verdict::broken && !report.subject_stderr.empty())
     text += standard_error(report.subject_stderr);

