@@ -81,7 +81,7 @@ TEST_CASE("on cgroup v2 as root, everything on hardened is clean", "[vm]") {
       CHECK(report.nothing_left_below == true);
       ++seen;
     }
-  CHECK(seen == 10);
+  CHECK(seen >= 10); // each scenario with fork, and some with the other start methods
 }
 
 TEST_CASE("on cgroup v2 as an ordinary user, the inherited handler is replayed at a lower tier", "[vm]") {
