@@ -32,7 +32,7 @@ pidleak_tests(report_tests reports/file_test.cpp reports/file_atomicity_test.cpp
   reports/schema_test.cpp reports/terminal_test.cpp
   USES pidleak_reports valijson LABELS report)
 pidleak_tests(replay_tests harness/replay/sandbox_test.cpp harness/replay/subject_test.cpp
-  harness/replay/evidence_test.cpp harness/replay/verdict_test.cpp USES pidleak_replay LABELS replay TIMEOUT 120)
+  harness/replay/ablation_test.cpp harness/replay/evidence_test.cpp harness/replay/verdict_test.cpp USES pidleak_replay LABELS replay TIMEOUT 120)
 pidleak_tests(cli_tests harness/cli/cli_test.cpp USES pidleak_os nlohmann_json::nlohmann_json LABELS cli TIMEOUT 120)
 pidleak_tests(scenario_tests scenarios/scenarios_test.cpp scenarios/ground_truth_test.cpp
   USES pidleak_scenarios pidleak_pool LABELS scenario TIMEOUT 120)

@@ -233,6 +233,9 @@ TEST_CASE("the schema's words are those of the code, and each is explained", "[r
   check_words<Sigterm>(conditions["sigterm"]);
   check_words<HandlerRegistered>(conditions["handler-registered"]);
   check_words<SignalReset>(conditions["signal-reset"]);
+  check_words<Victim>(conditions["victim"]);
+  check_words<Terminate>(conditions["terminate"]);
+  check_words<QueueSlots>(conditions["queue-slots"]);
   check_words<CallQueueState>(conditions["queue"]);
   check_words<StartMethod>(conditions["start-method"]);
   check_words<Tasks>(conditions["tasks"]);

@@ -77,6 +77,8 @@ void set_sigterm(Sigterm disposition) {
   }
 }
 
+constexpr int plenty_of_slots = 1000; // more than any replay has tasks
+
 class Subject {
 public:
   void greet() {
@@ -87,6 +89,8 @@ public:
                             {"start_methods", spellings<StartMethod>()},
                             {"signal_resets", spellings<SignalReset>()},
                             {"handlers_registered", spellings<HandlerRegistered>()},
+                            {"terminates", spellings<Terminate>()},
+                            {"queue_slots", spellings<QueueSlots>()},
                             {"death_points", spellings<DeathPoint>()},
                             {"reports_queue_depth", true},
                             {"allocates", true},
@@ -131,6 +135,12 @@ private:
     options.workers = static_cast<int>(command.integer("workers"));
     options.start_method = command.word<pool::StartMethod>("start_method");
     options.behaviour = pool::behaviour_of(command.word<pool::Preset>("preset"));
+    if (command.word<Terminate>("terminate") == Terminate::sigkill) {
+      options.behaviour.terminate = pool::TerminatePolicy::escalate;
+      options.behaviour.terminate_grace = milliseconds(0);
+    }
+    if (command.word<QueueSlots>("queue_slots") == QueueSlots::plenty)
+      options.queue_slots = plenty_of_slots;
     if (command.word<SignalReset>("signal_reset") == SignalReset::initializer)
       options.behaviour.reset_signals = true;
     options.code = workers::make_worker_code(set_up);

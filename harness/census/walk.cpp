@@ -37,6 +37,14 @@ ProcessState state_of(pid_t pid, const os::ProcStat &stat) {
   return state;
 }
 
+/// The same processes, and the same of them dead. One that dies during the second pass leaves its children to the
+/// root, whose list has been read by then: both passes find it alone, and miss a child made in between.
+bool agree(const std::vector<Member> &a, const std::vector<Member> &b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Member &x, const Member &y) {
+    return x == y && (x.state == ProcessState::zombie) == (y.state == ProcessState::zombie);
+  });
+}
+
 } // namespace
 
 std::vector<Member> walk_once(const Scope &scope) {
@@ -66,7 +74,7 @@ Walk walk(const Scope &scope, Deadline deadline) {
   Walk result{.members = walk_once(scope), .complete = false};
   do {
     auto again = walk_once(scope);
-    result.complete = again == result.members;
+    result.complete = agree(again, result.members);
     result.members = std::move(again);
   } while (!result.complete && !deadline.passed());
   return result;

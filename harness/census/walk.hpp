@@ -38,7 +38,7 @@ std::vector<Member> walk_once(const Scope &scope);
 
 struct Walk {
   std::vector<Member> members; // sorted by pid
-  bool complete = false;       // two passes one after the other found the same processes
+  bool complete = false;       // two passes one after the other found the same processes, and the same of them dead
 };
 
 /// Passes until two agree or the deadline is over.

@@ -58,6 +58,7 @@ int main(int argc, char **argv) {
   add_list(app, status);
   add_run(app, status);
   add_compare(app, status);
+  add_ablate(app, status);
   add_doctor(app, status);
   try {
     pidleak::os::ignore_sigpipe(); // `pidleak run ... | head` must still end its sandboxes in good order

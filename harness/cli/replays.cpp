@@ -163,6 +163,8 @@ void add_replay_options(CLI::App *command, ReplayOptions *options) {
   add_condition(command, options, "sigterm", &Conditions::sigterm);
   add_condition(command, options, "handler-registered", &Conditions::handler_registered);
   add_condition(command, options, "signal-reset", &Conditions::signal_reset);
+  add_condition(command, options, "terminate", &Conditions::terminate);
+  add_condition(command, options, "queue-slots", &Conditions::queue_slots);
   add_condition(command, options, "queue", &Conditions::queue);
   add_condition(command, options, "tasks", &Conditions::tasks);
   add_condition(command, options, "death-point", &Conditions::death_point);

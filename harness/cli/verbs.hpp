@@ -13,6 +13,7 @@ namespace pidleak::cli {
 void add_list(CLI::App &app, int &status);
 void add_run(CLI::App &app, int &status);
 void add_compare(CLI::App &app, int &status);
+void add_ablate(CLI::App &app, int &status);
 void add_doctor(CLI::App &app, int &status);
 
 /// What the user asked for can't be done as asked: status 2, and one line on stderr.

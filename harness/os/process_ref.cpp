@@ -31,7 +31,7 @@ constexpr idtype_t p_pidfd = static_cast<idtype_t>(3); // P_PIDFD, Linux 5.4
 
 WaitStatus WaitStatus::from_raw(int status) {
   if (WIFSIGNALED(status))
-    return {.signaled = true, .value = WTERMSIG(status), .core_dumped = WCOREDUMP(status)};
+    return {.signaled = true, .value = WTERMSIG(status), .core_dumped = WCOREDUMP(status) != 0};
   return {.signaled = false, .value = WEXITSTATUS(status), .core_dumped = false};
 }
 

@@ -16,36 +16,38 @@
 #include "harness/os/subreaper.hpp"
 #include "harness/os/syscall_error.hpp"
 
+#include <boost/assert/source_location.hpp>
 #include <catch2/catch_test_macros.hpp>
 
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
-#include <source_location>
 #include <stdexcept>
 #include <string>
 
 namespace pidleak::testing {
 
-using Where = std::source_location;
+using Where = boost::source_location; // clang 14 can't do std's
 
 /// An assertion for the body. Throws what run_in_child() will return.
-inline void expect(bool holds, std::string_view what, Where where = Where::current()) {
+inline void expect(bool holds, std::string_view what, Where where = BOOST_CURRENT_LOCATION) {
   if (!holds)
     throw std::runtime_error(fmt::format("{}:{}: not so: {}", where.file_name(), where.line(), what));
 }
 
 /// The same for a text that is the reason; for anything that fmt can print.
 template <class Actual, class Wanted>
-void expect_equal(const Actual &actual, const Wanted &wanted, std::string_view what, Where where = Where::current()) {
+void expect_equal(const Actual &actual, const Wanted &wanted, std::string_view what,
+                  Where where = BOOST_CURRENT_LOCATION) {
   if (!(actual == wanted))
     throw std::runtime_error(
         fmt::format("{}:{}: {} is `{}`, not `{}`", where.file_name(), where.line(), what, actual, wanted));
 }
 
 /// Polls for what no event announces (a state in /proc), with doubling backoff and a deadline.
-inline void wait_until(const std::function<bool()> &holds, std::string_view what, Where where = Where::current()) {
+inline void wait_until(const std::function<bool()> &holds, std::string_view what,
+                       Where where = BOOST_CURRENT_LOCATION) {
   auto deadline = Deadline::after(std::chrono::seconds(10));
   Backoff backoff;
   while (!holds()) {
@@ -79,7 +81,7 @@ inline os::ProcessRef start(const std::function<void()> &body) {
 
 /// Forks a child that runs `set_up` and then pauses until it is ended. Returns when it has been set up.
 inline os::ProcessRef plant(
-    const std::function<void()> &set_up = [] {}, Where where = Where::current()) {
+    const std::function<void()> &set_up = [] {}, Where where = BOOST_CURRENT_LOCATION) {
   auto ready = os::open_pipe();
   auto child = start([&] {
     set_up();
@@ -95,7 +97,7 @@ inline os::ProcessRef plant(
 }
 
 /// Waits until the main thread of `process` sleeps in the system call `number`.
-inline void wait_until_in(const os::ProcessRef &process, long number, Where where = Where::current()) {
+inline void wait_until_in(const os::ProcessRef &process, long number, Where where = BOOST_CURRENT_LOCATION) {
   wait_until(
       [&] {
         auto call = os::read_syscall(process.pid(), process.pid());
@@ -105,7 +107,7 @@ inline void wait_until_in(const os::ProcessRef &process, long number, Where wher
       "it sleeps in " + os::syscall_name(number), where);
 }
 
-inline void wait_until_state(const os::ProcessRef &process, char state, Where where = Where::current()) {
+inline void wait_until_state(const os::ProcessRef &process, char state, Where where = BOOST_CURRENT_LOCATION) {
   wait_until(
       [&] {
         auto stat = os::read_stat(process.pid());

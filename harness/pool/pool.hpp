@@ -48,7 +48,8 @@ public:
 };
 
 struct PoolOptions {
-  int workers = 4; // at least 1
+  int workers = 4;     // at least 1
+  int queue_slots = 0; // of the call queue; 0: one more than workers
   StartMethod start_method = StartMethod::fork;
   Behaviour behaviour = {};
   WorkerCode code = {};         // fork: what the workers run
@@ -73,7 +74,7 @@ public:
   void shutdown(bool wait);
 
   int queue_depth() const { return calls_.depth(); }
-  int queue_capacity() const { return options_.workers + 1; }
+  int queue_capacity() const { return options_.queue_slots > 0 ? options_.queue_slots : options_.workers + 1; }
   std::vector<pid_t> worker_pids() const;
   std::vector<Helper> helpers() const;
 

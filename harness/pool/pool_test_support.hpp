@@ -54,7 +54,7 @@ public:
       finish(task);
   }
 
-  protocol::Message next_event(Where where = Where::current()) {
+  protocol::Message next_event(Where where = BOOST_CURRENT_LOCATION) {
     std::optional<std::string> line;
     wait_until(
         [&] {
@@ -68,7 +68,7 @@ public:
   }
 
   /// Waits until so many tasks run. Who runs which.
-  std::map<long long, pid_t> wait_for_starts(int count, Where where = Where::current()) {
+  std::map<long long, pid_t> wait_for_starts(int count, Where where = BOOST_CURRENT_LOCATION) {
     std::map<long long, pid_t> workers;
     while (count-- > 0) {
       auto event = next_event(where);
@@ -158,7 +158,7 @@ inline std::string outcome(std::future<std::string> &future) {
   }
 }
 
-inline void expect_outcomes(Futures &futures, const std::string &wanted, Where where = Where::current()) {
+inline void expect_outcomes(Futures &futures, const std::string &wanted, Where where = BOOST_CURRENT_LOCATION) {
   for (auto &future : futures)
     expect_equal(outcome(future), wanted, "a future's outcome", where);
 }
@@ -172,7 +172,7 @@ inline bool is_idle(pid_t worker) {
 }
 
 /// Every child is a declared helper. Under forkserver it is the server that reaps the workers, in its own time.
-inline void expect_helpers_only(const pool::ProcessPool &pool, Where where = Where::current()) {
+inline void expect_helpers_only(const pool::ProcessPool &pool, Where where = BOOST_CURRENT_LOCATION) {
   std::vector<pid_t> helpers;
   for (const auto &helper : pool.helpers()) {
     helpers.push_back(helper.pid);

@@ -21,6 +21,10 @@ BOOST_DEFINE_ENUM_CLASS(StartMethod, fork, spawn, forkserver)
 BOOST_DEFINE_ENUM_CLASS(Tasks, finish, never_end, ended)
 /// Whether the user's own cure is in place: an initializer that resets signals in each worker.
 BOOST_DEFINE_ENUM_CLASS(SignalReset, none, initializer)
+/// Another cure: what a broken pool does to its workers, as the pool has it, or SIGKILL.
+BOOST_DEFINE_ENUM_CLASS(Terminate, as_is, sigkill)
+/// Another: the slots of the call queue, as many as the pool has, or more than there are tasks.
+BOOST_DEFINE_ENUM_CLASS(QueueSlots, as_is, plenty)
 /// Where the worker is when it ends.
 BOOST_DEFINE_ENUM_CLASS(DeathPoint, in_task, holding_queue_lock, half_result)
 /// A terminated worker dies while the pool counts those that live: which comes first. `exit_first` needs a pool
@@ -34,6 +38,8 @@ struct Conditions {
   Sigterm sigterm = Sigterm::default_;
   HandlerRegistered handler_registered = HandlerRegistered::run_time;
   SignalReset signal_reset = SignalReset::none;
+  Terminate terminate = Terminate::as_is;
+  QueueSlots queue_slots = QueueSlots::as_is;
   CallQueueState queue = CallQueueState::empty;
   StartMethod start_method = StartMethod::fork;
   Tasks tasks = Tasks::finish;
@@ -52,6 +58,8 @@ void for_each_condition(C &conditions, Visitor &&visit) {
   visit("sigterm", conditions.sigterm);
   visit("handler-registered", conditions.handler_registered);
   visit("signal-reset", conditions.signal_reset);
+  visit("terminate", conditions.terminate);
+  visit("queue-slots", conditions.queue_slots);
   visit("queue", conditions.queue);
   visit("start-method", conditions.start_method);
   visit("tasks", conditions.tasks);

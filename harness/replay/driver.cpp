@@ -143,6 +143,10 @@ private:
       require(*hello, "handlers_registered", spell(conditions_.handler_registered));
     if (conditions_.signal_reset != SignalReset::none)
       require(*hello, "signal_resets", spell(conditions_.signal_reset));
+    if (conditions_.terminate != Terminate::as_is)
+      require(*hello, "terminates", spell(conditions_.terminate));
+    if (conditions_.queue_slots != QueueSlots::as_is)
+      require(*hello, "queue_slots", spell(conditions_.queue_slots));
     if (conditions_.death != Death::none && conditions_.death_point != DeathPoint::in_task)
       require(*hello, "death_points", spell(conditions_.death_point),
               hello->has("death_points_with") ? hello->text("death_points_with") : "");
@@ -199,6 +203,8 @@ private:
                                                     {"sigterm", spell(conditions_.sigterm)},
                                                     {"handler_registered", spell(conditions_.handler_registered)},
                                                     {"signal_reset", spell(conditions_.signal_reset)},
+                                                    {"terminate", spell(conditions_.terminate)},
+                                                    {"queue_slots", spell(conditions_.queue_slots)},
                                                     {"hold_before_count", holding_before_count_},
                                                     {"channel", channel_.directory()}}));
     hear_until([&] { return heard_.created; }, "create the pool");
@@ -260,7 +266,9 @@ private:
       submit(conditions_.workers, extra_tasks());
       auto deadline = Deadline::after(plan_.step_bound);
       Backoff backoff; // its thread moves tasks into the queue on its own time
-      while (ask_queue_depth() < heard_.queue_capacity && !deadline.passed())
+      // Where there are more slots than tasks, the queue never gets full: the evidence will say so.
+      auto wanted = std::min(heard_.queue_capacity, extra_tasks());
+      while (ask_queue_depth() < wanted && !deadline.passed())
         hear(backoff.next());
     }
     if (reports_queue_depth_)
@@ -353,7 +361,8 @@ private:
     if (!held())
       return; // this behaviour does not count
     for (const auto &worker : workers_)
-      if (&worker == victim_ || worker_sigterm_[worker.pid()] == "default")
+      if (&worker == victim_ || worker_sigterm_[worker.pid()] == "default" ||
+          conditions_.terminate == Terminate::sigkill)
         hear_until_exit(worker);
     channel_.order("gate-before-count", "finish");
   }

@@ -67,8 +67,10 @@ Evidence show_death(const Conditions &conditions, const DeathFacts &facts) {
 }
 
 Evidence show_queue(const Conditions &conditions, int depth, int capacity, bool at_break) {
+  bool full = conditions.queue == CallQueueState::full;
+  bool curable = full && conditions.queue_slots == QueueSlots::plenty; // then it can't get full: that is the cure
   return {.condition = "queue",
-          .shown = depth == (conditions.queue == CallQueueState::full ? capacity : 0),
+          .shown = curable ? depth > 0 && depth < capacity : depth == (full ? capacity : 0),
           .text = fmt::format("{} of {} slots of the call queue were taken when {}", depth, capacity,
                               at_break ? "the pool broke" : "the workers were in their tasks"),
           .facts = {{"depth", std::to_string(depth)}, {"capacity", std::to_string(capacity)}}};

@@ -56,6 +56,9 @@ TEST_CASE("the queue's state is shown by its depth when the pool broke", "[evide
   CHECK_FALSE(show_queue(full, 4, 5, true).shown);
   CHECK(show_queue({}, 0, 5, true).shown);
   CHECK_FALSE(show_queue({}, 1, 5, true).shown);
+  Conditions cured{.queue_slots = QueueSlots::plenty, .queue = CallQueueState::full};
+  CHECK(show_queue(cured, 20, 1000, true).shown); // the tasks are there, and there is room for them
+  CHECK_FALSE(show_queue(cured, 0, 1000, true).shown);
 }
 
 TEST_CASE("SIGTERM's disposition is shown in the subject, and what the workers make of it is recorded", "[evidence]") {

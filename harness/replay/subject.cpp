@@ -80,8 +80,8 @@ std::optional<protocol::Message> Subject::next(std::chrono::microseconds at_most
       throw LifelineCut();
     if (fds[3].revents)
       read_error_output();
-    bool progress = (fds[1].revents && read_into(subject_)) | (fds[2].revents && read_into(workers_));
-    if (progress)
+    bool from_subject = fds[1].revents && read_into(subject_), from_workers = fds[2].revents && read_into(workers_);
+    if (from_subject || from_workers)
       continue;
     if (fds[4].revents) { // and everything that it said before has been read
       fail(how_it_ended() + (messages_ == 0 ? " before it said hello" : ""));

@@ -1,11 +1,14 @@
 """concurrent.futures.ProcessPoolExecutor as a subject of pidleak: Python 3.6 to the newest."""
+import concurrent.futures.process
 import multiprocessing
 import os
 import platform
+import signal
 import struct
 import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.process import BaseProcess
 
 import pidleak_subject as subject
 
@@ -17,6 +20,9 @@ class Executor:
         "start_methods": multiprocessing.get_all_start_methods(),
         "handlers_registered": ["run-time", "import"],
         "signal_resets": ["none", "initializer"] if sys.version_info >= (3, 7) else ["none"],
+        "terminates": ["as-is", "sigkill"],
+        "queue_slots": ["as-is", "plenty"],
+        "holds_before_count": sys.version_info < (3, 12),  # from then on a broken pool does not count its workers
         "death_points": ["in-task", "holding-queue-lock", "half-result"],
         "death_points_with": "fork",
         "reports_queue_depth": True,
@@ -30,10 +36,29 @@ class Executor:
                 options["initializer"] = subject.reset_signals
         else:
             multiprocessing.set_start_method(command["start_method"])
+        if command["queue_slots"] == "plenty":
+            concurrent.futures.process.EXTRA_QUEUED_CALLS = 1000
+        if command["terminate"] == "sigkill":
+            BaseProcess.terminate = lambda process: os.kill(process.pid, signal.SIGKILL)
+        self.broken = threading.Event()
+        if command["hold_before_count"]:
+            self.hold_before_count()
         self.pool = ProcessPoolExecutor(max_workers=command["workers"], **options)
         self.told = threading.Lock()
         if command["start_method"] == "fork":
             self.watch_the_queues()
+
+    def hold_before_count(self):
+        """A broken pool asks each worker whether it is alive, and tells as many to leave: the first question waits."""
+        is_alive = BaseProcess.is_alive
+
+        def is_alive_after_gate(process):
+            if self.broken.is_set() and self.to_hold.acquire(False):
+                subject.hold(self.channel, "before-count", "gate-before-count")
+            return is_alive(process)
+
+        self.to_hold = threading.Lock()
+        BaseProcess.is_alive = is_alive_after_gate
 
     def watch_the_queues(self):
         """Lets the driver stop a worker inside the queues' code. Forked workers inherit the changed objects."""
@@ -67,6 +92,7 @@ class Executor:
         """The first future that fails tells that the pool is broken."""
         if future.exception() is not None and self.told.acquire(False):
             subject.say("broken", queue_depth=self.queue_depth())
+            self.broken.set()
 
     def workers(self):
         return list(self.pool._processes or {})

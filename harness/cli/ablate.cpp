@@ -1,0 +1,197 @@
+// pidleak ablate: switches the conditions of a scenario off and on, and tells which of them it takes.
+#include "harness/cli/replays.hpp"
+#include "harness/replay/ablation.hpp"
+#include "reports/comparison.hpp"
+#include "scenarios/scenarios.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdio>
+#include <memory>
+
+namespace pidleak::cli {
+namespace {
+
+using replay::Cure;
+using replay::Link;
+using replay::LinkSet;
+using replay::Plan;
+using replay::Trial;
+
+constexpr std::size_t most_links = 6; // 64 combinations
+
+/// Everything that was tried on one pool under one start method.
+struct Ablation {
+  std::string title;
+  std::vector<Link> links;
+  std::vector<Trial> trials; // every combination
+  std::vector<Cure> cures;
+  std::vector<Trial> cured; // the whole scenario with each of them
+};
+
+std::string outcome(const Trial &trial) { return reports::describe({.replays = trial.replays}); }
+
+std::string why_unknown(const Trial &trial) {
+  return trial.outcome() == replay::Outcome::unknown && !trial.replays.empty()
+             ? "  " + reports::printable(trial.replays.front().reason)
+             : "";
+}
+
+std::string judge(const Trial &cured) {
+  switch (cured.outcome()) {
+  case replay::Outcome::clean:
+    return "breaks the chain";
+  case replay::Outcome::stays:
+    return "does not help";
+  case replay::Outcome::sometimes:
+    return "helps by chance only";
+  case replay::Outcome::unknown:
+    break;
+  }
+  return "could not be tried";
+}
+
+std::string render(const Ablation &ablation) {
+  auto text = ablation.title + "\n\n";
+  std::vector<std::size_t> widths;
+  for (const auto &link : ablation.links) {
+    widths.push_back(link.name.size() + 2);
+    text += fmt::format("  {:<{}}", link.name, widths.back() - 2);
+  }
+  text += "  OUTCOME\n";
+  for (const auto &trial : ablation.trials) {
+    for (std::size_t i = 0; i < widths.size(); ++i)
+      text += fmt::format("  {:<{}}", trial.on >> i & 1 ? "on" : "-", widths[i] - 2);
+    text += fmt::format("  {}{}\n", outcome(trial), why_unknown(trial));
+  }
+  text += "\n";
+  for (const auto &line : replay::conclude(ablation.links, ablation.trials))
+    text += "  " + line + "\n";
+  if (!ablation.cured.empty())
+    text += "\n  Cures, on the whole chain\n";
+  for (std::size_t i = 0; i < ablation.cured.size(); ++i)
+    text += fmt::format("    {:<40} {:<20} ({}){}\n", ablation.cures[i].name, judge(ablation.cured[i]),
+                        outcome(ablation.cured[i]), why_unknown(ablation.cured[i]));
+  return text;
+}
+
+nlohmann::ordered_json to_json(const Ablation &ablation) {
+  nlohmann::ordered_json json = {{"title", reports::as_utf8(ablation.title)}};
+  auto names = [&](LinkSet set) {
+    auto list = nlohmann::ordered_json::array();
+    for (std::size_t i = 0; i < ablation.links.size(); ++i)
+      if (set >> i & 1)
+        list.push_back(ablation.links[i].name);
+    return list;
+  };
+  json["links"] = names(~0U);
+  json["trials"] = nlohmann::ordered_json::array();
+  for (const auto &trial : ablation.trials)
+    json["trials"].push_back({{"on", names(trial.on)}, {"outcome", outcome(trial)}});
+  json["minimal_sets"] = nlohmann::ordered_json::array();
+  for (auto set : replay::minimal_sets(ablation.trials))
+    json["minimal_sets"].push_back(names(set));
+  json["does_not_matter"] = names(replay::links_that_do_not_matter(ablation.trials, ablation.links.size()));
+  json["findings"] = replay::conclude(ablation.links, ablation.trials);
+  json["cures"] = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < ablation.cured.size(); ++i)
+    json["cures"].push_back({{"cure", ablation.cures[i].name},
+                             {"effect", judge(ablation.cured[i])},
+                             {"outcome", outcome(ablation.cured[i])}});
+  return json;
+}
+
+/// One of the user's plans becomes many: each combination and each cure, `repeat` times.
+struct Experiment {
+  Ablation ablation;
+  std::vector<Plan> plans;
+};
+
+Experiment design(const Plan &plan, int repeat) {
+  const auto &conditions = plan.scenario.conditions;
+  Experiment experiment;
+  auto &ablation = experiment.ablation;
+  ablation.title = fmt::format("{} on {} with {}", plan.scenario.name, plan.pool.name, spell(conditions.start_method));
+  ablation.links = replay::links_of(conditions);
+  ablation.cures = replay::cures_for(conditions);
+  if (ablation.links.size() > most_links)
+    throw UsageError(fmt::format("{} has {} links, and every combination of them is replayed: at most {} are possible",
+                                 ablation.title, ablation.links.size(), most_links));
+  auto add = [&](const Conditions &changed) {
+    for (int i = 0; i < repeat; ++i) {
+      experiment.plans.push_back(plan);
+      experiment.plans.back().scenario.conditions = changed;
+    }
+  };
+  for (LinkSet on = 0; on < 1U << ablation.links.size(); ++on) {
+    ablation.trials.push_back({.on = on, .replays = {}});
+    add(replay::with_links(conditions, ablation.links, on));
+  }
+  for (const auto &cure : ablation.cures) {
+    auto cured = conditions;
+    cure.apply(cured);
+    ablation.cured.push_back({.on = ~0U, .replays = {}});
+    add(cured);
+  }
+  return experiment;
+}
+
+void fill(Ablation &ablation, std::vector<reports::Report>::const_iterator report, int repeat) {
+  for (auto *trials : {&ablation.trials, &ablation.cured})
+    for (auto &trial : *trials) {
+      trial.replays.assign(report, report + repeat);
+      report += repeat;
+    }
+}
+
+int ablate(ReplayOptions options) {
+  int repeat = std::exchange(options.repeat, 1);
+  std::vector<Experiment> experiments;
+  std::vector<Plan> plans;
+  for (const auto &plan : make_plans(options)) {
+    experiments.push_back(design(plan, repeat));
+    plans.insert(plans.end(), experiments.back().plans.begin(), experiments.back().plans.end());
+  }
+  auto replayed = replay_all(options, plans);
+  auto report = replayed.reports.cbegin();
+  std::string text;
+  auto json = nlohmann::ordered_json::array();
+  bool judged = true;
+  for (auto &experiment : experiments) {
+    fill(experiment.ablation, report, repeat);
+    report += static_cast<std::ptrdiff_t>(experiment.plans.size());
+    text += render(experiment.ablation) + "\n";
+    json.push_back(to_json(experiment.ablation));
+    const auto &whole = experiment.ablation.trials.back();
+    judged = judged && whole.outcome() != replay::Outcome::unknown;
+  }
+  if (options.json)
+    text = nlohmann::ordered_json({{"schema_version", reports::schema_version}, {"ablations", json}}).dump(2) + "\n";
+  else
+    text += replayed.where + "\n";
+  std::fputs(text.c_str(), stdout);
+  if (judged)
+    return 0;
+  std::vector<reports::Verdict> verdicts; // why the whole scenario could not be judged
+  for (const auto &experiment : experiments)
+    for (const auto &whole : experiment.ablation.trials.back().replays)
+      if (reports::exit_status(whole.verdict) > 1)
+        verdicts.push_back(whole.verdict);
+  return reports::exit_status(verdicts);
+}
+
+} // namespace
+
+void add_ablate(CLI::App &app, int &status) {
+  auto options = std::make_shared<ReplayOptions>();
+  options->repeat = 2; // one that comes out differently was left to chance
+  auto *command = app.add_subcommand("ablate", "Switch each condition of a scenario off and on: which does it take?");
+  add_replay_options(command, options.get());
+  command->footer("Status 0: every combination was tried, whatever came of it.\n\n"
+                  "Examples:\n"
+                  "  pidleak ablate incident --pool cpython36\n"
+                  "  pidleak ablate incident --pool python:3.13 --repeat 5 --json");
+  command->callback([options, &status] { status = ablate(*options); });
+}
+
+} // namespace pidleak::cli
