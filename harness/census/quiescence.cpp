@@ -5,6 +5,7 @@
 #include "harness/os/syscall_error.hpp"
 
 #include <linux/futex.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -71,8 +72,6 @@ Wait classify(const os::ProcSyscall &call) {
   case SYS_waitid:
   case SYS_rt_sigsuspend:
     return Wait::for_others;
-  case SYS_openat: // of a FIFO, until its other end is opened
-    return Wait::for_others;
   case SYS_rt_sigtimedwait:
     return untimed(call.arguments[2] == 0, Wait::for_others);
   case SYS_futex: {
@@ -108,6 +107,13 @@ bool is_internal(const std::string &target, const std::string &scratch) {
     if (target.starts_with(start))
       return true;
   return !scratch.empty() && target.starts_with(scratch + "/");
+}
+
+/// Files and directories: nobody ever waits for them in poll(2). Unlike FIFOs, which have paths as well.
+bool is_always_ready(pid_t pid, const os::ProcFd &fd) {
+  struct stat file {};
+  return ::stat(fmt::format("/proc/{}/fd/{}", pid, fd.number).c_str(), &file) == 0 &&
+         (S_ISREG(file.st_mode) || S_ISDIR(file.st_mode));
 }
 
 /// A lock that only processes of the replay can share: private to one, or in memory without a name outside.
@@ -154,7 +160,7 @@ std::string why_not_stuck(const ThreadLook &look, const std::vector<os::ProcFd> 
     return "waits for a descriptor that is not to be seen";
   case Wait::for_set_of_descriptors: // which ones is in its memory: any that it has
     for (const auto &fd : fds)
-      if (!is_internal(fd.target, scratch) && (!fd.target.starts_with('/') || fd.target.starts_with("/dev/")))
+      if (!is_internal(fd.target, scratch) && !is_always_ready(look.pid, fd))
         return "may wait for " + fd.target;
     return "";
   case Wait::for_others:

@@ -3,10 +3,12 @@
 #include "harness/os/test_support.hpp"
 
 #include <catch2/catch_test_macros.hpp>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
@@ -44,6 +46,15 @@ void wait_in_poll(int timeout_ms) {
   auto pipe = os::open_pipe();
   pollfd end{.fd = pipe.read_end.get(), .events = POLLIN, .revents = 0};
   ::poll(&end, 1, timeout_ms);
+}
+
+/// Opens a FIFO as anybody on the machine might. Its path is gone at once, so that no test leaves it behind.
+os::UniqueFd open_fifo(int flags) {
+  auto path = fmt::format("/tmp/pidleak-test-fifo-{}", ::getpid());
+  expect(::mkfifo(path.c_str(), 0600) == 0, path);
+  auto place = os::UniqueFd::adopt(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  ::unlink(path.c_str());
+  return os::UniqueFd::adopt(::open(fmt::format("/proc/self/fd/{}", place.get()).c_str(), flags | O_CLOEXEC));
 }
 
 void read_from_a_pipe_of_its_own() {
@@ -111,6 +122,19 @@ const std::vector<Wait> &waits() {
          char byte = 0;
          os::read_exactly(ends[0], &byte, 1);
        }},
+      {"reads a FIFO of the machine's", false, "waits for /tmp/", SYS_read,
+       [] {
+         auto fifo = open_fifo(O_RDWR);
+         char byte = 0;
+         os::read_exactly(fifo.get(), &byte, 1);
+       }},
+      {"polls a FIFO of the machine's", false, "may wait for /tmp/", SYS_poll,
+       [] {
+         auto fifo = open_fifo(O_RDWR);
+         pollfd end{.fd = fifo.get(), .events = POLLIN, .revents = 0};
+         ::poll(&end, 1, -1);
+       }},
+      {"opens a FIFO of the machine's", false, "may end by itself", SYS_openat, [] { open_fifo(O_RDONLY); }},
       {"computes", false, "state R", -1,
        [] {
          for (volatile bool on = true; on;) {
