@@ -26,10 +26,11 @@ pidleak_tests(census_tests harness/census/walk_test.cpp harness/census/remaining
   harness/census/quiescence_test.cpp USES pidleak_census LABELS census)
 pidleak_tests(pool_tests harness/pool/call_queue_test.cpp harness/pool/result_queue_test.cpp
   harness/pool/pool_test.cpp harness/pool/broken_pool_test.cpp USES pidleak_worker_code LABELS pool)
-pidleak_tests(protocol_tests harness/protocol/message_test.cpp USES pidleak_protocol LABELS protocol)
+pidleak_tests(protocol_tests harness/protocol/message_test.cpp harness/protocol/mistakes_test.cpp
+  USES pidleak_protocol pidleak_os LABELS protocol)
 find_package(valijson REQUIRED)
 pidleak_tests(report_tests reports/file_test.cpp reports/file_atomicity_test.cpp reports/report_test.cpp
-  reports/schema_test.cpp reports/terminal_test.cpp
+  reports/schema_test.cpp reports/terminal_test.cpp reports/comparison_test.cpp
   USES pidleak_reports valijson LABELS report)
 pidleak_tests(replay_tests harness/replay/sandbox_test.cpp harness/replay/subject_test.cpp
   harness/replay/ablation_test.cpp harness/replay/evidence_test.cpp harness/replay/verdict_test.cpp USES pidleak_replay LABELS replay TIMEOUT 120)

@@ -61,6 +61,9 @@ std::string body_of(const Report &report) {
     for (const auto &evidence : report.evidence)
       text += fmt::format("  {} {}: {}\n", evidence.shown ? "shown    " : "NOT SHOWN", printable(evidence.condition),
                           printable(evidence.text));
+  for (const auto &event : report.timeline)
+    if (event.event == "mistake")
+      text += fmt::format("  mistake   {}\n", printable(event.detail));
   std::vector<Row> processes;
   for (const auto &process : report.remaining)
     processes.push_back(describe(process));

@@ -191,3 +191,9 @@ TEST_CASE("a table of nothing is its head, and nothing is said of what is clean"
   CHECK(render_details({}, {}).empty());
   CHECK(render_details({clean(), clean()}, {}).empty());
 }
+
+TEST_CASE("what the subject said wrong is told", "[report]") {
+  auto report = report_of("incident", "exec:./mine", "fork", Verdict::broken);
+  report.timeline = {{.at_ms = 1, .event = "mistake", .pid = {}, .detail = "there is no event \"submited\""}};
+  CHECK(rendered({report}).find("  mistake   there is no event \"submited\"\n") != std::string::npos);
+}

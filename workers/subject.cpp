@@ -85,7 +85,6 @@ public:
     reporter_.say("hello", {{"protocol", protocol::version},
                             {"pool", "pidleak minimal pool"},
                             {"version", PIDLEAK_VERSION},
-                            {"presets", spellings<pool::Preset>()},
                             {"start_methods", spellings<StartMethod>()},
                             {"signal_resets", spellings<SignalReset>()},
                             {"handlers_registered", spellings<HandlerRegistered>()},
@@ -166,7 +165,7 @@ private:
     auto count = command.integer("count");
     for (auto task = command.integer("first_task"); count > 0; ++task, --count)
       futures_.push_back(pool().submit(workers::describe_task(task, channel_)));
-    reporter_.say("submitted", {{"depth", pool().queue_depth()}});
+    reporter_.say("submitted");
   }
 
   void shut_down() {

@@ -39,7 +39,6 @@ void Channel::report(const protocol::Message &event) const {
 
 void Channel::hold(const std::string &point, const std::string &gate, nlohmann::json fields) const {
   fields["point"] = point;
-  fields["gate"] = gate;
   fields["pid"] = ::getpid();
   report(protocol::Message::event("at", fields));
   auto order = read_order(directory_ + "/" + gate);
@@ -49,7 +48,7 @@ void Channel::hold(const std::string &point, const std::string &gate, nlohmann::
   std::size_t mebibytes = 0;
   std::from_chars(order.data() + allocate_order.size(), order.data() + order.size(), mebibytes);
   allocate(mebibytes);
-  report(protocol::Message::event("survived", fields));
+  report(protocol::Message::event("survived", {{"pid", ::getpid()}}));
 }
 
 void Channel::hold_if_chosen(const std::string &point) const {

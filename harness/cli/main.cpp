@@ -1,4 +1,5 @@
 // pidleak: the command line.
+#include "harness/base/suggestion.hpp"
 #include "harness/cli/replays.hpp"
 #include "harness/os/signals.hpp"
 
@@ -8,33 +9,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <numeric>
 
 namespace pidleak::cli {
-namespace {
-
-/// Levenshtein's distance.
-std::size_t distance(const std::string &a, const std::string &b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), 0U);
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i + 1);
-    for (std::size_t j = 0; j < b.size(); ++j)
-      diagonal = std::exchange(row[j + 1], std::min({row[j + 1] + 1, row[j] + 1, diagonal + (a[i] != b[j])}));
-  }
-  return row.back();
-}
-
-} // namespace
-
-std::string suggestion(const std::string &word, const std::vector<std::string> &known) {
-  auto nearest = std::min_element(known.begin(), known.end(),
-                                  [&](const auto &a, const auto &b) { return distance(word, a) < distance(word, b); });
-  if (nearest != known.end() && distance(word, *nearest) <= std::max<std::size_t>(2, nearest->size() / 3))
-    return fmt::format("; did you mean \"{}\"?", *nearest);
-  return fmt::format("; there are: {}", fmt::join(known, ", "));
-}
-
 bool wants_colour(int fd) { return ::isatty(fd) && !std::getenv("NO_COLOR"); }
 
 } // namespace pidleak::cli
@@ -59,6 +35,7 @@ int main(int argc, char **argv) {
   add_run(app, status);
   add_compare(app, status);
   add_ablate(app, status);
+  add_check_adapter(app, status);
   add_doctor(app, status);
   try {
     pidleak::os::ignore_sigpipe(); // `pidleak run ... | head` must still end its sandboxes in good order
@@ -67,7 +44,7 @@ int main(int argc, char **argv) {
     for (const auto *command : app.get_subcommands([](const CLI::App *) { return true; }))
       verbs.push_back(command->get_name());
     if (argc > 1 && argv[1][0] != '-' && std::find(verbs.begin(), verbs.end(), argv[1]) == verbs.end())
-      throw UsageError(fmt::format("there is no command \"{}\"{}", argv[1], suggestion(argv[1], verbs)));
+      throw UsageError(fmt::format("there is no command \"{}\"{}", argv[1], pidleak::suggestion(argv[1], verbs)));
     app.parse(argc, argv);
   } catch (const CLI::ParseError &e) {
     return app.exit(e) == 0 ? 0 : 2;

@@ -1,5 +1,6 @@
 #include "harness/cli/pools.hpp"
 
+#include "harness/base/suggestion.hpp"
 #include "harness/cli/interpreters.hpp"
 #include "harness/cli/verbs.hpp"
 #include "harness/os/launch.hpp"

@@ -1,6 +1,7 @@
 // What the verbs that replay have in common: which scenarios on which pools under which conditions, and how.
 #pragma once
 
+#include "harness/base/suggestion.hpp"
 #include "harness/cli/verbs.hpp"
 #include "harness/replay/run.hpp"
 

@@ -14,6 +14,7 @@ void add_list(CLI::App &app, int &status);
 void add_run(CLI::App &app, int &status);
 void add_compare(CLI::App &app, int &status);
 void add_ablate(CLI::App &app, int &status);
+void add_check_adapter(CLI::App &app, int &status);
 void add_doctor(CLI::App &app, int &status);
 
 /// What the user asked for can't be done as asked: status 2, and one line on stderr.
@@ -21,9 +22,6 @@ class UsageError : public std::runtime_error {
 public:
   using std::runtime_error::runtime_error;
 };
-
-/// `, did you mean "..."?` where one of the words is close, else the list of all.
-std::string suggestion(const std::string &word, const std::vector<std::string> &known);
 
 /// Colour is for terminals, and not where NO_COLOR is set (no-color.org).
 bool wants_colour(int fd);

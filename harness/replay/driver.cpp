@@ -77,15 +77,20 @@ private:
     return event.has_value();
   }
 
-  /// Hears events until `done`. `what` completes "the subject did not ... within N ms".
+  /// Hears events until `done`. False if that has not come within the step's bound.
+  template <class Done>
+  bool hear_within_bound(Done done) {
+    auto deadline = Deadline::after(plan_.step_bound);
+    while (!done() && !deadline.passed())
+      hear(milliseconds(deadline.left_ms()));
+    return done();
+  }
+
+  /// `what` completes "the subject did not ... within N ms".
   template <class Done>
   void hear_until(Done done, const std::string &what) {
-    auto deadline = Deadline::after(plan_.step_bound);
-    while (!done()) {
-      if (deadline.passed())
-        throw SubjectFailure(fmt::format("the subject did not {} within {} ms", what, plan_.step_bound.count()));
-      hear(milliseconds(deadline.left_ms()));
-    }
+    if (!hear_within_bound(done))
+      throw SubjectFailure(fmt::format("the subject did not {} within {} ms", what, plan_.step_bound.count()));
   }
 
   /// Hears events until `done`, or nothing in the replay moves any more, or the time is over.
@@ -132,10 +137,13 @@ private:
       throw SubjectFailure(fmt::format("the subject did not say hello within {} ms", plan_.step_bound.count()));
     if (hello->name() != "hello")
       throw SubjectFailure("the subject's first message is not hello but " + Message::printable(hello->name()));
+    heard_.absorb(*hello, timeline_);
     if (hello->integer("protocol") != protocol::version)
       throw SubjectFailure(fmt::format("the subject speaks version {} of the protocol, this program version {}",
                                        hello->integer("protocol"), protocol::version));
     report_.pool_version = hello->text("version");
+    note("hello", subject_->process().pid(),
+         Message::printable(fmt::format("{} {}", hello->text("pool"), report_.pool_version)));
     require(*hello, "start_methods", spell(conditions_.start_method));
     if (hello->has("dispositions"))
       require(*hello, "dispositions", spell(conditions_.sigterm));
@@ -155,6 +163,8 @@ private:
     reports_breakage_ = offers("reports_breakage");
     reports_queue_depth_ = offers("reports_queue_depth");
     holds_before_count_ = offers("holds_before_count");
+    if (hello->has("longest_timer"))
+      longest_timer_ = std::chrono::seconds(std::clamp(hello->integer("longest_timer"), 0LL, 3600LL));
     if (conditions_.victim == Victim::owner && needs_real_oom() && !offers("allocates"))
       throw Judged{Verdict::skipped, "the pool's owner can't be told to allocate; --oom=sigkill uses a plain SIGKILL"};
     if (conditions_.queue == CallQueueState::full && !reports_queue_depth_)
@@ -218,9 +228,13 @@ private:
 
   void occupy_workers() {
     submit(0, conditions_.workers);
-    auto all_in_task = [&] { return std::cmp_greater_equal(heard_.task_of.size(), conditions_.workers); };
-    hear_until(all_in_task, "have every worker in a task");
+    auto in_task = [&] { return heard_.task_of.size(); };
+    if (!hear_within_bound([&] { return std::cmp_greater_equal(in_task(), conditions_.workers); }))
+      throw SubjectFailure(fmt::format("{} tasks were submitted, and {} processes have said within {} ms that they are "
+                                       "in one",
+                                       conditions_.workers, in_task(), plan_.step_bound.count()));
     hold_workers();
+    check_gates();
     record_sigterm();
     if (conditions_.tasks == Tasks::ended) {
       release_tasks();
@@ -237,9 +251,27 @@ private:
         order.push_back(pid);
     for (pid_t pid : order) {
       auto worker = os::ProcessRef::open(pid);
+      if (pid == subject_->process().pid())
+        throw SubjectFailure(fmt::format("the subject (pid {}) runs a task itself: workers are processes", pid));
       if (!worker || !tree_->contains(pid))
         throw SubjectFailure(fmt::format("the subject reports a worker with pid {}, but has no such descendant", pid));
       workers_.push_back(std::move(*worker));
+    }
+  }
+
+  /// That a worker is in its task, and stays there until the driver opens its gate, is more than a word of its own.
+  void check_gates() {
+    for (const auto &[pid, task] : heard_.task_of) {
+      auto gate = fmt::format("{}/{}", channel_.directory(), task_gate(task));
+      auto waits = [&gate, worker = pid] {
+        auto fds = os::read_fds(worker);
+        return !fds || std::any_of(fds->begin(), fds->end(), [&](const auto &fd) { return fd.target == gate; });
+      };
+      auto deadline = Deadline::after(plan_.step_bound);
+      for (Backoff backoff; !waits(); hear(backoff.next()))
+        if (deadline.passed())
+          throw SubjectFailure(fmt::format("worker {} says that it is in task {}, and has not opened {} within {} ms",
+                                           pid, task, task_gate(task), plan_.step_bound.count()));
     }
   }
 
@@ -264,6 +296,8 @@ private:
   void fill_queue() {
     if (conditions_.queue == CallQueueState::full) {
       submit(conditions_.workers, extra_tasks());
+      if (heard_.queue_capacity < 1)
+        throw SubjectFailure("the subject reports the queue's depth, but not how many slots it has: queue_capacity");
       auto deadline = Deadline::after(plan_.step_bound);
       Backoff backoff; // its thread moves tasks into the queue on its own time
       // Where there are more slots than tasks, the queue never gets full: the evidence will say so.
@@ -352,6 +386,9 @@ private:
     // A pool that never reacts, or does not say so, is no failure of the replay: shutdown is called all the same.
     hear_until_rest([&] { return heard_.breakage_handled || heard_.management_thread_ended; },
                     reports_breakage_ ? plan_.step_bound : plan_.shutdown_patience);
+    if (reports_breakage_ && !heard_.breakage_handled && !heard_.management_thread_ended &&
+        conditions_.death_point == DeathPoint::in_task)
+      note("mistake", {}, "hello: reports_breakage is true, and breakage_handled was not sent");
   }
 
   /// Its terminated workers die first, as far as SIGTERM ends them at all; then it may count those that live.
@@ -392,7 +429,7 @@ private:
   Settled settle_until(const std::function<bool()> &done, const std::map<pid_t, std::string> &may_stay) {
     auto hear_some = [this](auto at_most, const auto &exits) { return hear(at_most, exits); };
     auto stays = [&](pid_t pid) { return pid == subject_->process().pid() || may_stay.contains(pid); };
-    return tree_->settle(hear_some, done, stays, Deadline::after(plan_.settle_bound));
+    return tree_->settle(hear_some, done, stays, Deadline::after(plan_.settle_bound + longest_timer_));
   }
 
   void keep_remaining(const census::Walk &walk) {
@@ -472,6 +509,7 @@ private:
   std::optional<int> depth_before_fault_;
   bool runtime_handles_sigterm_ = false;
   bool reports_breakage_ = false, reports_queue_depth_ = false, holds_before_count_ = false;
+  milliseconds longest_timer_{0}; // the pool's own
   bool holding_before_count_ = false;
   bool owner_killed_ = false;
   DeathFacts death_;

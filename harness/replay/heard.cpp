@@ -1,6 +1,7 @@
 #include "harness/replay/heard.hpp"
 
 #include "harness/os/signals.hpp"
+#include "harness/protocol/mistakes.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -121,10 +122,11 @@ void Timeline::note(const std::string &event, std::optional<pid_t> pid, const st
 }
 
 void Heard::absorb(const Message &event, Timeline &timeline) {
-  auto found = absorbers().find(event.name());
-  if (found == absorbers().end()) // a later version may say more
-    return timeline.note("unknown-event", {}, Message::printable(event.name()));
-  found->second(*this, event, timeline);
+  for (const auto &mistake : protocol::find_mistakes(event))
+    if (mistakes.insert(mistake).second)
+      timeline.note("mistake", {}, mistake);
+  if (auto found = absorbers().find(event.name()); found != absorbers().end())
+    found->second(*this, event, timeline);
 }
 
 } // namespace pidleak::replay

@@ -42,6 +42,7 @@ struct Heard {
   std::map<pid_t, long long> task_of;           // workers that are in a task, and which
   std::set<std::pair<std::string, pid_t>> held; // who is held at which point
   std::map<pid_t, os::WaitStatus> exits;        // as the pool tells
+  std::set<std::string> mistakes;               // what it said that means nothing
 
   /// Takes in one event. Throws ProtocolError, and SubjectError for the event `error`.
   void absorb(const protocol::Message &event, Timeline &timeline);

@@ -101,6 +101,40 @@ TEST_CASE("a subject that reports a worker that is not its own", "[subject]") {
   check_broken(lie("-3"), "which is no pid");
 }
 
+TEST_CASE("a subject that runs a task in itself, or not where it says", "[subject]") {
+  auto says = [](const std::string &pid, const std::string &gate, milliseconds bound) {
+    return replay_script(
+        hello + created +
+            "channel=$(echo \"$command\" | sed 's/.*\"channel\":\"\\([^\"]*\\)\".*/\\1/'); read command; "
+            "echo '{\"event\":\"submitted\"}'; (tail -f /dev/null <\"" +
+            gate +
+            "\") & echo "
+            "\"{\\\"event\\\":\\\"at\\\",\\\"point\\\":\\\"in-task\\\",\\\"task\\\":0,\\\"pid\\\":" +
+            pid + "}\" >\"$channel/events\"; cat >/dev/null",
+        bound);
+  };
+  check_broken(says("$$", "/dev/null", std::chrono::seconds(5)), "runs a task itself: workers are processes");
+  check_broken(says("$!", "/dev/null", milliseconds(100)), "says that it is in task 0, and has not opened gate-0");
+}
+
+TEST_CASE("too few processes in a task", "[subject]") {
+  auto report =
+      replay_script(hello + created + worker + "read command; echo '{\"event\":\"submitted\"}'; work & cat >&2",
+                    milliseconds(100), {.workers = 2});
+  check_broken(report, "2 tasks were submitted, and 1 processes have said within 100 ms that they are in one");
+}
+
+TEST_CASE("what means nothing in the protocol is told, once", "[subject]") {
+  auto report = replay_script(
+      hello + "echo '{\"event\":\"pool_craeted\"}'; echo '{\"event\":\"pool_craeted\"}'; cat >&2", milliseconds(100));
+  check_broken(report, "did not create the pool");
+  std::vector<std::string> mistakes;
+  for (const auto &event : report.timeline)
+    if (event.event == "mistake")
+      mistakes.push_back(event.detail);
+  CHECK(mistakes == std::vector<std::string>{"there is no event \"pool_craeted\"; did you mean \"pool_created\"?"});
+}
+
 TEST_CASE("a start method that the pool does not offer is skipped with the reason", "[subject]") {
   Conditions spawn{.start_method = StartMethod::spawn, .workers = 1};
   auto report = replay_script(hello + "cat >/dev/null", std::chrono::seconds(5), spawn);

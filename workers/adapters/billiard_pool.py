@@ -1,7 +1,24 @@
 """billiard.Pool, which Celery uses, as a subject of pidleak. Shutdown is close() and join(), as Celery's warm one."""
 import billiard
+import billiard.forkserver
+import billiard.pool
+import billiard.semaphore_tracker
 
 import pidleak_subject as subject
+
+helpers = []
+
+
+def note_helpers(module, role):
+    """billiard keeps the pids of its own helpers nowhere."""
+    spawn = module.spawnv_passfds
+
+    def spawn_and_note(*arguments):
+        pid = spawn(*arguments)
+        helpers.append({"role": role, "pid": pid})
+        return pid
+
+    module.spawnv_passfds = spawn_and_note
 
 
 class Pool:
@@ -10,13 +27,14 @@ class Pool:
         "version": billiard.__version__,
         "start_methods": ["fork", "spawn", "forkserver"],
         "handlers_registered": ["run-time", "import"],
-        "signal_resets": ["none", "initializer"],
+        "longest_timer": int(billiard.pool.LOST_WORKER_TIMEOUT),  # after which it gives the task of a dead worker up
     }
 
     def create(self, command):
-        context = billiard.get_context(command["start_method"])
-        reset = subject.reset_signals if command["signal_reset"] == "initializer" else None
-        self.pool = context.Pool(command["workers"], initializer=reset)
+        note_helpers(billiard.semaphore_tracker, "semaphore tracker")
+        note_helpers(billiard.forkserver, "fork server")
+        # No initializer could reset SIGTERM: billiard's workers register a handler of its own after that.
+        self.pool = billiard.get_context(command["start_method"]).Pool(command["workers"])
 
     def submit(self, number, channel):
         self.pool.apply_async(subject.run_task, (number, channel))
@@ -25,7 +43,7 @@ class Pool:
         return [process.pid for process in self.pool._pool]
 
     def helpers(self):
-        return subject.helpers_of_multiprocessing("billiard")
+        return helpers
 
     def shut_down(self):
         self.pool.close()

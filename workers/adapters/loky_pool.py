@@ -17,7 +17,8 @@ class Executor:
 
     def create(self, command):
         reset = subject.reset_signals if command["signal_reset"] == "initializer" else None
-        self.pool = loky.ProcessPoolExecutor(max_workers=command["workers"], context="loky", initializer=reset)
+        context = loky.backend.get_context("loky")
+        self.pool = loky.ProcessPoolExecutor(max_workers=command["workers"], context=context, initializer=reset)
 
     def submit(self, number, channel):
         self.pool.submit(subject.run_task, number, channel)
@@ -29,7 +30,8 @@ class Executor:
         from joblib.externals.loky.backend import resource_tracker
 
         pid = resource_tracker._resource_tracker._pid
-        return [{"role": "resource tracker", "pid": pid}] if pid else []
+        own = [{"role": "loky's resource tracker", "pid": pid}] if pid else []
+        return own + subject.helpers_of_multiprocessing()
 
     @property
     def queue_capacity(self):

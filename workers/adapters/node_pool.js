@@ -12,10 +12,8 @@ const readline = require('readline');
 
 /** Tells the driver where this process is, and does what it orders there. Blocks, as a task that computes would. */
 function runTask(number, channel) {
-  const where = { point: 'in-task', task: number, pid: process.pid };
-  const report = (event) =>
-    fs.writeFileSync(path.join(channel, 'events'), JSON.stringify({ event, ...where }) + '\n', { flag: 'a' });
-  report('at');
+  const report = (event) => fs.writeFileSync(path.join(channel, 'events'), JSON.stringify(event) + '\n', { flag: 'a' });
+  report({ event: 'at', point: 'in-task', task: number, pid: process.pid });
   const gate = fs.openSync(path.join(channel, `gate-${number}`), 'r');
   const bytes = Buffer.alloc(64);
   let order = '';
@@ -24,7 +22,7 @@ function runTask(number, channel) {
   const [what, mebibytes] = order.trim().split(' ');
   if (what === 'allocate') {
     Buffer.alloc(Number(mebibytes) << 20, 1);
-    report('survived');
+    report({ event: 'survived', pid: process.pid });
   }
 }
 

@@ -76,7 +76,7 @@ def hold(channel, point, gate, **fields):
         order = orders.readline().split()
     if order[0] == "allocate":
         allocate(int(order[1]))
-        report(channel, dict(fields, event="survived"))
+        report(channel, {"event": "survived", "pid": os.getpid()})
 
 
 def hold_if_chosen(channel, point):
@@ -94,7 +94,7 @@ def run_task(number, channel):
     return number
 
 
-def helpers_of_multiprocessing(package="multiprocessing"):
+def helpers_of_multiprocessing():
     """The processes that multiprocessing keeps besides the workers. Their module exists since 3.4, or 3.8."""
     helpers = []
     for module, member, attribute, role in (
@@ -102,7 +102,7 @@ def helpers_of_multiprocessing(package="multiprocessing"):
         ("semaphore_tracker", "_semaphore_tracker", "_pid", "semaphore tracker"),
         ("forkserver", "_forkserver", "_forkserver_pid", "fork server"),
     ):
-        loaded = sys.modules.get("%s.%s" % (package, module))
+        loaded = sys.modules.get("multiprocessing." + module)
         pid = getattr(getattr(loaded, member, None), attribute, None)
         if pid:
             helpers.append({"role": role, "pid": pid})
@@ -146,8 +146,9 @@ def run(pool):
     """Serves the driver until it says exit, or is gone."""
     say("hello", protocol=PROTOCOL, allocates=True, **pool.hello)
     try:
-        for line in sys.stdin:
-            command = json.loads(line)
+        # Not sys.stdin: while one thread reads it, it is locked, and workers that another thread forks close it first.
+        for line in open(0, "rb", buffering=0):
+            command = json.loads(line.decode())
             if command["command"] == "exit":
                 break
             if "channel" in command:
