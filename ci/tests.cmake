@@ -36,7 +36,7 @@ pidleak_tests(replay_tests harness/replay/sandbox_test.cpp harness/replay/subjec
   harness/replay/ablation_test.cpp harness/replay/evidence_test.cpp harness/replay/verdict_test.cpp USES pidleak_replay LABELS replay TIMEOUT 120)
 pidleak_tests(cli_tests harness/cli/cli_test.cpp USES pidleak_os nlohmann_json::nlohmann_json LABELS cli TIMEOUT 120)
 pidleak_tests(scenario_tests scenarios/scenarios_test.cpp scenarios/ground_truth_test.cpp
-  USES pidleak_scenarios pidleak_pool LABELS scenario TIMEOUT 120)
+  scenarios/real_pools_test.cpp USES pidleak_scenarios pidleak_pools LABELS scenario TIMEOUT 120)
 
 # Who includes whom; and once with an arrow that is wrong, so that the check is known to see one.
 add_test(NAME layers COMMAND ${PROJECT_SOURCE_DIR}/ci/check-layers)

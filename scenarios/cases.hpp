@@ -36,11 +36,14 @@ inline void add(const std::string &name, const std::vector<std::string> &tags, s
                  Catch::NameAndTags{keep(name), keep(all)});
 }
 
-/// The replay of a scenario on one preset of the minimal pool.
-inline replay::Plan plan(const replay::Scenario &scenario, const std::string &preset, StartMethod method) {
-  replay::Plan plan{
-      .scenario = scenario,
-      .pool = {.name = preset, .program = std::string(PIDLEAK_BINARY_DIR) + "/pidleak-subject", .preset = preset}};
+/// A preset of the minimal pool.
+inline replay::PoolChoice preset(const std::string &name) {
+  return {.name = name, .program = std::string(PIDLEAK_BINARY_DIR) + "/pidleak-subject", .preset = name};
+}
+
+/// The replay of a scenario on one of them.
+inline replay::Plan plan(const replay::Scenario &scenario, const std::string &preset_name, StartMethod method) {
+  replay::Plan plan{.scenario = scenario, .pool = preset(preset_name)};
   plan.scenario.conditions.start_method = method;
   return plan;
 }

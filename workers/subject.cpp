@@ -74,6 +74,8 @@ void set_sigterm(Sigterm disposition) {
     return os::ignore_sigterm();
   case Sigterm::blocked:
     return os::block_sigterm();
+  case Sigterm::exits:
+    throw protocol::ProtocolError("this language has no way of its own to end a program in a handler");
   }
 }
 
@@ -86,6 +88,7 @@ public:
                             {"pool", "pidleak minimal pool"},
                             {"version", PIDLEAK_VERSION},
                             {"start_methods", spellings<StartMethod>()},
+                            {"dispositions", {"default", "handler", "ignored", "blocked"}},
                             {"signal_resets", spellings<SignalReset>()},
                             {"handlers_registered", spellings<HandlerRegistered>()},
                             {"terminates", spellings<Terminate>()},

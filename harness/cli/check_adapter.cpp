@@ -71,6 +71,7 @@ std::vector<Check> further_checks() {
              handler(c);
              c.handler_registered = HandlerRegistered::import;
            }},
+      {.title = "SIGTERM: a handler that ends the program", .ask = [](Conditions &c) { c.sigterm = Sigterm::exits; }},
       {.title = "SIGTERM: ignored", .ask = [](Conditions &c) { c.sigterm = Sigterm::ignored; }},
       {.title = "SIGTERM: blocked", .ask = [](Conditions &c) { c.sigterm = Sigterm::blocked; }},
       {.title = "SIGTERM: reset by an initializer",

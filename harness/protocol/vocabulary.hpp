@@ -9,8 +9,9 @@ namespace pidleak {
 BOOST_DEFINE_ENUM_CLASS(Death, none, oom, sigkill)
 /// Which one: a worker, or the process that owns the pool.
 BOOST_DEFINE_ENUM_CLASS(Victim, worker, owner)
-/// What SIGTERM does in the subject when the pool is made. `handler` returns at once.
-BOOST_DEFINE_ENUM_CLASS(Sigterm, default_, handler, ignored, blocked)
+/// What SIGTERM does in the subject when the pool is made. `handler` returns at once; `exits` is one that ends the
+/// program in the way of its language, such as by raising SystemExit, and for real pools only.
+BOOST_DEFINE_ENUM_CLASS(Sigterm, default_, handler, exits, ignored, blocked)
 /// When the handler is registered: by the main program, or by the main module, which spawn and forkserver import
 /// again in every worker.
 BOOST_DEFINE_ENUM_CLASS(HandlerRegistered, run_time, import)

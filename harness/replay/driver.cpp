@@ -145,9 +145,9 @@ private:
     note("hello", subject_->process().pid(),
          Message::printable(fmt::format("{} {}", hello->text("pool"), report_.pool_version)));
     require(*hello, "start_methods", spell(conditions_.start_method));
-    if (hello->has("dispositions"))
+    if (hello->has("dispositions") || conditions_.sigterm == Sigterm::exits)
       require(*hello, "dispositions", spell(conditions_.sigterm));
-    if (conditions_.sigterm == Sigterm::handler)
+    if (conditions_.sigterm == Sigterm::handler || conditions_.sigterm == Sigterm::exits)
       require(*hello, "handlers_registered", spell(conditions_.handler_registered));
     if (conditions_.signal_reset != SignalReset::none)
       require(*hello, "signal_resets", spell(conditions_.signal_reset));

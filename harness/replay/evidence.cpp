@@ -20,8 +20,9 @@ Evidence show_sigterm(const Conditions &conditions, const std::string &in_subjec
     workers += fmt::format("{}{} in {}", workers.empty() ? "" : ", ", action, count);
     evidence.facts["workers " + action] = std::to_string(count);
   }
+  auto shows_as = conditions.sigterm == Sigterm::exits ? Sigterm::handler : conditions.sigterm; // to the kernel
   // Starting a tracker or a fork server may have unblocked it again, which is the pool's doing.
-  evidence.shown = in_subject == spell(conditions.sigterm) ||
+  evidence.shown = in_subject == spell(shows_as) ||
                    (conditions.sigterm == Sigterm::blocked && conditions.start_method != StartMethod::fork);
   evidence.text =
       fmt::format("SIGTERM is {} in the subject; of {} workers: {}", in_subject, in_workers.size(), workers);

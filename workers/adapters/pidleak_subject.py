@@ -26,8 +26,14 @@ def handler(signum, frame):
     """A SIGTERM handler that returns, as a framework registers one that sets a flag."""
 
 
-if os.environ.get(HANDLER_AT_IMPORT):
-    signal.signal(signal.SIGTERM, handler)
+def exit_handler(signum, frame):
+    """One that ends the program, as many services have it."""
+    raise SystemExit(0)
+
+
+HANDLERS = {"handler": handler, "exits": exit_handler}
+if HANDLER_AT_IMPORT in os.environ:
+    signal.signal(signal.SIGTERM, HANDLERS[os.environ[HANDLER_AT_IMPORT]])
 
 
 def reset_signals():
@@ -37,10 +43,10 @@ def reset_signals():
 
 
 def set_sigterm(disposition, registered):
-    if disposition == "handler":
-        signal.signal(signal.SIGTERM, handler)
+    if disposition in HANDLERS:
+        signal.signal(signal.SIGTERM, HANDLERS[disposition])
         if registered == "import":
-            os.environ[HANDLER_AT_IMPORT] = "1"
+            os.environ[HANDLER_AT_IMPORT] = disposition
     elif disposition == "ignored":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     elif disposition == "blocked":
@@ -144,7 +150,8 @@ def obey(pool, command):
 
 def run(pool):
     """Serves the driver until it says exit, or is gone."""
-    say("hello", protocol=PROTOCOL, allocates=True, **pool.hello)
+    dispositions = ["default", "handler", "exits", "ignored", "blocked"]
+    say("hello", protocol=PROTOCOL, dispositions=dispositions, allocates=True, **pool.hello)
     try:
         # Not sys.stdin: while one thread reads it, it is locked, and workers that another thread forks close it first.
         for line in open(0, "rb", buffering=0):
