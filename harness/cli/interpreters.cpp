@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <map>
 
 namespace pidleak::cli {
 namespace {
@@ -18,31 +19,45 @@ namespace fs = std::filesystem;
 
 constexpr const char *tell_version = "import sys; print(sys.executable); print('%d.%d.%d' % sys.version_info[:3])";
 
-/// Asks the program itself: python3 may be a wrapper around another one.
+/// Asks the program itself: python3 may be a wrapper around another one. Each is asked once.
 std::optional<Interpreter> ask(const std::string &program) {
-  if (program.empty() || ::access(program.c_str(), X_OK) != 0)
-    return {};
+  static std::map<std::string, std::optional<Interpreter>> asked;
+  auto [entry, is_new] = asked.try_emplace(program);
+  if (!is_new || program.empty() || ::access(program.c_str(), X_OK) != 0)
+    return entry->second;
   auto said = os::output_of({.program = program, .arguments = {"-I", "-c", tell_version}});
   if (!said)
     return {};
   auto end = said->find('\n'), last = said->find('\n', end + 1);
-  if (end == said->npos || last == said->npos)
-    return {};
-  return Interpreter{.path = said->substr(0, end), .version = said->substr(end + 1, last - end - 1)};
+  if (end != said->npos && last != said->npos)
+    entry->second = Interpreter{.path = said->substr(0, end), .version = said->substr(end + 1, last - end - 1)};
+  return entry->second;
 }
 
-std::vector<std::string> candidates() {
-  std::vector<std::string> found = {os::find_on_path("python3"), "/usr/bin/python3"};
-  for (int minor = 6; minor < 30; ++minor)
-    found.push_back(os::find_on_path(fmt::format("python3.{}", minor)));
-  const char *root = std::getenv("PYENV_ROOT"), *home = std::getenv("HOME");
-  auto versions = root ? fs::path(root) / "versions" : fs::path(home ? home : "/") / ".pyenv/versions";
+/// A program that may be an interpreter, and what its name tells of its version: all, the start of it, or nothing.
+struct Candidate {
+  std::string program, version;
+};
+
+std::vector<Candidate> candidates() {
+  const char *pyenv_root = std::getenv("PYENV_ROOT"), *home = std::getenv("HOME");
+  auto pyenv = pyenv_root ? fs::path(pyenv_root) : fs::path(home ? home : "/") / ".pyenv";
+  std::vector<Candidate> found = {{os::find_on_path("python3"), ""}, {"/usr/bin/python3", ""}};
+  for (int minor = 6; minor < 30; ++minor) {
+    auto version = fmt::format("3.{}", minor);
+    auto program = fs::path(os::find_on_path("python" + version));
+    if (program.parent_path() != pyenv / "shims") // slow wrappers around what is listed below, and not all of it
+      found.push_back({program, version});
+  }
   std::error_code none;
-  for (const auto &entry : fs::directory_iterator(versions, none))
-    if (entry.path().filename().string().starts_with("3."))
-      found.push_back(entry.path() / "bin/python3");
+  for (const auto &entry : fs::directory_iterator(pyenv / "versions", none))
+    if (auto version = entry.path().filename().string(); version.starts_with("3."))
+      found.push_back({entry.path() / "bin/python3", version});
   return found;
 }
+
+/// Whether `version` is `wanted` or one of its kind: 3.6.15 of 3.6.
+bool is_of(const std::string &version, const std::string &wanted) { return (version + ".").starts_with(wanted + "."); }
 
 bool is_older(const Interpreter &a, const Interpreter &b) {
   int order = ::strverscmp(a.version.c_str(), b.version.c_str()); // 3.6 before 3.13
@@ -51,13 +66,17 @@ bool is_older(const Interpreter &a, const Interpreter &b) {
 
 } // namespace
 
-std::vector<Interpreter> find_interpreters() {
+std::vector<Interpreter> find_interpreters(const std::string &wanted) {
   std::vector<Interpreter> found;
   std::vector<fs::path> seen;
   for (const auto &candidate : candidates()) {
-    auto interpreter = ask(candidate);
+    bool may_fit = wanted.empty() || candidate.version.empty() || is_of(candidate.version, wanted) ||
+                   is_of(wanted, candidate.version);
+    auto interpreter = may_fit ? ask(candidate.program) : std::nullopt;
+    if (!interpreter || (!wanted.empty() && !is_of(interpreter->version, wanted)))
+      continue;
     std::error_code none;
-    auto real = interpreter ? fs::canonical(interpreter->path, none) : fs::path();
+    auto real = fs::canonical(interpreter->path, none);
     if (real.empty() || std::find(seen.begin(), seen.end(), real) != seen.end())
       continue;
     seen.push_back(real);
@@ -72,12 +91,8 @@ std::optional<Interpreter> find_interpreter(const std::string &wanted) {
     return ask(os::find_on_path("python3"));
   if (wanted.find('/') != wanted.npos)
     return ask(wanted);
-  auto all = find_interpreters();
-  std::optional<Interpreter> newest;
-  for (const auto &interpreter : all)
-    if ((interpreter.version + ".").starts_with(wanted + "."))
-      newest = interpreter;
-  return newest;
+  auto fitting = find_interpreters(wanted);
+  return fitting.empty() ? std::nullopt : std::optional(fitting.back());
 }
 
 std::optional<std::string> version_of_module(const Interpreter &interpreter, const std::string &module) {

@@ -12,8 +12,9 @@ struct Interpreter {
   std::string version; // `3.12.1`
 };
 
-/// Those on PATH (python3, python3.N), in /usr/bin and in pyenv, oldest first, each once.
-std::vector<Interpreter> find_interpreters();
+/// Those on PATH (python3, python3.N), in /usr/bin and in pyenv, oldest first, each once. `wanted`: a version or the
+/// start of one; empty: all.
+std::vector<Interpreter> find_interpreters(const std::string &wanted = "");
 
 /// The one that `wanted` names: a path, a version or the start of one (the newest that fits), or nothing for the
 /// first python3 on PATH.
