@@ -56,9 +56,9 @@ Counts counts_of(const nlohmann::json &cell, const nlohmann::json &observed, con
   // 3.6: one slot was free when 2 live were seen, and one worker got its sentinel.
   if (preset_of(cell.at("python")) == "cpython36" && live == 2)
     counts = {{3, zombies}};
-  // Who swallows its SystemExit is chance.
+  // Who swallows its SystemExit is chance, and where the count was made to come first the victim stays as well.
   if (real && conditions.sigterm == Sigterm::exits && live > 0)
-    counts = {{0, 3}, {1, 2}, {2, 1}, {3, 0}};
+    counts = {{0, 3}, {1, 2}, {2, 1}, {3, 0}, {0, 4}, {1, 3}, {2, 2}, {3, 1}};
   return counts;
 }
 

@@ -1,15 +1,20 @@
 #include "harness/census/quiescence.hpp"
 
 #include "harness/os/pipe.hpp"
+#include "harness/os/process_ref.hpp"
 #include "harness/os/procfs.hpp"
 #include "harness/os/syscall_error.hpp"
+#include "harness/os/unix_sockets.hpp"
 
 #include <linux/futex.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <set>
 
 namespace pidleak::census {
 namespace {
@@ -67,6 +72,12 @@ Wait classify(const os::ProcSyscall &call) {
   case SYS_readv:
   case SYS_write:
   case SYS_writev:
+  case SYS_recvfrom:
+  case SYS_recvmsg:
+  case SYS_sendto:
+  case SYS_sendmsg:
+  case SYS_accept:
+  case SYS_accept4:
     return Wait::for_descriptor;
   case SYS_wait4:
   case SYS_waitid:
@@ -100,13 +111,51 @@ Wait classify(const os::ProcSyscall &call) {
   }
 }
 
+/// The descriptors of all members.
+struct Holdings {
+  std::map<pid_t, std::vector<os::ProcFd>> fds;
+  std::set<std::string> sockets; // `socket:[INODE]`
+  const std::string &scratch;
+};
+
+/// A unix socket whose peer is held in the replay, or that listens where only the replay can connect to it.
+bool is_internal_socket(const std::string &target, const Holdings &holdings) {
+  std::uint64_t inode = 0;
+  if (std::sscanf(target.c_str(), "socket:[%lu]", &inode) != 1)
+    return false;
+  auto found = os::find_unix_socket(inode);
+  if (!found || !found->is_stream)
+    return false;
+  if (found->listens)
+    return !holdings.scratch.empty() && found->path.starts_with(holdings.scratch + "/");
+  return holdings.sockets.contains(fmt::format("socket:[{}]", found->peer));
+}
+
+/// A socket may give up waiting by itself (SO_RCVTIMEO, SO_SNDTIMEO), which no file of /proc tells: ask a duplicate.
+bool gives_up(pid_t pid, int fd) {
+  auto process = os::ProcessRef::open(pid);
+  if (!process)
+    return true;
+  auto copy = os::UniqueFd::adopt(static_cast<int>(::syscall(SYS_pidfd_getfd, process->pidfd(), fd, 0))); // Linux 5.6
+  if (!copy)
+    return true;
+  for (int option : {SO_RCVTIMEO, SO_SNDTIMEO}) {
+    timeval limit{};
+    socklen_t size = sizeof limit;
+    if (::getsockopt(copy.get(), SOL_SOCKET, option, &limit, &size) != 0 || limit.tv_sec != 0 || limit.tv_usec != 0)
+      return true;
+  }
+  return false;
+}
+
 /// Descriptors at whose other end there is nobody but the replay's own processes and the caller.
-bool is_internal(const std::string &target, const std::string &scratch) {
+bool is_internal(const std::string &target, const Holdings &holdings) {
   for (const char *start : {"pipe:[", "anon_inode:[eventpoll]", "anon_inode:[eventfd", "anon_inode:[signalfd]",
                             "anon_inode:[pidfd]", "pidfd:", "/memfd:", "/dev/null"})
     if (target.starts_with(start))
       return true;
-  return !scratch.empty() && target.starts_with(scratch + "/");
+  return is_internal_socket(target, holdings) ||
+         (!holdings.scratch.empty() && target.starts_with(holdings.scratch + "/"));
 }
 
 /// Files and directories: nobody ever waits for them in poll(2). Unlike FIFOs, which have paths as well.
@@ -138,7 +187,8 @@ bool is_internal_futex(pid_t pid, const os::ProcSyscall &call) {
 }
 
 /// Empty, or why this thread might go on without anybody's help.
-std::string why_not_stuck(const ThreadLook &look, const std::vector<os::ProcFd> &fds, const std::string &scratch) {
+std::string why_not_stuck(const ThreadLook &look, const Holdings &holdings) {
+  const auto &fds = holdings.fds.at(look.pid);
   if (look.state == 'T')
     return "";
   if (look.state != 'S')
@@ -155,12 +205,17 @@ std::string why_not_stuck(const ThreadLook &look, const std::vector<os::ProcFd> 
     return is_internal_futex(look.pid, look.call) ? "" : "waits for a lock that is shared outside the replay";
   case Wait::for_descriptor:
     for (const auto &fd : fds)
-      if (fd.number == static_cast<int>(look.call.arguments[0]))
-        return is_internal(fd.target, scratch) ? "" : "waits for " + fd.target;
+      if (fd.number == static_cast<int>(look.call.arguments[0])) {
+        if (!is_internal(fd.target, holdings))
+          return "waits for " + fd.target;
+        return fd.target.starts_with("socket:") && gives_up(look.pid, fd.number)
+                   ? fmt::format("waits for {}, which may have a timeout", fd.target)
+                   : "";
+      }
     return "waits for a descriptor that is not to be seen";
   case Wait::for_set_of_descriptors: // which ones is in its memory: any that it has
     for (const auto &fd : fds)
-      if (!is_internal(fd.target, scratch) && !is_always_ready(look.pid, fd))
+      if (!is_internal(fd.target, holdings) && !is_always_ready(look.pid, fd))
         return "may wait for " + fd.target;
     return "";
   case Wait::for_others:
@@ -169,11 +224,11 @@ std::string why_not_stuck(const ThreadLook &look, const std::vector<os::ProcFd> 
   return "";
 }
 
-std::string why_not_stuck(const Member &member, const std::vector<ThreadLook> &looks, const std::string &scratch) {
-  auto fds = os::read_fds(member.pid);
-  if (!fds)
+std::string why_not_stuck(const Member &member, const std::vector<ThreadLook> &looks, const Holdings &holdings) {
+  auto fds = holdings.fds.find(member.pid);
+  if (fds == holdings.fds.end())
     return "its descriptors may not be read";
-  for (const auto &fd : *fds)
+  for (const auto &fd : fds->second)
     if (fd.target == "anon_inode:[timerfd]" || fd.target == "anon_inode:[io_uring]")
       return "holds " + fd.target;
   try {
@@ -184,9 +239,22 @@ std::string why_not_stuck(const Member &member, const std::vector<ThreadLook> &l
   }
   for (const auto &look : looks)
     if (look.pid == member.pid)
-      if (auto why = why_not_stuck(look, *fds, scratch); !why.empty())
+      if (auto why = why_not_stuck(look, holdings); !why.empty())
         return fmt::format("thread {}: {}", look.thread, why);
   return "";
+}
+
+Holdings read_holdings(const std::vector<Member> &members, const std::string &scratch) {
+  Holdings holdings{.fds = {}, .sockets = {}, .scratch = scratch};
+  for (const auto &member : members)
+    if (member.state != ProcessState::zombie)
+      if (auto fds = os::read_fds(member.pid)) {
+        for (const auto &fd : *fds)
+          if (fd.target.starts_with("socket:"))
+            holdings.sockets.insert(fd.target);
+        holdings.fds.emplace(member.pid, std::move(*fds));
+      }
+  return holdings;
 }
 
 /// alarm(2) and setitimer(2) show in no file of the process; root sees them all in /proc/timer_list.
@@ -211,9 +279,10 @@ bool same_states(const std::vector<Member> &a, const std::vector<Member> &b) {
 Rest at_rest(const std::vector<Member> &members, const Scope &scope, const std::string &scratch) {
   auto no = [](std::string why) { return Rest{.certain = false, .why_not = std::move(why)}; };
   auto first = look_at(members);
+  auto holdings = read_holdings(members, scratch);
   for (const auto &member : members)
     if (member.state != ProcessState::zombie)
-      if (auto why = why_not_stuck(member, first, scratch); !why.empty())
+      if (auto why = why_not_stuck(member, first, holdings); !why.empty())
         return no(fmt::format("pid {}: {}", member.pid, why));
   if (auto why = why_alarms_are_possible(); !why.empty())
     return no(why);

@@ -6,7 +6,8 @@
 // its pending signals. If both are the same, nothing ran in between.
 //
 // What can't be seen from outside, and so never leads to a claim: alarm(2) and setitimer(2), unless this user may
-// read /proc/timer_list; the other end of a socket; a terminal; memory shared with processes outside.
+// read /proc/timer_list; the other end of a socket that is no unix socket; a terminal; memory shared with processes
+// outside.
 #pragma once
 
 #include "harness/census/walk.hpp"
@@ -21,7 +22,7 @@ struct Rest {
 };
 
 /// Asks whether `members`, all of them descendants of the caller and complete, are at rest. `scratch`: a directory
-/// whose FIFOs are the caller's; `root`: what the members descend from, looked at again at the end.
+/// whose FIFOs and sockets nobody outside opens; `root`: what the members descend from, looked at again at the end.
 Rest at_rest(const std::vector<Member> &members, const Scope &scope, const std::string &scratch);
 
 } // namespace pidleak::census

@@ -12,8 +12,10 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
+#include <cstring>
 #include <ctime>
 
 using namespace pidleak;
@@ -115,12 +117,58 @@ const std::vector<Wait> &waits() {
          ::alarm(3600);
          testing::pause_for_ever();
        }},
-      {"reads a socket", false, "waits for socket:", SYS_read,
+      {"reads a unix socket whose other end is its own", true, "", SYS_read,
        [] {
          int ends[2];
          ::socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
          char byte = 0;
          os::read_exactly(ends[0], &byte, 1);
+       }},
+      {"reads a unix socket with a timeout", false, "may have a timeout", SYS_recvfrom,
+       [] {
+         int ends[2];
+         ::socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
+         timeval limit{.tv_sec = 3600, .tv_usec = 0};
+         ::setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+         char byte = 0;
+         ::recv(ends[0], &byte, 1, 0);
+       }},
+      {"reads a unix socket whose other end is not held in the replay", false, "waits for socket:", SYS_read,
+       [] {
+         int ends[2];
+         ::socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
+         iovec nothing{.iov_base = const_cast<char *>("."), .iov_len = 1};
+         alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))] = {};
+         msghdr message{};
+         message.msg_iov = &nothing;
+         message.msg_iovlen = 1;
+         message.msg_control = space;
+         message.msg_controllen = sizeof space;
+         auto *header = CMSG_FIRSTHDR(&message);
+         header->cmsg_level = SOL_SOCKET;
+         header->cmsg_type = SCM_RIGHTS;
+         header->cmsg_len = CMSG_LEN(sizeof(int));
+         std::memcpy(CMSG_DATA(header), &ends[1], sizeof(int));
+         int post[2]; // the other end is on its way to whoever reads this
+         ::socketpair(AF_UNIX, SOCK_STREAM, 0, post);
+         ::sendmsg(post[0], &message, 0);
+         ::close(ends[1]);
+         char byte = 0;
+         os::read_exactly(ends[0], &byte, 1);
+       }},
+      {"polls a unix socket to which anybody may connect", false, "may wait for socket:", SYS_poll,
+       [] {
+         sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}}; // the kernel gives it an abstract name
+         pollfd end{.fd = ::socket(AF_UNIX, SOCK_STREAM, 0), .events = POLLIN, .revents = 0};
+         ::bind(end.fd, reinterpret_cast<sockaddr *>(&address), sizeof(sa_family_t));
+         ::listen(end.fd, 1);
+         ::poll(&end, 1, -1);
+       }},
+      {"reads a socket of the network's", false, "waits for socket:", SYS_recvfrom,
+       [] {
+         int fd = ::socket(AF_INET, SOCK_DGRAM, 0);
+         char byte = 0;
+         ::recv(fd, &byte, 1, 0);
        }},
       {"reads a FIFO of the machine's", false, "waits for /tmp/", SYS_read,
        [] {

@@ -12,8 +12,8 @@
 namespace pidleak::os {
 namespace {
 
-void mount_fresh(const char *type, const char *target, const char *options) {
-  if (::mount(type, target, type, MS_NOSUID | MS_NODEV | MS_NOEXEC, options) != 0)
+void mount_fresh(const char *type, const char *target, unsigned long flags, const char *options) {
+  if (::mount(type, target, type, MS_NOSUID | MS_NODEV | flags, options) != 0)
     throw_errno("mount({} on {})", type, target);
 }
 
@@ -38,8 +38,8 @@ void mount_private_filesystems() {
     throw_errno("unshare(CLONE_NEWNS)");
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
     throw_errno("mount(MS_REC|MS_PRIVATE on /)");
-  mount_fresh("proc", "/proc", nullptr);
-  mount_fresh("tmpfs", "/dev/shm", "mode=1777");
+  mount_fresh("proc", "/proc", MS_NOEXEC, nullptr);
+  mount_fresh("tmpfs", "/dev/shm", 0, "mode=1777"); // programs may be run from temporary directories
 }
 
 std::string why_no_namespace(NamespaceKind kind) {

@@ -272,14 +272,16 @@ std::vector<std::string> read_command_line(pid_t pid) {
 
 std::optional<std::string> read_executable(pid_t pid) { return read_link(proc_path(pid, "exe")); }
 
-std::optional<std::vector<ProcFd>> read_fds(pid_t pid) {
-  auto numbers = numbered_entries(proc_path(pid, "fd"));
+namespace {
+
+std::optional<std::vector<ProcFd>> read_fds_below(const std::string &directory) {
+  auto numbers = numbered_entries(directory + "/fd");
   if (!numbers)
     return {};
   std::vector<ProcFd> fds;
   for (int number : *numbers) {
-    auto target = read_link(fmt::format("/proc/{}/fd/{}", pid, number));
-    auto info = read_proc(fmt::format("/proc/{}/fdinfo/{}", pid, number));
+    auto target = read_link(fmt::format("{}/fd/{}", directory, number));
+    auto info = read_proc(fmt::format("{}/fdinfo/{}", directory, number));
     if (!target || !info) // closed since it was listed
       continue;
     ProcFd fd{.number = number, .target = *target, .flags = 0};
@@ -288,6 +290,20 @@ std::optional<std::vector<ProcFd>> read_fds(pid_t pid) {
         parse_number(words[0], fd.flags, 8);
     fds.push_back(fd);
   }
+  return fds;
+}
+
+} // namespace
+
+std::optional<std::vector<ProcFd>> read_fds(pid_t pid) {
+  auto fds = read_fds_below(fmt::format("/proc/{}", pid));
+  if (!fds || !fds->empty())
+    return fds;
+  for (pid_t thread : read_threads(pid)) // a leader that has exited holds nothing any more; the other threads do
+    if (thread != pid)
+      if (auto of_thread = read_fds_below(fmt::format("/proc/{}/task/{}", pid, thread));
+          of_thread && !of_thread->empty())
+        return of_thread;
   return fds;
 }
 

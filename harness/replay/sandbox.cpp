@@ -150,6 +150,8 @@ private:
       } else {
         os::become_subreaper();
       }
+      // What the pool makes there goes with the sandbox, and its sockets are out of reach for everybody else.
+      ::setenv("TMPDIR", make_directory(inside_.scratch + "/tmp").c_str(), 1);
       if (!init_group_.empty())
         os::write_file(init_group_ + "/cgroup.procs", "0"); // 0: the writer itself
       os::write_all(result_, body(inside_));

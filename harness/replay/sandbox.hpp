@@ -45,7 +45,7 @@ struct Inside {
   std::vector<std::string> notes;
   int lifeline = -1;         // end of file: the warden is gone, end at once
   int outer_proc = -1;       // a /proc of the harness's PID namespace; -1 where it is the same
-  std::string scratch;       // an empty directory
+  std::string scratch;       // a directory, empty but for the subject's TMPDIR, `tmp`
   std::string census_cgroup; // everything in the sandbox is in this group or below; empty: there is none
   std::string memory_cgroup; // for the victim alone; empty: none, and `memory_lacks` says why
   os::CgroupVersion memory_version = os::CgroupVersion::v2;
