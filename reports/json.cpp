@@ -47,7 +47,7 @@ Json signal_sets(const os::ProcStatus &status) {
 }
 
 Json process_to_json(const RemainingProcess &process) {
-  Json waits = Json::array(), pipes = Json::array();
+  Json waits = Json::array(), pipes = Json::array(), diagnosis = Json::array();
   for (const auto &wait : process.waits) {
     Json arguments = Json::array();
     for (auto argument : wait.arguments)
@@ -55,10 +55,14 @@ Json process_to_json(const RemainingProcess &process) {
     waits.push_back({{"thread", wait.thread},
                      {"state", as_utf8(std::string(1, wait.state))},
                      {"syscall", as_utf8(wait.syscall)},
-                     {"arguments", arguments}});
+                     {"arguments", arguments},
+                     {"object", as_utf8(wait.object)},
+                     {"stack", texts(wait.stack)}});
   }
   for (const auto &pipe : process.pipes)
     pipes.push_back({{"fd", pipe.fd}, {"pipe", as_utf8(pipe.target)}, {"reads", pipe.reads}, {"writes", pipe.writes}});
+  for (const auto &finding : process.diagnosis)
+    diagnosis.push_back({{"cause", spell(finding.cause)}, {"text", as_utf8(finding.text)}});
   return {{"pid", process.pid},
           {"outside_pid", or_null(process.outside_pid)},
           {"parent", process.parent},
@@ -71,7 +75,9 @@ Json process_to_json(const RemainingProcess &process) {
           {"sigterm", process.status ? Json(spell(os::action_of(*process.status, SIGTERM))) : Json(nullptr)},
           {"signals", process.status ? signal_sets(*process.status) : Json(nullptr)},
           {"waits", waits},
-          {"pipes", pipes}};
+          {"pipes", pipes},
+          {"diagnosis", diagnosis},
+          {"suppressed_by", process.suppressed_by ? Json(as_utf8(*process.suppressed_by)) : Json(nullptr)}};
 }
 
 // --- reading -----------------------------------------------------------------------------------------------------
@@ -190,7 +196,9 @@ census::ThreadWait wait_from_json(const Json &json) {
   census::ThreadWait wait{.thread = read_pid(json, "thread"),
                           .state = read_letter(json, "state"),
                           .syscall = read<std::string>(json, "syscall"),
-                          .arguments = {}};
+                          .arguments = {},
+                          .object = read<std::string>(json, "object"),
+                          .stack = read<std::vector<std::string>>(json, "stack")};
   auto arguments = read<std::vector<std::string>>(json, "arguments");
   if (arguments.size() > 6) // no system call has more
     throw std::invalid_argument("report: \"arguments\" are too many");
@@ -233,13 +241,35 @@ RemainingProcess process_from_json(const Json &json) {
                              .target = read<std::string>(pipe, "pipe"),
                              .reads = read<bool>(pipe, "reads"),
                              .writes = read<bool>(pipe, "writes")});
+  for (const auto &finding : list(json, "diagnosis"))
+    process.diagnosis.push_back(
+        {.cause = read_word<census::Cause>(finding, "cause"), .text = read<std::string>(finding, "text")});
+  process.suppressed_by = read_or_null(json, "suppressed_by", read<std::string>);
   return process;
+}
+
+/// Version 2 has more members.
+Json from_version_1(Json json) {
+  json["schema_version"] = schema_version;
+  json["owner"] = nullptr;
+  json["suppressions"] = Json::array();
+  list(json, "remaining"); // or an error
+  for (auto &process : json["remaining"]) {
+    process["diagnosis"] = Json::array();
+    process["suppressed_by"] = nullptr;
+    list(process, "waits");
+    for (auto &wait : process["waits"]) {
+      wait["object"] = "";
+      wait["stack"] = Json::array();
+    }
+  }
+  return json;
 }
 
 } // namespace
 
 Json to_json(const Report &report) {
-  Json evidence = Json::array(), timeline = Json::array(), remaining = Json::array();
+  Json evidence = Json::array(), timeline = Json::array(), remaining = Json::array(), suppressions = Json::array();
   for (const auto &item : report.evidence)
     evidence.push_back({{"condition", as_utf8(item.condition)},
                         {"shown", item.shown},
@@ -252,6 +282,12 @@ Json to_json(const Report &report) {
                         {"detail", as_utf8(event.detail)}});
   for (const auto &process : report.remaining)
     remaining.push_back(process_to_json(process));
+  for (const auto &suppression : report.suppressions)
+    suppressions.push_back({{"rule", as_utf8(suppression.rule)},
+                            {"reason", as_utf8(suppression.reason)},
+                            {"expires", as_utf8(suppression.expires)},
+                            {"expired", suppression.expired},
+                            {"used", suppression.used}});
   return {{"schema_version", report.schema},
           {"tool", {{"name", "pidleak"}, {"version", as_utf8(report.tool_version)}}},
           {"machine", {{"kernel", as_utf8(report.kernel)}, {"user", report.user}}},
@@ -272,6 +308,8 @@ Json to_json(const Report &report) {
             {"cgroup_agrees", or_null(report.cgroup_agrees)},
             {"nothing_left_below", or_null(report.nothing_left_below)}}},
           {"remaining", remaining},
+          {"owner", report.owner ? process_to_json(*report.owner) : Json(nullptr)},
+          {"suppressions", suppressions},
           {"settled_by", report.settled_by ? Json(spell(*report.settled_by)) : Json(nullptr)},
           {"not_quiescent_because", as_utf8(report.not_quiescent_because)},
           {"durations_ms",
@@ -279,12 +317,13 @@ Json to_json(const Report &report) {
           {"subject_stderr", as_utf8(report.subject_stderr)}};
 }
 
-Report from_json(const Json &json) {
-  Report report;
-  report.schema = read<int>(json, "schema_version");
-  if (report.schema != schema_version)
+Report from_json(const Json &told) {
+  auto told_version = read<int>(told, "schema_version");
+  if (told_version < 1 || told_version > schema_version)
     throw std::invalid_argument(
-        fmt::format("report: \"schema_version\" is {}, this program reads {}", report.schema, schema_version));
+        fmt::format("report: \"schema_version\" is {}, this program reads 1 to {}", told_version, schema_version));
+  const auto json = told_version == 1 ? from_version_1(told) : told;
+  Report report;
   const auto &tool = object_in(json, "tool");
   if (read<std::string>(tool, "name") != "pidleak")
     throw std::invalid_argument("report: the tool's \"name\" is not pidleak");
@@ -322,6 +361,14 @@ Report from_json(const Json &json) {
   report.nothing_left_below = read_or_null(census, "nothing_left_below", read<bool>);
   for (const auto &process : list(json, "remaining"))
     report.remaining.push_back(process_from_json(process));
+  report.owner = read_or_null(
+      json, "owner", [](const Json &object, const char *name) { return process_from_json(object_in(object, name)); });
+  for (const auto &suppression : list(json, "suppressions"))
+    report.suppressions.push_back({.rule = read<std::string>(suppression, "rule"),
+                                   .reason = read<std::string>(suppression, "reason"),
+                                   .expires = read<std::string>(suppression, "expires"),
+                                   .expired = read<bool>(suppression, "expired"),
+                                   .used = read_count(suppression, "used")});
   report.settled_by = read_or_null(json, "settled_by", read_word<SettledBy>);
   report.not_quiescent_because = read<std::string>(json, "not_quiescent_because");
   const auto &durations = object_in(json, "durations_ms");

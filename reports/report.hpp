@@ -12,7 +12,7 @@
 
 namespace pidleak::reports {
 
-constexpr int schema_version = 1;
+constexpr int schema_version = 2; // earlier ones are read as well
 
 BOOST_DEFINE_ENUM_CLASS(Verdict, clean, leaked,
                         hung,    // shutdown never returned
@@ -47,6 +47,15 @@ struct TimelineEvent {
   std::string detail;
 };
 
+/// A rule that lets processes remain, and what it was good for.
+struct Suppression {
+  std::string rule;    // what it asks of a process: `comm=tracker*, kind=orphan`
+  std::string reason;  // why that is all right
+  std::string expires; // a date, after which it holds no more; empty: never
+  bool expired = false;
+  int used = 0; // processes that it let remain
+};
+
 struct Report {
   int schema = schema_version;
   std::string tool_version;
@@ -71,6 +80,8 @@ struct Report {
   std::optional<bool> cgroup_agrees;      // nothing: no cgroup to compare with
   std::optional<bool> nothing_left_below; // waitid said ECHILD after the subject had gone; nothing: not asked
   std::vector<census::RemainingProcess> remaining;
+  std::optional<census::RemainingProcess> owner; // of the pool, as it was then; nothing: it had ended, or no census
+  std::vector<Suppression> suppressions;         // in the order of their file
 
   std::optional<SettledBy> settled_by;
   std::string not_quiescent_because; // settled by deadline: what kept the wait from being called endless
@@ -86,7 +97,7 @@ int exit_status(Verdict verdict);
 int exit_status(const std::vector<Verdict> &verdicts);
 
 nlohmann::ordered_json to_json(const Report &report);
-/// Throws std::invalid_argument naming the member that is missing or wrong.
+/// Reads every version up to schema_version. Throws std::invalid_argument naming the member that is missing or wrong.
 Report from_json(const nlohmann::ordered_json &json);
 
 /// Any bytes as text that JSON can hold: what is not UTF-8 becomes \xNN.

@@ -1,4 +1,5 @@
 #include "harness/base/spelling.hpp"
+#include "harness/os/pipe.hpp"
 #include "reports/report.hpp"
 #include "reports/sample_reports.hpp"
 
@@ -176,13 +177,14 @@ TEST_CASE("a member of the wrong type or out of range is refused by its name", "
 }
 
 TEST_CASE("null is refused where it has no meaning", "[report]") {
-  const std::vector<std::string> nullable = {"outside_pid",        "pid",     "cgroup_agrees", "settled_by",
-                                             "nothing_left_below", "shutdown"};
+  const std::vector<std::string> nullable = {"outside_pid",   "owner",      "suppressed_by",      "pid",
+                                             "cgroup_agrees", "settled_by", "nothing_left_below", "shutdown"};
   auto json = to_json(full_report());
   for (const auto &place : places_in(json)) {
     auto said = refusal(with(json, place, nullptr));
     INFO(place.pointer.to_string() << ": " << said);
-    bool process_pid = place.pointer.to_string().starts_with("/remaining") && place.member == "pid";
+    auto path = place.pointer.to_string();
+    bool process_pid = (path.starts_with("/remaining") || path.starts_with("/owner")) && place.member == "pid";
     bool was_null = json[place.pointer].is_null();
     bool may =
         was_null || (!process_pid && std::find(nullable.begin(), nullable.end(), place.member) != nullable.end());
@@ -194,11 +196,26 @@ TEST_CASE("what is no report at all, or one of another version, is refused", "[r
   for (const auto &value : strange_values())
     CHECK(names(refusal(value), "schema_version"));
   auto json = to_json(full_report());
-  json["schema_version"] = 2;
-  CHECK(refusal(json) == "report: \"schema_version\" is 2, this program reads 1");
+  json["schema_version"] = 3;
+  CHECK(refusal(json) == "report: \"schema_version\" is 3, this program reads 1 to 2");
   json = to_json(full_report());
   json["verdict"] = "\x1b[31m" + std::string(200, 'x');
   CHECK(refusal(json) == "report: \"verdict\" is \"\\x1b[31m" + std::string(75, 'x') + "\", which is not known");
+}
+
+TEST_CASE("a report of version 1 is read, and written again as one of the current version", "[report]") {
+  auto document = Json::parse(os::read_file(PIDLEAK_SOURCE_DIR "/reports/goldens/version-1.json"));
+  REQUIRE(document["schema_version"] == 1);
+  auto leaked = from_json(document["reports"][0]);
+  CHECK(leaked.verdict == Verdict::leaked);
+  REQUIRE(leaked.remaining.size() == 3);
+  CHECK(leaked.remaining[0].waits.size() == 1);
+  CHECK(leaked.remaining[0].diagnosis.empty());
+  auto again = to_json(leaked);
+  CHECK(again["schema_version"] == reports::schema_version);
+  CHECK(to_json(from_json(again)) == again);
+  document["reports"][0].erase("verdict");
+  CHECK(refusal(document["reports"][0]) == "report: \"verdict\" is missing");
 }
 
 TEST_CASE("the exit status of a verdict, and of several the one that weighs most", "[report]") {

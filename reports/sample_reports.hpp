@@ -38,9 +38,17 @@ inline census::RemainingProcess live_worker(pid_t pid) {
           .comm = "pidleak-subject",
           .command_line = {"pidleak-subject", "--preset", "cpython36"},
           .status = status,
-          .waits = {{.thread = pid, .state = 'S', .syscall = "futex", .arguments = {0x7f0012345678, 0, ~0ULL}}},
+          .waits = {{.thread = pid,
+                     .state = 'S',
+                     .syscall = "futex",
+                     .arguments = {0x7f0012345678, 0, ~0ULL},
+                     .object = "lock 00:01:7+0x40",
+                     .stack = {"futex_wait", "main"}}},
           .pipes = {{.fd = 4, .target = "pipe:[123]", .reads = true, .writes = false},
-                    {.fd = 5, .target = "/tmp/a fifo", .reads = false, .writes = true}}};
+                    {.fd = 5, .target = "/tmp/a fifo", .reads = false, .writes = true}},
+          .diagnosis = {{census::Cause::sigterm_caught, "SIGTERM was sent, and the handler returned"},
+                        {census::Cause::waits_for_lock, "waits for a lock that pid 4 holds"}},
+          .suppressed_by = {}};
 }
 
 inline census::RemainingProcess zombie_worker(pid_t pid) {
@@ -93,6 +101,13 @@ inline Report full_report() {
   report.cgroup_agrees = false;
   report.nothing_left_below = true;
   report.remaining = {live_worker(3), zombie_worker(4), helper(5)};
+  report.remaining.back().suppressed_by = "it goes with the machine";
+  report.owner = live_worker(2);
+  report.suppressions = {{.rule = "kind=helper",
+                          .reason = "it goes with the machine",
+                          .expires = "2027-01-31",
+                          .expired = true,
+                          .used = 1}};
   report.settled_by = reports::SettledBy::deadline;
   report.not_quiescent_because = "thread 3 sleeps with a timer";
   report.settle_ms = 1.5;

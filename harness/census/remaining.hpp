@@ -1,6 +1,7 @@
 // A process that remains, with what the kernel says of it.
 #pragma once
 
+#include "harness/census/cause.hpp"
 #include "harness/census/walk.hpp"
 #include "harness/os/procfs.hpp"
 
@@ -23,6 +24,8 @@ struct ThreadWait {
   char state = '?';
   std::string syscall; // name; `running` on a CPU; empty if it may not be read
   std::vector<std::uint64_t> arguments;
+  std::string object = {}; // what it waits for, where that can be told: `pipe:[INODE]`, `lock DEVICE:INODE+OFFSET`
+  std::vector<std::string> stack = {}; // its calls, the innermost first; empty: not taken
 };
 
 /// An end of a pipe or FIFO that it holds.
@@ -45,6 +48,8 @@ struct RemainingProcess {
   std::optional<os::ProcStatus> status;  // signal sets; none of a zombie
   std::vector<ThreadWait> waits;
   std::vector<OpenPipe> pipes;
+  std::vector<Finding> diagnosis = {};           // the first one weighs most; empty: not asked
+  std::optional<std::string> suppressed_by = {}; // the reason of the rule that lets it remain
 };
 
 /// What classification needs to know of the replay.
