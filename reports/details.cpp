@@ -44,6 +44,21 @@ Row describe(const census::RemainingProcess &process) {
           waits_of(process)};
 }
 
+/// A line for each process, and below it why it is there.
+std::string describe_all(const std::string &title, const std::vector<census::RemainingProcess> &processes) {
+  std::vector<Row> rows;
+  for (const auto &process : processes)
+    rows.push_back(describe(process));
+  rows = layout::align(std::move(rows));
+  std::string text;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    text += fmt::format("  {:<9} {}\n", title, layout::join(rows[i]));
+    for (const auto &finding : processes[i].diagnosis)
+      text += fmt::format("              {}: {}\n", spell(finding.cause), printable(finding.text));
+  }
+  return text;
+}
+
 std::string standard_error(const std::string &bytes) {
   std::string text = "  the subject's standard error ends with:\n";
   auto shown = printable(bytes, LineBreaks::kept);
@@ -64,11 +79,9 @@ std::string body_of(const Report &report) {
   for (const auto &event : report.timeline)
     if (event.event == "mistake")
       text += fmt::format("  mistake   {}\n", printable(event.detail));
-  std::vector<Row> processes;
-  for (const auto &process : report.remaining)
-    processes.push_back(describe(process));
-  for (const auto &row : layout::align(std::move(processes)))
-    text += fmt::format("  remains   {}\n", layout::join(row));
+  text += describe_all("remains", report.remaining);
+  if (report.owner && report.verdict == Verdict::hung) // where shutdown waits
+    text += describe_all("owner", {*report.owner});
   if (report.settled_by)
     text +=
         fmt::format("  settled   by {} after {:.{}f} ms{}\n", spell(*report.settled_by), report.settle_ms,

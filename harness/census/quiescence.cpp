@@ -1,14 +1,15 @@
 #include "harness/census/quiescence.hpp"
 
+#include "harness/census/waits.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/process_ref.hpp"
 #include "harness/os/procfs.hpp"
 #include "harness/os/syscall_error.hpp"
 #include "harness/os/unix_sockets.hpp"
 
-#include <linux/futex.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -62,55 +63,6 @@ std::vector<ThreadLook> look_at(const std::vector<Member> &members) {
   return looks;
 }
 
-enum class Wait { for_descriptor, for_set_of_descriptors, for_futex, for_others, timed_or_unknown };
-
-/// What a system call waits for, and whether it would end by itself.
-Wait classify(const os::ProcSyscall &call) {
-  auto untimed = [&](bool without_timeout, Wait wait) { return without_timeout ? wait : Wait::timed_or_unknown; };
-  switch (call.number) {
-  case SYS_read:
-  case SYS_readv:
-  case SYS_write:
-  case SYS_writev:
-  case SYS_recvfrom:
-  case SYS_recvmsg:
-  case SYS_sendto:
-  case SYS_sendmsg:
-  case SYS_accept:
-  case SYS_accept4:
-    return Wait::for_descriptor;
-  case SYS_wait4:
-  case SYS_waitid:
-  case SYS_rt_sigsuspend:
-    return Wait::for_others;
-  case SYS_rt_sigtimedwait:
-    return untimed(call.arguments[2] == 0, Wait::for_others);
-  case SYS_futex: {
-    auto operation = call.arguments[1] & FUTEX_CMD_MASK;
-    bool waits = operation == FUTEX_WAIT || operation == FUTEX_WAIT_BITSET || operation == FUTEX_LOCK_PI;
-    return untimed(waits && call.arguments[3] == 0, Wait::for_futex);
-  }
-  case SYS_ppoll:
-    return untimed(call.arguments[2] == 0, Wait::for_set_of_descriptors);
-  case SYS_pselect6:
-    return untimed(call.arguments[4] == 0, Wait::for_set_of_descriptors);
-  case SYS_epoll_pwait:
-    return untimed(static_cast<int>(call.arguments[3]) < 0, Wait::for_set_of_descriptors);
-#ifdef SYS_poll // x86-64 has the older calls as well
-  case SYS_pause:
-    return Wait::for_others;
-  case SYS_poll:
-    return untimed(static_cast<int>(call.arguments[2]) < 0, Wait::for_set_of_descriptors);
-  case SYS_select:
-    return untimed(call.arguments[4] == 0, Wait::for_set_of_descriptors);
-  case SYS_epoll_wait:
-    return untimed(static_cast<int>(call.arguments[3]) < 0, Wait::for_set_of_descriptors);
-#endif
-  default:
-    return Wait::timed_or_unknown;
-  }
-}
-
 /// The descriptors of all members.
 struct Holdings {
   std::map<pid_t, std::vector<os::ProcFd>> fds;
@@ -158,32 +110,15 @@ bool is_internal(const std::string &target, const Holdings &holdings) {
          (!holdings.scratch.empty() && target.starts_with(holdings.scratch + "/"));
 }
 
-/// Files and directories: nobody ever waits for them in poll(2). Unlike FIFOs, which have paths as well.
+/// Files and directories: nobody ever waits for them in poll(2). Unlike FIFOs, which have paths as well, and POSIX
+/// message queues, which pass for files.
 bool is_always_ready(pid_t pid, const os::ProcFd &fd) {
+  constexpr auto mqueue_magic = 0x19800202; // of ipc/mqueue.c; no header has it
+  auto path = fmt::format("/proc/{}/fd/{}", pid, fd.number);
   struct stat file {};
-  return ::stat(fmt::format("/proc/{}/fd/{}", pid, fd.number).c_str(), &file) == 0 &&
-         (S_ISREG(file.st_mode) || S_ISDIR(file.st_mode));
-}
-
-/// A lock that only processes of the replay can share: private to one, or in memory without a name outside.
-bool is_internal_futex(pid_t pid, const os::ProcSyscall &call) {
-  if ((call.arguments[1] & FUTEX_PRIVATE_FLAG) != 0)
-    return true;
-  try {
-    auto maps = os::read_file(fmt::format("/proc/{}/maps", pid));
-    for (std::size_t at = 0; at < maps.size();) {
-      auto line = std::string_view(maps).substr(at, maps.find('\n', at) - at);
-      at += line.size() + 1;
-      std::uint64_t first = 0, end = 0;
-      if (std::sscanf(std::string(line).c_str(), "%lx-%lx", &first, &end) == 2 && call.arguments[0] >= first &&
-          call.arguments[0] < end)
-        return line.find("/memfd:") != line.npos || line.find(" /dev/shm/") != line.npos ||
-               line.find(" /dev/zero (deleted)") != line.npos || // MAP_SHARED | MAP_ANONYMOUS
-               line.find(" /") == line.npos;
-    }
-  } catch (const os::SyscallError &) {
-  }
-  return false;
+  struct statfs system {};
+  return ::stat(path.c_str(), &file) == 0 && (S_ISREG(file.st_mode) || S_ISDIR(file.st_mode)) &&
+         ::statfs(path.c_str(), &system) == 0 && system.f_type != mqueue_magic;
 }
 
 /// Empty, or why this thread might go on without anybody's help.
@@ -197,13 +132,17 @@ std::string why_not_stuck(const ThreadLook &look, const Holdings &holdings) {
     return "a signal is about to be delivered";
   if (!look.has_call)
     return "its system call may not be read";
-  switch (classify(look.call)) {
-  case Wait::timed_or_unknown:
+  switch (wait_of(look.call)) {
+  case Wait::with_timer:
+  case Wait::unknown_call:
     return fmt::format("waits in {}, which may end by itself",
                        look.call.number < 0 ? "no system call" : os::syscall_name(look.call.number));
-  case Wait::for_futex:
-    return is_internal_futex(look.pid, look.call) ? "" : "waits for a lock that is shared outside the replay";
-  case Wait::for_descriptor:
+  case Wait::for_lock: {
+    auto lock = lock_of(look.pid, look.call);
+    return lock && lock->of_the_replay ? "" : "waits for a lock that is shared outside the replay";
+  }
+  case Wait::to_read:
+  case Wait::to_write:
     for (const auto &fd : fds)
       if (fd.number == static_cast<int>(look.call.arguments[0])) {
         if (!is_internal(fd.target, holdings))
@@ -213,12 +152,13 @@ std::string why_not_stuck(const ThreadLook &look, const Holdings &holdings) {
                    : "";
       }
     return "waits for a descriptor that is not to be seen";
-  case Wait::for_set_of_descriptors: // which ones is in its memory: any that it has
+  case Wait::for_any_of: // which ones is in its memory: any that it has
     for (const auto &fd : fds)
       if (!is_internal(fd.target, holdings) && !is_always_ready(look.pid, fd))
         return "may wait for " + fd.target;
     return "";
-  case Wait::for_others:
+  case Wait::for_child:
+  case Wait::for_signal:
     return "";
   }
   return "";

@@ -1,5 +1,6 @@
 #include "harness/census/remaining.hpp"
 
+#include "harness/census/waits.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/syscall_error.hpp"
 
@@ -23,7 +24,7 @@ Kind classify(const Member &member, const os::ProcStat &stat, const Surroundings
   return member.parent == around.harness && member.pid != around.subject ? Kind::orphan : Kind::live;
 }
 
-std::vector<ThreadWait> read_waits(pid_t pid) {
+std::vector<ThreadWait> read_waits(pid_t pid, const std::vector<os::ProcFd> &fds) {
   std::vector<ThreadWait> waits;
   for (pid_t thread : os::read_threads(pid)) {
     auto stat = os::read_thread_stat(pid, thread);
@@ -32,8 +33,10 @@ std::vector<ThreadWait> read_waits(pid_t pid) {
     ThreadWait wait{.thread = thread, .state = stat->state, .syscall = "", .arguments = {}};
     if (auto call = os::read_syscall(pid, thread)) {
       wait.syscall = call->running ? "running" : call->number < 0 ? "none" : os::syscall_name(call->number);
-      if (!call->running && call->number >= 0)
+      if (!call->running && call->number >= 0) {
         wait.arguments.assign(call->arguments.begin(), call->arguments.end());
+        wait.object = object_of(pid, *call, fds);
+      }
     }
     waits.push_back(wait);
   }
@@ -45,9 +48,9 @@ bool is_fifo(const std::string &path) {
   return path.starts_with('/') && ::stat(path.c_str(), &info) == 0 && S_ISFIFO(info.st_mode);
 }
 
-std::vector<OpenPipe> read_pipes(pid_t pid) {
+std::vector<OpenPipe> pipes_among(const std::vector<os::ProcFd> &fds) {
   std::vector<OpenPipe> pipes;
-  for (const auto &fd : os::read_fds(pid).value_or(std::vector<os::ProcFd>{}))
+  for (const auto &fd : fds)
     if (fd.target.starts_with("pipe:[") || is_fifo(fd.target))
       pipes.push_back({.fd = fd.number, .target = fd.target, .reads = fd.readable(), .writes = fd.writable()});
   std::sort(pipes.begin(), pipes.end(), [](const auto &a, const auto &b) { return a.fd < b.fd; });
@@ -72,8 +75,10 @@ std::optional<RemainingProcess> examine(const Member &member, const Surroundings
   process.command_line = os::read_command_line(member.pid);
   if (member.state != ProcessState::zombie) {
     process.status = os::read_status(member.pid);
-    process.waits = read_waits(member.pid);
-    process.pipes = read_pipes(member.pid);
+    auto fds = os::read_fds(member.pid).value_or(std::vector<os::ProcFd>{});
+    process.waits = read_waits(member.pid, fds);
+    process.pipes = pipes_among(fds);
+    process.shared_memory = shared_memory_of(member.pid);
   }
   return process;
 }

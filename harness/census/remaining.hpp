@@ -48,6 +48,7 @@ struct RemainingProcess {
   std::optional<os::ProcStatus> status;  // signal sets; none of a zombie
   std::vector<ThreadWait> waits;
   std::vector<OpenPipe> pipes;
+  std::vector<std::string> shared_memory = {};   // what locks may lie in, see Lock; not a part of reports
   std::vector<Finding> diagnosis = {};           // the first one weighs most; empty: not asked
   std::optional<std::string> suppressed_by = {}; // the reason of the rule that lets it remain
 };

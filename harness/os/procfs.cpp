@@ -192,8 +192,10 @@ std::optional<ProcSyscall> read_syscall(pid_t pid, pid_t thread) {
   return parse_file(thread_path(pid, thread, "syscall"), parse_syscall);
 }
 
-std::string syscall_name(long number) {
-  // Those that processes wait in. A blocked thread in any other call is shown by its number.
+namespace {
+
+/// Those that processes wait in. A blocked thread in any other call is shown by its number.
+const std::map<long, const char *> &waiting_calls() {
   static const std::map<long, const char *> names = {
 #define PIDLEAK_NAME(call) {SYS_##call, #call}
       PIDLEAK_NAME(read),
@@ -211,6 +213,8 @@ std::string syscall_name(long number) {
       PIDLEAK_NAME(recvmsg),
       PIDLEAK_NAME(recvfrom),
       PIDLEAK_NAME(sendmsg),
+      PIDLEAK_NAME(sendto),
+      PIDLEAK_NAME(writev),
       PIDLEAK_NAME(accept),
       PIDLEAK_NAME(accept4),
       PIDLEAK_NAME(connect),
@@ -234,8 +238,21 @@ std::string syscall_name(long number) {
 #endif
 #undef PIDLEAK_NAME
   };
-  auto found = names.find(number);
-  return found == names.end() ? fmt::format("syscall {}", number) : found->second;
+  return names;
+}
+
+} // namespace
+
+std::string syscall_name(long number) {
+  auto found = waiting_calls().find(number);
+  return found == waiting_calls().end() ? fmt::format("syscall {}", number) : found->second;
+}
+
+long syscall_number(std::string_view name) {
+  for (const auto &[number, known] : waiting_calls())
+    if (name == known)
+      return number;
+  return -1;
 }
 
 std::vector<pid_t> parse_pid_list(std::string_view text) {

@@ -1,5 +1,6 @@
 #include "harness/replay/driver.hpp"
 
+#include "harness/census/diagnosis.hpp"
 #include "harness/os/signals.hpp"
 #include "harness/os/subreaper.hpp"
 #include "harness/os/syscall_error.hpp"
@@ -282,8 +283,9 @@ private:
     };
     for (const auto &worker : workers_)
       worker_sigterm_[worker.pid()] = of(worker);
-    report_.evidence.push_back(
-        show_sigterm(conditions_, of(subject_->process()), worker_sigterm_, runtime_handles_sigterm_));
+    auto in_subject = of(subject_->process());
+    owner_catches_ = in_subject == "handler";
+    report_.evidence.push_back(show_sigterm(conditions_, in_subject, worker_sigterm_, runtime_handles_sigterm_));
   }
 
   int ask_queue_depth() {
@@ -434,8 +436,29 @@ private:
 
   void keep_remaining(const census::Walk &walk) {
     report_.remaining = tree_->examine(walk, heard_.helpers);
+    report_.owner = tree_->examine_subject(walk);
+    census::diagnose(report_.remaining, report_.owner ? &*report_.owner : nullptr, knowledge());
     for (const auto &process : report_.remaining)
       note("remains", process.pid, spell(process.kind));
+  }
+
+  /// What a diagnosis can't read from the kernel.
+  census::Knowledge knowledge() const {
+    census::Knowledge known{
+        .harness = ::getpid(), .sent_sigterm = heard_.sent_sigterm, .owner_catches = owner_catches_};
+    for (const auto &[pid, action] : worker_sigterm_)
+      if (action == "handler")
+        known.caught_from_the_start.insert(pid);
+    if (conditions_.tasks == Tasks::never_end)
+      for (const auto &[pid, task] : heard_.task_of)
+        known.in_task.emplace(pid, std::to_string(task));
+    for (const auto &process : report_.remaining)
+      if (auto ended = os::ProcessRef::open(process.pid); ended && process.state == census::ProcessState::zombie)
+        if (auto status = ended->exit_status())
+          known.ends.emplace(process.pid, status->text());
+    if (death_.exited && conditions_.death_point == DeathPoint::holding_queue_lock)
+      known.died_with_lock = death_.victim;
+    return known;
   }
 
   void settle() {
@@ -511,7 +534,7 @@ private:
   bool reports_breakage_ = false, reports_queue_depth_ = false, holds_before_count_ = false;
   milliseconds longest_timer_{0}; // the pool's own
   bool holding_before_count_ = false;
-  bool owner_killed_ = false;
+  bool owner_killed_ = false, owner_catches_ = false;
   DeathFacts death_;
   Report report_;
 };

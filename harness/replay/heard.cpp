@@ -4,6 +4,7 @@
 #include "harness/protocol/mistakes.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <functional>
 
 namespace pidleak::replay {
@@ -80,8 +81,11 @@ const std::map<std::string, Absorb> &absorbers() {
                            : "");
        }},
       {"signal_sent",
-       [](auto &, auto &event, auto &timeline) {
-         timeline.note("signal-sent", event.pid("pid"), os::signal_name(static_cast<int>(event.integer("signal"))));
+       [](auto &heard, auto &event, auto &timeline) {
+         auto signal = static_cast<int>(event.integer("signal"));
+         if (signal == SIGTERM)
+           heard.sent_sigterm.insert(event.pid("pid"));
+         timeline.note("signal-sent", event.pid("pid"), os::signal_name(signal));
        }},
       {"breakage_handled",
        [](auto &heard, auto &, auto &timeline) {

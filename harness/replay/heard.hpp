@@ -41,6 +41,7 @@ struct Heard {
   std::optional<Clock::time_point> shutdown_called, shutdown_returned;
   std::map<pid_t, long long> task_of;           // workers that are in a task, and which
   std::set<std::pair<std::string, pid_t>> held; // who is held at which point
+  std::set<pid_t> sent_sigterm;                 // to whom the pool has sent it
   std::map<pid_t, os::WaitStatus> exits;        // as the pool tells
   std::set<std::string> mistakes;               // what it said that means nothing
 

@@ -97,6 +97,17 @@ std::optional<bool> Tree::agrees_with_cgroup(const census::Walk &walk) const {
   });
 }
 
+std::optional<census::RemainingProcess> Tree::examine(const census::Member &member,
+                                                      const census::Surroundings &around) const {
+  auto process = census::examine(member, around);
+  if (!process)
+    return {};
+  if (auto held = os::ProcessRef::open(process->pid))
+    process->outside_pid = inside_.outer_proc >= 0 ? census::pid_seen_from(inside_.outer_proc, held->pidfd())
+                                                   : std::optional(process->pid);
+  return process;
+}
+
 std::vector<census::RemainingProcess> Tree::examine(const census::Walk &walk,
                                                     const std::map<pid_t, std::string> &helpers) const {
   pid_t session = ::getsid(subject_); // it may have made one of its own since its start
@@ -106,18 +117,18 @@ std::vector<census::RemainingProcess> Tree::examine(const census::Walk &walk,
                               .helpers = helpers,
                               .cgroup_members = cgroup_members()};
   std::vector<census::RemainingProcess> remaining;
-  for (const auto &member : walk.members) {
-    if (member.pid == subject_)
-      continue;
-    auto process = census::examine(member, around);
-    if (!process)
-      continue;
-    if (auto held = os::ProcessRef::open(process->pid))
-      process->outside_pid = inside_.outer_proc >= 0 ? census::pid_seen_from(inside_.outer_proc, held->pidfd())
-                                                     : std::optional(process->pid);
-    remaining.push_back(std::move(*process));
-  }
+  for (const auto &member : walk.members)
+    if (member.pid != subject_)
+      if (auto process = examine(member, around))
+        remaining.push_back(std::move(*process));
   return remaining;
+}
+
+std::optional<census::RemainingProcess> Tree::examine_subject(const census::Walk &walk) const {
+  for (const auto &member : walk.members)
+    if (member.pid == subject_ && member.state != census::ProcessState::zombie)
+      return examine(member, {.harness = ::getpid(), .subject = subject_, .session = ::getsid(subject_)});
+  return {};
 }
 
 } // namespace pidleak::replay

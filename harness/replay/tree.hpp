@@ -45,8 +45,12 @@ public:
   /// Everything about whoever is left in the walk, without the subject.
   std::vector<census::RemainingProcess> examine(const census::Walk &walk,
                                                 const std::map<pid_t, std::string> &helpers) const;
+  /// The same of the subject alone; nothing if it is not in the walk, or a zombie.
+  std::optional<census::RemainingProcess> examine_subject(const census::Walk &walk) const;
 
 private:
+  std::optional<census::RemainingProcess> examine(const census::Member &member,
+                                                  const census::Surroundings &around) const;
   std::optional<std::vector<pid_t>> cgroup_members() const;
 
   const Inside &inside_;

@@ -115,6 +115,17 @@ def helpers_of_multiprocessing():
     return helpers
 
 
+def tell_terminations(process_class):
+    """Tells the driver whom the pool sends SIGTERM: the kernel keeps no record of signals that were caught."""
+    terminate = process_class.terminate
+
+    def terminate_and_tell(process):
+        terminate(process)
+        say("signal_sent", pid=process.pid, signal=int(signal.SIGTERM))
+
+    process_class.terminate = terminate_and_tell
+
+
 def members_of(pool):
     """What the pool says of its processes: they may be there only once something was submitted."""
     fields = {}

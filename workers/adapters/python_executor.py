@@ -40,6 +40,8 @@ class Executor:
             concurrent.futures.process.EXTRA_QUEUED_CALLS = 1000
         if command["terminate"] == "sigkill":
             BaseProcess.terminate = lambda process: os.kill(process.pid, signal.SIGKILL)
+        else:
+            subject.tell_terminations(BaseProcess)
         self.broken = threading.Event()
         if command["hold_before_count"]:
             self.hold_before_count()

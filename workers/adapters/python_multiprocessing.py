@@ -1,6 +1,7 @@
 """multiprocessing.Pool as a subject of pidleak. Its users leave a `with` block: shutdown is terminate() and join()."""
 import multiprocessing
 import platform
+from multiprocessing.process import BaseProcess
 
 import pidleak_subject as subject
 
@@ -15,6 +16,7 @@ class Pool:
     }
 
     def create(self, command):
+        subject.tell_terminations(BaseProcess)
         context = multiprocessing.get_context(command["start_method"])
         reset = subject.reset_signals if command["signal_reset"] == "initializer" else None
         self.pool = context.Pool(command["workers"], initializer=reset)

@@ -1,0 +1,260 @@
+#include "harness/census/diagnosis.hpp"
+
+#include "harness/census/waits.hpp"
+#include "harness/os/procfs.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+
+namespace pidleak::census {
+namespace {
+
+using Processes = std::vector<const RemainingProcess *>;
+
+/// One thread's wait, again as the system call that it was read from.
+os::ProcSyscall call_of(const ThreadWait &wait) {
+  os::ProcSyscall call;
+  call.running = wait.syscall == "running";
+  call.number = os::syscall_number(wait.syscall);
+  std::copy_n(wait.arguments.begin(), std::min<std::size_t>(wait.arguments.size(), 6), call.arguments.begin());
+  return call;
+}
+
+class Diagnostician {
+public:
+  Diagnostician(Processes all, const RemainingProcess *owner, const Knowledge &knowledge)
+      : all_(std::move(all)), owner_(owner), knowledge_(knowledge) {}
+
+  std::vector<Finding> find(const RemainingProcess &process) const {
+    std::vector<Finding> findings;
+    if (process.state == ProcessState::zombie)
+      return {explain_zombie(process)};
+    explain_sigterm(process, findings);
+    if (process.state == ProcessState::stopped)
+      findings.push_back({Cause::stopped, explain_stop(process)});
+    else
+      for (const auto &wait : process.waits)
+        add(findings, explain_wait(process, wait));
+    if (findings.empty())
+      findings.push_back({Cause::unknown, "the kernel does not say what it waits for"});
+    std::stable_sort(findings.begin(), findings.end(), [](const auto &a, const auto &b) { return a.cause < b.cause; });
+    return findings;
+  }
+
+private:
+  /// Threads that say the same say it once.
+  static void add(std::vector<Finding> &findings, Finding finding) {
+    if (std::none_of(findings.begin(), findings.end(), [&](const auto &f) { return f.text == finding.text; }))
+      findings.push_back(std::move(finding));
+  }
+
+  std::string name(pid_t pid) const {
+    return fmt::format("pid {}{}", pid, owner_ && pid == owner_->pid ? " (the pool's owner)" : "");
+  }
+
+  std::string names(const std::vector<pid_t> &pids, pid_t self) const {
+    std::vector<std::string> words;
+    for (pid_t pid : pids)
+      words.push_back(pid == self ? "itself" : name(pid));
+    return fmt::format("{}", fmt::join(words, ", "));
+  }
+
+  const RemainingProcess *find_process(pid_t pid) const {
+    for (const auto *process : all_)
+      if (process->pid == pid)
+        return process;
+    return nullptr;
+  }
+
+  Finding explain_zombie(const RemainingProcess &process) const {
+    auto end = knowledge_.ends.find(process.pid);
+    auto text = end == knowledge_.ends.end() ? "it has ended" : "it " + end->second;
+    if (process.parent == knowledge_.harness)
+      return {Cause::not_reaped, text + "; its parent is gone"};
+    text += fmt::format(", and its parent, {}, has not waited for it", name(process.parent));
+    if (const auto *parent = find_process(process.parent); parent && !parent->waits.empty()) {
+      bool waits = std::any_of(parent->waits.begin(), parent->waits.end(),
+                               [](const auto &wait) { return wait_of(call_of(wait)) == Wait::for_child; });
+      text += waits ? " (a thread of it waits for another child)" : " (no thread of it is in a wait for a child)";
+    }
+    return {Cause::not_reaped, text};
+  }
+
+  void explain_sigterm(const RemainingProcess &process, std::vector<Finding> &findings) const {
+    if (!process.status)
+      return;
+    const auto &status = *process.status;
+    bool pending = os::SignalMask(status.shared_pending.bits() | status.thread_pending.bits()).contains(SIGTERM);
+    if (!pending && !knowledge_.sent_sigterm.contains(process.pid))
+      return;
+    switch (os::action_of(status, SIGTERM)) {
+    case os::SignalAction::handler:
+      if (process.state != ProcessState::stopped)
+        findings.push_back(
+            {Cause::sigterm_caught, "SIGTERM was sent, and a handler caught it" + origin_of_handler(process.pid)});
+      return;
+    case os::SignalAction::ignored:
+      findings.push_back({Cause::sigterm_ignored, "SIGTERM was sent, and it ignores that"});
+      return;
+    case os::SignalAction::blocked:
+      findings.push_back(
+          {Cause::sigterm_blocked, pending ? "SIGTERM is pending, and blocked" : "SIGTERM was sent, and is blocked"});
+      return;
+    case os::SignalAction::default_:
+      return;
+    }
+  }
+
+  std::string origin_of_handler(pid_t pid) const {
+    if (!knowledge_.caught_from_the_start.contains(pid))
+      return "";
+    return knowledge_.owner_catches
+               ? "; the handler was there before its first task, as it was in the pool's owner when it was started"
+               : "; the handler was there before its first task";
+  }
+
+  static std::string explain_stop(const RemainingProcess &process) {
+    bool traced = std::any_of(process.waits.begin(), process.waits.end(), [](const auto &w) { return w.state == 't'; });
+    return traced ? "a tracer has stopped it" : "a signal has stopped it, and nobody has sent SIGCONT";
+  }
+
+  Finding explain_wait(const RemainingProcess &process, const ThreadWait &wait) const {
+    if (wait.state == 'R' || wait.syscall == "running")
+      return {Cause::runs, "it runs on a CPU"};
+    if (wait.state == 'D')
+      return {Cause::uninterruptible, fmt::format("it waits in {}, where no signal reaches it", wait.syscall)};
+    if (auto task = knowledge_.in_task.find(process.pid); task != knowledge_.in_task.end())
+      return {Cause::in_task, fmt::format("it is still in task {}, in {}", task->second, wait.syscall)};
+    switch (wait_of(call_of(wait))) {
+    case Wait::to_read:
+      return explain_pipe(process, wait, "reads", "write", &OpenPipe::writes, Cause::pipe_held_open);
+    case Wait::to_write:
+      return explain_pipe(process, wait, "writes to", "read", &OpenPipe::reads, Cause::pipe_full);
+    case Wait::for_lock:
+      return explain_lock(process, wait);
+    case Wait::for_child:
+      return {Cause::waits_for_child,
+              fmt::format("it waits for {} to end", wait.object.empty() ? "a child" : wait.object)};
+    case Wait::for_signal:
+      return {Cause::waits_for_signal, fmt::format("it waits in {} for a signal", wait.syscall)};
+    case Wait::for_any_of:
+      return {Cause::waits_for_events, explain_events(process, wait)};
+    case Wait::with_timer:
+      return {Cause::timer, fmt::format("it waits in {}, with a timer", wait.syscall)};
+    case Wait::unknown_call:
+      break;
+    }
+    if (wait.syscall.empty() || wait.syscall == "none")
+      return {Cause::unknown, "the kernel does not say what it waits for"};
+    return {Cause::unknown, fmt::format("it waits in {}", wait.syscall)};
+  }
+
+  std::vector<pid_t> holders_of(const std::string &pipe, bool OpenPipe::*end) const {
+    std::vector<pid_t> holders;
+    for (const auto *process : all_)
+      if (std::any_of(process->pipes.begin(), process->pipes.end(),
+                      [&](const auto &open) { return open.target == pipe && open.*end; }))
+        holders.push_back(process->pid);
+    return holders;
+  }
+
+  Finding explain_pipe(const RemainingProcess &process, const ThreadWait &wait, const char *does, const char *other_end,
+                       bool OpenPipe::*end, Cause cause) const {
+    if (!wait.object.starts_with("pipe:"))
+      return {Cause::waits_for_peer, fmt::format("it {} {}", does, wait.object.empty() ? "a descriptor" : wait.object)};
+    auto holders = holders_of(wait.object, end);
+    if (holders.empty())
+      return {Cause::waits_for_peer,
+              fmt::format("it {} {}, whose {} end is held outside", does, wait.object, other_end)};
+    return {cause, fmt::format("it {} {}, whose {} end {} hold{}", does, wait.object, other_end,
+                               names(holders, process.pid), holders.size() == 1 ? "s" : "")};
+  }
+
+  static bool waits_for(const RemainingProcess &process, const std::string &lock) {
+    return std::any_of(process.waits.begin(), process.waits.end(),
+                       [&](const auto &wait) { return wait.object == lock; });
+  }
+
+  /// Who has the lock in its memory, and does not wait for it.
+  Processes possible_holders(const std::string &lock) const {
+    auto memory = lock.substr(0, lock.find('+'));
+    memory.erase(0, std::min(memory.size(), std::string("lock ").size()));
+    Processes holders;
+    for (const auto *process : all_)
+      if (process->kind != Kind::helper && !waits_for(*process, lock) &&
+          std::find(process->shared_memory.begin(), process->shared_memory.end(), memory) !=
+              process->shared_memory.end())
+        holders.push_back(process);
+    return holders;
+  }
+
+  Finding explain_lock(const RemainingProcess &process, const ThreadWait &wait) const {
+    if (wait.object == "private lock")
+      return {Cause::waits_for_lock, "it waits without a timeout for a lock of its own, which only a thread of it can "
+                                     "release"};
+    if (wait.object.empty())
+      return {Cause::waits_for_lock, "it waits without a timeout for a lock"};
+    auto shared = fmt::format("it waits without a timeout for a lock in shared memory ({})", wait.object.substr(5));
+    auto holders = possible_holders(wait.object);
+    if (holders.empty())
+      return {Cause::lock_of_the_dead, shared + "; so does everybody who has that memory: whoever holds it has ended"};
+    std::erase_if(holders, [&](const auto *holder) { return holder == owner_; });
+    if (knowledge_.died_with_lock && holders.empty())
+      return {Cause::lock_of_the_dead,
+              fmt::format("{}; pid {} was killed with it in hand, and every other worker waits for it", shared,
+                          *knowledge_.died_with_lock)};
+    std::vector<std::string> doing;
+    for (const auto *holder : holders)
+      if (holder != &process)
+        doing.push_back(fmt::format("{}, which {}", name(holder->pid), doing_of(*holder)));
+    if (doing.empty())
+      return {Cause::waits_for_lock, shared + "; besides those that wait for it only the pool's owner has that memory"};
+    return {Cause::waits_for_lock, fmt::format("{}; it may be held by {}", shared, fmt::join(doing, ", or by "))};
+  }
+
+  /// What its first thread does, short.
+  static std::string doing_of(const RemainingProcess &process) {
+    if (process.waits.empty())
+      return spell_state(process.state);
+    const auto &wait = process.waits.front();
+    if (wait.state == 'R')
+      return "runs";
+    return fmt::format("waits in {}{}", wait.syscall, wait.object.empty() ? "" : " for " + wait.object);
+  }
+
+  static std::string spell_state(ProcessState state) {
+    return state == ProcessState::zombie ? "has ended" : state == ProcessState::stopped ? "is stopped" : "is there";
+  }
+
+  static std::string explain_events(const RemainingProcess &process, const ThreadWait &wait) {
+    std::vector<std::string> pipes;
+    for (const auto &pipe : process.pipes)
+      if (pipe.reads && std::find(pipes.begin(), pipes.end(), pipe.target) == pipes.end())
+        pipes.push_back(pipe.target);
+    return fmt::format("it waits in {} without a timeout{}", wait.syscall,
+                       pipes.empty() ? "" : fmt::format("; it can read {}", fmt::join(pipes, ", ")));
+  }
+
+  Processes all_;
+  const RemainingProcess *owner_;
+  const Knowledge &knowledge_;
+};
+
+} // namespace
+
+void diagnose(std::vector<RemainingProcess> &remaining, RemainingProcess *owner, const Knowledge &knowledge) {
+  Processes all;
+  for (const auto &process : remaining)
+    all.push_back(&process);
+  if (owner)
+    all.push_back(owner);
+  Diagnostician diagnostician(std::move(all), owner, knowledge);
+  for (auto &process : remaining)
+    process.diagnosis = diagnostician.find(process);
+  if (owner)
+    owner->diagnosis = diagnostician.find(*owner);
+}
+
+} // namespace pidleak::census

@@ -1,0 +1,183 @@
+#include "harness/census/waits.hpp"
+
+#include "harness/os/pipe.hpp"
+#include "harness/os/syscall_error.hpp"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace pidleak::census {
+
+namespace {
+
+Wait unless_timed(bool has_no_timeout, Wait wait) { return has_no_timeout ? wait : Wait::with_timer; }
+
+Wait futex_wait(const os::ProcSyscall &call) {
+  auto operation = call.arguments[1] & FUTEX_CMD_MASK;
+  if (operation != FUTEX_WAIT && operation != FUTEX_WAIT_BITSET && operation != FUTEX_LOCK_PI)
+    return Wait::unknown_call;
+  return unless_timed(call.arguments[3] == 0, Wait::for_lock);
+}
+
+} // namespace
+
+Wait wait_of(const os::ProcSyscall &call) {
+  const auto &arguments = call.arguments;
+  switch (call.number) {
+  case SYS_read:
+  case SYS_readv:
+  case SYS_recvfrom:
+  case SYS_recvmsg:
+  case SYS_accept:
+  case SYS_accept4:
+    return Wait::to_read;
+  case SYS_write:
+  case SYS_writev:
+  case SYS_sendto:
+  case SYS_sendmsg:
+    return Wait::to_write;
+  case SYS_wait4:
+  case SYS_waitid:
+    return Wait::for_child;
+  case SYS_rt_sigsuspend:
+    return Wait::for_signal;
+  case SYS_rt_sigtimedwait:
+    return unless_timed(arguments[2] == 0, Wait::for_signal);
+  case SYS_futex:
+    return futex_wait(call);
+  case SYS_ppoll:
+    return unless_timed(arguments[2] == 0, Wait::for_any_of);
+  case SYS_pselect6:
+    return unless_timed(arguments[4] == 0, Wait::for_any_of);
+  case SYS_epoll_pwait:
+    return unless_timed(static_cast<int>(arguments[3]) < 0, Wait::for_any_of);
+  case SYS_nanosleep:
+  case SYS_clock_nanosleep:
+    return Wait::with_timer;
+#ifdef SYS_poll // x86-64 has the older calls as well
+  case SYS_pause:
+    return Wait::for_signal;
+  case SYS_poll:
+    return unless_timed(static_cast<int>(arguments[2]) < 0, Wait::for_any_of);
+  case SYS_select:
+    return unless_timed(arguments[4] == 0, Wait::for_any_of);
+  case SYS_epoll_wait:
+    return unless_timed(static_cast<int>(arguments[3]) < 0, Wait::for_any_of);
+#endif
+  default:
+    return Wait::unknown_call;
+  }
+}
+
+namespace {
+
+/// A line of /proc/PID/maps, proc_pid_maps(5).
+struct Mapping {
+  std::uint64_t first = 0, end = 0, offset = 0, inode = 0;
+  bool is_shared = false;
+  std::string device, path;
+};
+
+std::optional<Mapping> parse_mapping(const std::string &line) {
+  Mapping mapping;
+  char permissions[8] = {}, device[16] = {};
+  int path_at = 0;
+  if (std::sscanf(line.c_str(), "%lx-%lx %7s %lx %15s %lu %n", &mapping.first, &mapping.end, permissions,
+                  &mapping.offset, device, &mapping.inode, &path_at) < 6)
+    return {};
+  mapping.is_shared = permissions[3] == 's';
+  mapping.device = device;
+  mapping.path = path_at > 0 ? line.substr(static_cast<std::size_t>(path_at)) : "";
+  return mapping;
+}
+
+std::vector<Mapping> read_mappings(pid_t pid) {
+  std::vector<Mapping> mappings;
+  std::string text;
+  try {
+    text = os::read_file(fmt::format("/proc/{}/maps", pid));
+  } catch (const os::SyscallError &) {
+    return mappings; // gone, or not for this user
+  }
+  for (std::size_t at = 0; at < text.size();) {
+    auto end = std::min(text.find('\n', at), text.size());
+    if (auto mapping = parse_mapping(text.substr(at, end - at)))
+      mappings.push_back(std::move(*mapping));
+    at = end + 1;
+  }
+  return mappings;
+}
+
+std::string memory_of(const Mapping &mapping) { return fmt::format("{}:{}", mapping.device, mapping.inode); }
+
+/// memfd_create(2); MAP_SHARED | MAP_ANONYMOUS, which shows as /dev/zero; POSIX shared memory, which the replay has
+/// a directory of its own for.
+bool has_no_name_outside(const Mapping &mapping) {
+  return mapping.path.starts_with("/memfd:") || mapping.path == "/dev/zero (deleted)" ||
+         mapping.path.starts_with("/dev/shm/");
+}
+
+} // namespace
+
+std::optional<Lock> lock_of(pid_t pid, const os::ProcSyscall &call) {
+  const Lock own{.of_one_process = true, .of_the_replay = true, .memory = "", .name = "private lock"};
+  if ((call.arguments[1] & FUTEX_PRIVATE_FLAG) != 0)
+    return own;
+  auto address = call.arguments[0];
+  for (const auto &mapping : read_mappings(pid)) {
+    if (address < mapping.first || address >= mapping.end)
+      continue;
+    if (!mapping.is_shared)
+      return own;
+    return Lock{.of_one_process = false,
+                .of_the_replay = has_no_name_outside(mapping),
+                .memory = memory_of(mapping),
+                .name = fmt::format("lock {}+{:#x}", memory_of(mapping), mapping.offset + (address - mapping.first))};
+  }
+  return {};
+}
+
+std::vector<std::string> shared_memory_of(pid_t pid) {
+  std::vector<std::string> memories;
+  for (const auto &mapping : read_mappings(pid))
+    if (mapping.is_shared && mapping.inode != 0)
+      memories.push_back(memory_of(mapping));
+  std::sort(memories.begin(), memories.end());
+  memories.erase(std::unique(memories.begin(), memories.end()), memories.end());
+  return memories;
+}
+
+namespace {
+
+std::string child_of(const os::ProcSyscall &call) {
+  auto kind = call.number == SYS_waitid ? static_cast<idtype_t>(call.arguments[0]) : P_PID;
+  auto pid = static_cast<pid_t>(call.arguments[call.number == SYS_waitid ? 1 : 0]);
+  return kind == P_PID && pid > 0 ? fmt::format("pid {}", pid) : "";
+}
+
+} // namespace
+
+std::string object_of(pid_t pid, const os::ProcSyscall &call, const std::vector<os::ProcFd> &fds) {
+  switch (wait_of(call)) {
+  case Wait::to_read:
+  case Wait::to_write:
+    for (const auto &fd : fds)
+      if (fd.number == static_cast<int>(call.arguments[0]))
+        return fd.target;
+    return "";
+  case Wait::for_lock:
+    if (auto lock = lock_of(pid, call))
+      return lock->name;
+    return "";
+  case Wait::for_child:
+    return child_of(call);
+  default:
+    return "";
+  }
+}
+
+} // namespace pidleak::census

@@ -1,0 +1,43 @@
+// What a blocked thread waits for: the meaning of its system call's arguments.
+#pragma once
+
+#include "harness/os/procfs.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pidleak::census {
+
+/// By what could end the wait. All but the last two never end by themselves.
+enum class Wait {
+  to_read,     // one descriptor
+  to_write,    // one descriptor
+  for_any_of,  // poll and the like: some of its descriptors
+  for_lock,    // futex(2)
+  for_child,   // a process's end
+  for_signal,  // whichever
+  with_timer,  // sleeps, or has a timeout
+  unknown_call // one that this table does not have
+};
+
+Wait wait_of(const os::ProcSyscall &call);
+
+/// A futex as all processes that share it see it.
+struct Lock {
+  bool of_one_process = false; // private, or in memory that nobody shares
+  bool of_the_replay = false;  // or in shared memory that only the replay's processes can have: it has no name
+  std::string memory;          // `DEVICE:INODE`; empty if of_one_process
+  std::string name;            // `lock DEVICE:INODE+OFFSET`, `private lock`
+};
+
+/// The lock that a wait for_lock is about; nothing where the process's memory map may not be read.
+std::optional<Lock> lock_of(pid_t pid, const os::ProcSyscall &call);
+
+/// Shared mappings that a lock may lie in, as Lock::memory has them, without duplicates.
+std::vector<std::string> shared_memory_of(pid_t pid);
+
+/// What is waited for in words, where the arguments tell: `pipe:[INODE]`, `lock ...`, `pid N`; empty elsewhere.
+std::string object_of(pid_t pid, const os::ProcSyscall &call, const std::vector<os::ProcFd> &fds);
+
+} // namespace pidleak::census
