@@ -79,6 +79,13 @@ void add_case(const nlohmann::json &cell, const nlohmann::json &observed, const 
     replay::Plan plan{.scenario = scenarios::incident(), .pool = choice};
     plan.scenario.conditions = conditions;
     auto report = replay::run(plan);
+    // From 3.12 on a worker gets SIGTERM twice. If both come before it has handled one, its task swallows the only
+    // SystemExit: more often the slower the machine.
+    if (real && conditions.sigterm == Sigterm::exits && preset_of(python) == "cpython312" &&
+        report.verdict == reports::Verdict::hung) {
+      CHECK(report.live > 0);
+      return;
+    }
     cases::check(report, verdict, counts);
     CHECK(report.helpers == helpers);
   });

@@ -70,7 +70,7 @@ private:
 
   Finding explain_zombie(const RemainingProcess &process) const {
     auto end = knowledge_.ends.find(process.pid);
-    auto text = end == knowledge_.ends.end() ? "it has ended" : "it " + end->second;
+    auto text = end == knowledge_.ends.end() ? "it has ended" : "it has ended: " + end->second;
     if (process.parent == knowledge_.harness)
       return {Cause::not_reaped, text + "; its parent is gone"};
     text += fmt::format(", and its parent, {}, has not waited for it", name(process.parent));

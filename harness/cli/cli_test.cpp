@@ -181,6 +181,22 @@ TEST_CASE("every tier comes to the same verdicts", "[cli]") {
   }
 }
 
+TEST_CASE("the minimal adapter of the guide is as it should be, and one that is not is told what is wrong", "[cli]") {
+  auto python = os::find_on_path("python3");
+  if (python.empty())
+    SKIP("this machine has no python3");
+  auto minimal = run({"check-adapter", python, PIDLEAK_BINARY_DIR "/adapters/minimal.py"});
+  INFO(minimal.out << minimal.err);
+  CHECK(minimal.status == 0);
+  CHECK_THAT(minimal.out, ContainsSubstring("nothing wrong was found"));
+  auto wrong = run({"check-adapter", "/bin/sh", "-c",
+                    "echo '{\"event\":\"hello\",\"protocol\":1,\"pool\":\"p\",\"version\":\"1\",\"start_methods\":"
+                    "[\"fork\"],\"longest_timer\":99999}'; exec 3>&1; read command; exit 3"});
+  CHECK(wrong.status == 1);
+  CHECK_THAT(wrong.out, ContainsSubstring("exited with 3, and was to create the pool"));
+  CHECK_THAT(wrong.out, ContainsSubstring("longest_timer: 99999 is not within 0 and 3600"));
+}
+
 TEST_CASE("pools of any size are replayed", "[cli]") {
   for (int workers : {1, 16, 64}) {
     INFO(workers);

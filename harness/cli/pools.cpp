@@ -24,7 +24,8 @@ replay::PoolChoice command(const std::string &word) {
     throw UsageError("--pool exec: names no command");
   auto program = os::find_on_path(arguments.front());
   if (program.empty() || ::access(program.c_str(), X_OK) != 0)
-    throw UsageError(fmt::format("--pool {}: {} can't be executed", word, arguments.front()));
+    throw UsageError(fmt::format("{}: {} can't be executed: is it there, and has it the right to be (chmod +x)?", word,
+                                 arguments.front()));
   arguments.erase(arguments.begin());
   return {.name = word, .program = program, .arguments = arguments, .preset = ""};
 }

@@ -124,7 +124,11 @@ Replayed replay_all(const ReplayOptions &options, const std::vector<Plan> &plans
   Replayed replayed{
       .reports = replay::run(
           plans, {.facilities = facilities, .tier = tier, .jobs = options.jobs, .on_done = std::cref(progress)}),
-      .where = fmt::format("{} replay{} at tier {}{}", plans.size(), plans.size() == 1 ? "" : "s", spell(tier), notes)};
+      .where = ""};
+  auto skipped = std::count_if(replayed.reports.begin(), replayed.reports.end(),
+                               [](const auto &report) { return report.verdict == reports::Verdict::skipped; });
+  replayed.where = fmt::format("{} replay{} at tier {}{}{}", plans.size(), plans.size() == 1 ? "" : "s", spell(tier),
+                               skipped ? fmt::format(", {} of them skipped", skipped) : "", notes);
   if (!options.report_path.empty()) {
     reports::write_atomically(options.report_path, reports::to_document(replayed.reports));
     replayed.where += "\nreport: " + options.report_path;
@@ -134,7 +138,10 @@ Replayed replay_all(const ReplayOptions &options, const std::vector<Plan> &plans
 
 void add_replay_options(CLI::App *command, ReplayOptions *options) {
   command->add_option("SCENARIO", options->scenarios, "Names as `pidleak list` shows them, or: all")->required();
-  command->add_option("--pool", options->pools, "Presets, all of them (the default), or exec:COMMAND, see PROTOCOL.md")
+  command
+      ->add_option("--pool", options->pools,
+                   "Presets, all of them (the default), real pools such as python:3.12 (`pidleak list --pools`), or "
+                   "exec:COMMAND")
       ->allow_extra_args(false)
       ->type_name("POOL");
   command->add_option("--start-method", options->start_methods, "fork, spawn, forkserver, or: all")

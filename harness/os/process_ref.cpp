@@ -73,6 +73,10 @@ bool ProcessRef::send(int signal) const {
 std::optional<WaitStatus> ProcessRef::exit_status() const {
   if (!has_exited()) // its leader may have, and then /proc shows a Z and the leader's own status
     return {};
+  siginfo_t own{}; // child, that was not waited for yet
+  if (::waitid(p_pidfd, static_cast<id_t>(pidfd_.get()), &own, WEXITED | WNOHANG | WNOWAIT) == 0 && own.si_pid != 0)
+    return WaitStatus{
+        .signaled = own.si_code != CLD_EXITED, .value = own.si_status, .core_dumped = own.si_code == CLD_DUMPED};
   auto from_pidfd = [&]() -> std::optional<WaitStatus> {
     PidfdInfo info;
     info.mask = pidfd_info_exit;

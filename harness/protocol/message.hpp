@@ -22,6 +22,9 @@ constexpr std::size_t longest_line = 65536;
 /// Objects and arrays within one another, the message included: whatever copies or prints a value recurses.
 constexpr int deepest_nesting = 16;
 
+/// The largest `longest_timer` of a hello.
+constexpr int longest_timer_s = 3600;
+
 /// A line that is not what the protocol asks for.
 class ProtocolError : public std::runtime_error {
 public:

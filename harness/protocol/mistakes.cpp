@@ -71,6 +71,9 @@ std::vector<std::string> find_mistakes(const Message &event) {
           if (!contains(words, word))
             mistakes.push_back(
                 fmt::format("hello: {}: there is no \"{}\"{}", member, shown(word), suggestion(word, words)));
+  if (event.name() == "hello" && event.has("longest_timer"))
+    if (auto seconds = event.integer("longest_timer"); seconds < 0 || seconds > longest_timer_s)
+      mistakes.push_back(fmt::format("hello: longest_timer: {} is not within 0 and {}", seconds, longest_timer_s));
   return mistakes;
 }
 

@@ -90,8 +90,20 @@ private:
   /// `what` completes "the subject did not ... within N ms".
   template <class Done>
   void hear_until(Done done, const std::string &what) {
-    if (!hear_within_bound(done))
-      throw SubjectFailure(fmt::format("the subject did not {} within {} ms", what, plan_.step_bound.count()));
+    try {
+      if (!hear_within_bound(done))
+        throw SubjectFailure(fmt::format("the subject did not {} within {} ms{}", what, plan_.step_bound.count(),
+                                         is_stopped() ? ": it is stopped" : ""));
+    } catch (const SubjectFailure &e) {
+      if (!subject_->process().has_exited())
+        throw;
+      throw SubjectFailure(fmt::format("{}, and was to {}", e.what(), what));
+    }
+  }
+
+  bool is_stopped() const {
+    auto stat = os::read_stat(subject_->process().pid());
+    return stat && stat->state == 'T';
   }
 
   /// Hears events until `done`, or nothing in the replay moves any more, or the time is over.
@@ -145,45 +157,51 @@ private:
     report_.pool_version = hello->text("version");
     note("hello", subject_->process().pid(),
          Message::printable(fmt::format("{} {}", hello->text("pool"), report_.pool_version)));
-    require(*hello, "start_methods", spell(conditions_.start_method));
-    if (hello->has("dispositions") || conditions_.sigterm == Sigterm::exits)
-      require(*hello, "dispositions", spell(conditions_.sigterm));
+    require(*hello, "start_methods", spell(conditions_.start_method), {});
+    require(*hello, "dispositions", spell(conditions_.sigterm), {"default", "handler", "ignored", "blocked"});
     if (conditions_.sigterm == Sigterm::handler || conditions_.sigterm == Sigterm::exits)
-      require(*hello, "handlers_registered", spell(conditions_.handler_registered));
-    if (conditions_.signal_reset != SignalReset::none)
-      require(*hello, "signal_resets", spell(conditions_.signal_reset));
-    if (conditions_.terminate != Terminate::as_is)
-      require(*hello, "terminates", spell(conditions_.terminate));
-    if (conditions_.queue_slots != QueueSlots::as_is)
-      require(*hello, "queue_slots", spell(conditions_.queue_slots));
-    if (conditions_.death != Death::none && conditions_.death_point != DeathPoint::in_task)
-      require(*hello, "death_points", spell(conditions_.death_point),
-              hello->has("death_points_with") ? hello->text("death_points_with") : "");
+      require(*hello, "handlers_registered", spell(conditions_.handler_registered), {});
+    require(*hello, "signal_resets", spell(conditions_.signal_reset), {"none"});
+    require(*hello, "terminates", spell(conditions_.terminate), {"as-is"});
+    require(*hello, "queue_slots", spell(conditions_.queue_slots), {"as-is"});
+    if (conditions_.death != Death::none) {
+      require(*hello, "death_points", spell(conditions_.death_point), {"in-task"});
+      if (conditions_.death_point != DeathPoint::in_task)
+        require_start_method(*hello, "death_points_with");
+    }
     auto offers = [&](const char *member) { return hello->has(member) && hello->flag(member); };
     runtime_handles_sigterm_ = offers("runtime_handles_sigterm");
     reports_breakage_ = offers("reports_breakage");
     reports_queue_depth_ = offers("reports_queue_depth");
     holds_before_count_ = offers("holds_before_count");
     if (hello->has("longest_timer"))
-      longest_timer_ = std::chrono::seconds(std::clamp(hello->integer("longest_timer"), 0LL, 3600LL));
+      longest_timer_ =
+          std::chrono::seconds(std::clamp<long long>(hello->integer("longest_timer"), 0, protocol::longest_timer_s));
     if (conditions_.victim == Victim::owner && needs_real_oom() && !offers("allocates"))
       throw Judged{Verdict::skipped, "the pool's owner can't be told to allocate; --oom=sigkill uses a plain SIGKILL"};
     if (conditions_.queue == CallQueueState::full && !reports_queue_depth_)
       throw Judged{Verdict::skipped, "the pool does not say how full its call queue is"};
   }
 
-  /// `only_with`: the one start method with which it is offered; empty: any.
-  void require(const Message &hello, const std::string &member, const std::string &wanted,
-               const std::string &only_with = "") const {
-    auto offered = hello.has(member) ? hello.texts(member) : std::vector<std::string>{};
-    if (std::find(offered.begin(), offered.end(), wanted) == offered.end())
-      throw Judged{
-          Verdict::skipped,
-          fmt::format("the pool does not offer {} ({}: {})", wanted, member,
-                      offered.empty() ? "none" : Message::printable(fmt::format("{}", fmt::join(offered, ", "))))};
-    if (!only_with.empty() && only_with != spell(conditions_.start_method))
+  /// `by_default`: what a subject offers that does not say.
+  static void require(const Message &hello, const std::string &member, const std::string &wanted,
+                      const std::vector<std::string> &by_default) {
+    auto offered = hello.has(member) ? hello.texts(member) : by_default;
+    if (std::find(offered.begin(), offered.end(), wanted) != offered.end())
+      return;
+    auto reason =
+        fmt::format("the pool does not offer {} ({}: {})", wanted, member,
+                    offered.empty() ? "none" : Message::printable(fmt::format("{}", fmt::join(offered, ", "))));
+    if (member == "start_methods" && !offered.empty())
+      reason += "; try --start-method " + Message::printable(offered.front());
+    throw Judged{Verdict::skipped, reason};
+  }
+
+  void require_start_method(const Message &hello, const std::string &member) const {
+    if (hello.has(member) && hello.text(member) != spell(conditions_.start_method))
       throw Judged{Verdict::skipped,
-                   fmt::format("the pool offers {} only with start method {}", wanted, Message::printable(only_with))};
+                   fmt::format("the pool offers {} only with start method {}", spell(conditions_.death_point),
+                               Message::printable(hello.text(member)))};
   }
 
   void take(Step step) {
@@ -229,7 +247,13 @@ private:
 
   void occupy_workers() {
     submit(0, conditions_.workers);
-    auto in_task = [&] { return heard_.task_of.size(); };
+    std::set<pid_t> known;
+    auto in_task = [&] {
+      for (const auto &[pid, task] : heard_.task_of)
+        if (known.insert(pid).second)
+          check_worker(pid, task);
+      return heard_.task_of.size();
+    };
     if (!hear_within_bound([&] { return std::cmp_greater_equal(in_task(), conditions_.workers); }))
       throw SubjectFailure(fmt::format("{} tasks were submitted, and {} processes have said within {} ms that they are "
                                        "in one",
@@ -243,6 +267,16 @@ private:
     }
   }
 
+  void check_worker(pid_t pid, long long task) const {
+    if (pid == subject_->process().pid())
+      throw SubjectFailure(fmt::format("the subject (pid {}) runs a task itself: workers are processes", pid));
+    if (!tree_->contains(pid))
+      throw SubjectFailure(fmt::format("the subject reports a worker with pid {}, but has no such descendant", pid));
+    if (task < 0 || task >= conditions_.workers)
+      throw SubjectFailure(fmt::format("worker {} says that it is in task {}; 0 to {} were submitted", pid, task,
+                                       conditions_.workers - 1));
+  }
+
   /// A worker is whoever has reported from a task: many pools start theirs only when there is one. In the order in
   /// which the pool lists them, where it does.
   void hold_workers() {
@@ -252,8 +286,6 @@ private:
         order.push_back(pid);
     for (pid_t pid : order) {
       auto worker = os::ProcessRef::open(pid);
-      if (pid == subject_->process().pid())
-        throw SubjectFailure(fmt::format("the subject (pid {}) runs a task itself: workers are processes", pid));
       if (!worker || !tree_->contains(pid))
         throw SubjectFailure(fmt::format("the subject reports a worker with pid {}, but has no such descendant", pid));
       workers_.push_back(std::move(*worker));
@@ -322,7 +354,7 @@ private:
       slow_down_exits();
     kill_victim([&](int mebibytes) { channel_.order(gate, fmt::format("allocate {}", mebibytes)); });
     wait_for_reaction();
-    bool held = slow_exits_ && slow_exits_->still_held();
+    bool held = slow_exits_ && slow_exits_->still_held() && has_reacted_as_it_says();
     report_.evidence.push_back(show_race(conditions_, holding_before_count_, held));
     slow_exits_.reset();
   }
@@ -388,9 +420,13 @@ private:
     // A pool that never reacts, or does not say so, is no failure of the replay: shutdown is called all the same.
     hear_until_rest([&] { return heard_.breakage_handled || heard_.management_thread_ended; },
                     reports_breakage_ ? plan_.step_bound : plan_.shutdown_patience);
-    if (reports_breakage_ && !heard_.breakage_handled && !heard_.management_thread_ended &&
-        conditions_.death_point == DeathPoint::in_task)
+    // A victim that is traced shows its end to a pidfd or a pipe, and to no wait of its parent's.
+    if (!has_reacted_as_it_says() && !slow_exits_ && conditions_.death_point == DeathPoint::in_task)
       note("mistake", {}, "hello: reports_breakage is true, and breakage_handled was not sent");
+  }
+
+  bool has_reacted_as_it_says() const {
+    return !reports_breakage_ || heard_.breakage_handled || heard_.management_thread_ended;
   }
 
   /// Its terminated workers die first, as far as SIGTERM ends them at all; then it may count those that live.

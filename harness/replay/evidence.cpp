@@ -81,7 +81,10 @@ Evidence show_race(const Conditions &conditions, bool forced, bool held) {
   bool slowed = conditions.race == Race::count_first;
   return {.condition = "race",
           .shown = held || !slowed,
-          .text = slowed   ? "the workers' exits were held up until the pool had counted those that live"
+          .text = slowed && !held
+                      ? "the workers' exits were held up, and the pool did not react before they were let go: it "
+                        "learns of a death by waiting for the process, which a tracer prevents"
+                  : slowed ? "the workers' exits were held up until the pool had counted those that live"
                   : forced ? "the pool was held until the workers that SIGTERM ends had exited, where it counts at all"
                            : "left to chance: this pool can't be held before it counts its workers",
           .facts = {{"order", spell(conditions.race)}, {"forced", forced || slowed ? "yes" : "no"}}};

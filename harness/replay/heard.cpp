@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <functional>
+#include <utility>
 
 namespace pidleak::replay {
 
@@ -21,6 +22,7 @@ void absorb_point(Heard &heard, const Message &event, Timeline &timeline) {
   heard.held.emplace(point, pid);
   if (point != "in-task")
     return timeline.note("held", pid, point);
+  heard.refuse_working_helpers({pid});
   heard.task_of[pid] = event.integer("task");
   timeline.note("task-started", pid, fmt::format("task {}", heard.task_of[pid]));
 }
@@ -40,6 +42,9 @@ void absorb_members(Heard &heard, const Message &event, Timeline &timeline) {
     if (heard.helpers.emplace(helper.pid("pid"), helper.text("role")).second)
       timeline.note("spawned", helper.pid("pid"), helper.text("role"));
   }
+  heard.refuse_working_helpers(heard.workers);
+  for (const auto &[pid, task] : heard.task_of)
+    heard.refuse_working_helpers({pid});
   if (event.has("queue_capacity"))
     heard.queue_capacity = static_cast<int>(event.integer("queue_capacity"));
 }
@@ -56,7 +61,11 @@ void absorb_exit(Heard &heard, const Message &event, Timeline &timeline) {
 
 const std::map<std::string, Absorb> &absorbers() {
   static const std::map<std::string, Absorb> all = {
-      {"hello", [](auto &, auto &, auto &) {}}, // said once, at the start
+      {"hello",
+       [](auto &heard, auto &, auto &timeline) {
+         if (std::exchange(heard.said_hello, true))
+           heard.note_mistake("hello: said more than once", timeline);
+       }},
       {"at", absorb_point},
       {"pool_created",
        [](auto &heard, auto &event, auto &timeline) {
@@ -125,10 +134,20 @@ void Timeline::note(const std::string &event, std::optional<pid_t> pid, const st
   events_.push_back({.at_ms = now_ms(), .event = event, .pid = pid, .detail = detail});
 }
 
+void Heard::refuse_working_helpers(const std::vector<pid_t> &working) const {
+  for (pid_t pid : working)
+    if (helpers.contains(pid))
+      throw protocol::ProtocolError(fmt::format("helpers: pid {} is a worker, and no helper", pid));
+}
+
+void Heard::note_mistake(const std::string &mistake, Timeline &timeline) {
+  if (mistakes.insert(mistake).second)
+    timeline.note("mistake", {}, mistake);
+}
+
 void Heard::absorb(const Message &event, Timeline &timeline) {
   for (const auto &mistake : protocol::find_mistakes(event))
-    if (mistakes.insert(mistake).second)
-      timeline.note("mistake", {}, mistake);
+    note_mistake(mistake, timeline);
   if (auto found = absorbers().find(event.name()); found != absorbers().end())
     found->second(*this, event, timeline);
 }

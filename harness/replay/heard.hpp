@@ -27,6 +27,7 @@ private:
 };
 
 struct Heard {
+  bool said_hello = false;
   bool created = false;
   std::vector<pid_t> workers; // in the pool's order; empty: it starts them later, or does not say
   std::map<pid_t, std::string> helpers;
@@ -47,6 +48,9 @@ struct Heard {
 
   /// Takes in one event. Throws ProtocolError, and SubjectError for the event `error`.
   void absorb(const protocol::Message &event, Timeline &timeline);
+  void note_mistake(const std::string &mistake, Timeline &timeline);
+  /// Throws ProtocolError if one of them was declared a helper: helpers may stay, and workers may not.
+  void refuse_working_helpers(const std::vector<pid_t> &working) const;
 };
 
 /// The subject says of itself that it can't go on.

@@ -83,6 +83,11 @@ std::optional<protocol::Message> Subject::next(std::chrono::microseconds at_most
     bool from_subject = fds[1].revents && read_into(subject_), from_workers = fds[2].revents && read_into(workers_);
     if (from_subject || from_workers)
       continue;
+    if (fds[1].revents && !subject_.open && !exit_expected_) {
+      os::wait_for_any_exit({process_.pidfd()}, milliseconds(100)); // the usual reason, and then it says more
+      if (!process_.has_exited())
+        fail("closed its standard output");
+    }
     if (fds[4].revents) { // and everything that it said before has been read
       fail(how_it_ended() + (messages_ == 0 ? " before it said hello" : ""));
     }

@@ -15,7 +15,7 @@ const std::string hello =
 const std::string created = "read command; echo '{\"event\":\"pool_created\"}'; ";
 /// Makes a task's worker of the process that runs it.
 const std::string worker = "work() { pid=$(exec sh -c 'echo $PPID'); echo "
-                           "\"{\\\"event\\\":\\\"at\\\",\\\"point\\\":\\\"in-task\\\",\\\"task\\\":0,"
+                           "\"{\\\"event\\\":\\\"at\\\",\\\"point\\\":\\\"in-task\\\",\\\"task\\\":${2:-0},"
                            "\\\"pid\\\":${1:-$pid}}\" >\"$channel/events\"; read order <\"$channel/gate-0\"; }; "
                            "channel=$(echo \"$command\" | sed 's/.*\"channel\":\"\\([^\"]*\\)\".*/\\1/'); ";
 
@@ -75,15 +75,32 @@ TEST_CASE("a subject that floods its standard error is no worse for it", "[subje
 }
 
 TEST_CASE("a subject that says nothing, or nothing more", "[subject]") {
-  check_broken(replay_script("exec cat >/dev/null", milliseconds(100)), "did not say hello within 100 ms");
-  check_broken(replay_script(hello + "exec cat >/dev/null", milliseconds(100)),
+  check_broken(replay_script("exec 3>&1 cat >/dev/null", milliseconds(100)), "did not say hello within 100 ms");
+  check_broken(replay_script(hello + "exec 3>&1 cat >/dev/null", milliseconds(100)),
                "did not create the pool within 100 ms");
-  check_broken(replay_script(hello + created + "exec cat >/dev/null", milliseconds(100)), "did not accept the tasks");
+  check_broken(replay_script(hello + created + "exec 3>&1 cat >/dev/null", milliseconds(100)),
+               "did not accept the tasks");
 }
 
 TEST_CASE("a subject that closes its streams and stays", "[subject]") {
   check_broken(replay_script("exec <&- >&- 2>&-; exec tail -f /dev/null >/dev/null", milliseconds(100)),
-               "did not say hello");
+               "closed its standard output");
+}
+
+TEST_CASE("a subject that is stopped, or exits, is said to be, and what it was to do", "[subject]") {
+  check_broken(replay_script(hello + "kill -STOP $$", milliseconds(100)),
+               "did not create the pool within 100 ms: it is stopped");
+  check_broken(replay_script(hello + "read command; exit 0"), "exited with 0, and was to create the pool");
+}
+
+TEST_CASE("a worker is no helper, and is in a task that was submitted", "[subject]") {
+  check_broken(replay_script(hello + created + worker +
+                             "read command; work & echo '{\"event\":\"submitted\",\"workers\":['$!'],"
+                             "\"helpers\":[{\"role\":\"r\",\"pid\":'$!'}]}'; cat >/dev/null"),
+               "is a worker, and no helper");
+  check_broken(replay_script(hello + created + worker +
+                             "read command; echo '{\"event\":\"submitted\"}'; work '' 100 & cat 3>&1 >/dev/null"),
+               "in task 100; 0 to 0 were submitted");
 }
 
 TEST_CASE("a subject that reports an error of its own", "[subject]") {
@@ -139,7 +156,7 @@ TEST_CASE("a start method that the pool does not offer is skipped with the reaso
   Conditions spawn{.start_method = StartMethod::spawn, .workers = 1};
   auto report = replay_script(hello + "cat >/dev/null", std::chrono::seconds(5), spawn);
   CHECK(spell(report.verdict) == "skipped");
-  CHECK(report.reason == "the pool does not offer spawn (start_methods: fork)");
+  CHECK(report.reason == "the pool does not offer spawn (start_methods: fork); try --start-method fork");
 }
 
 TEST_CASE("a script with one worker is a pool: clean if it waits for it, leaked if it does not", "[subject]") {
