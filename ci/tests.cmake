@@ -38,6 +38,10 @@ pidleak_tests(cli_tests harness/cli/cli_test.cpp USES pidleak_os nlohmann_json::
 pidleak_tests(scenario_tests scenarios/scenarios_test.cpp scenarios/ground_truth_test.cpp
   scenarios/real_pools_test.cpp USES pidleak_scenarios pidleak_pools LABELS scenario TIMEOUT 120)
 
+pidleak_tests(specimen_tests workers/specimens/specimens_test.cpp USES pidleak_specimens pidleak_replay
+  LABELS specimen TIMEOUT 120)
+add_dependencies(specimen_tests pidleak-specimen)
+
 # Who includes whom; and once with an arrow that is wrong, so that the check is known to see one.
 add_test(NAME layers COMMAND ${PROJECT_SOURCE_DIR}/ci/check-layers)
 file(WRITE ${PROJECT_BINARY_DIR}/wrong-layers/harness/census/wrong.cpp "#include \"harness/pool/pool.hpp\"\n")

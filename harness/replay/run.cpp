@@ -2,6 +2,7 @@
 
 #include "harness/os/syscall_error.hpp"
 #include "harness/replay/driver.hpp"
+#include "harness/replay/watch.hpp"
 
 #include <nlohmann/json.hpp>
 #include <poll.h>
@@ -31,16 +32,29 @@ std::string kernel() {
 }
 
 /// What a report says of its plan, whatever comes of it.
-void describe(const Plan &plan, const std::string &started, Report &report) {
-  report.tool_version = PIDLEAK_VERSION;
-  report.kernel = kernel();
-  report.user = ::geteuid();
-  report.started = started;
+void describe(const Plan &plan, Report &report) {
   report.scenario = plan.scenario.name;
   report.pool = plan.pool.name;
   report.workers = plan.scenario.conditions.workers;
   for_each_condition(plan.scenario.conditions,
                      [&](const char *name, auto value) { report.conditions[name] = spell(value); });
+}
+
+/// What is done in one sandbox.
+struct Job {
+  SandboxOptions sandbox;
+  std::function<Report(const Inside &)> body;
+  std::function<void(Report &)> describe;
+};
+
+Job job_of(const Plan &plan, const RunOptions &options) {
+  return {.sandbox = {.facilities = options.facilities,
+                      .tier = options.tier,
+                      .memory_cgroup = plan.scenario.conditions.death == Death::oom && plan.oom == OomMode::real,
+                      .process_cap = plan.process_cap,
+                      .bound = plan.step_bound * 10 + plan.settle_bound * 2},
+          .body = [&plan](const Inside &inside) { return drive(plan, inside); },
+          .describe = [&plan](Report &report) { describe(plan, report); }};
 }
 
 struct Running {
@@ -50,32 +64,64 @@ struct Running {
   Sandbox sandbox;
 };
 
-Running start(std::size_t index, const Plan &plan, const RunOptions &options) {
-  SandboxOptions sandbox{.facilities = options.facilities,
-                         .tier = options.tier,
-                         .memory_cgroup = plan.scenario.conditions.death == Death::oom && plan.oom == OomMode::real,
-                         .process_cap = plan.process_cap,
-                         .bound = plan.step_bound * 10 + plan.settle_bound * 2};
+Running start(std::size_t index, const Job &job) {
   return {.index = index,
           .started = utc_now(),
           .since = Clock::now(),
           .sandbox =
-              Sandbox::start(sandbox, [&plan](const Inside &inside) { return to_json(drive(plan, inside)).dump(); })};
+              Sandbox::start(job.sandbox, [&job](const Inside &inside) { return to_json(job.body(inside)).dump(); })};
 }
 
-Report finish(const Running &running, const Plan &plan, reports::Tier tier) {
+Report finish(const Running &running, const Job &job) {
   Report report;
   auto result = running.sandbox.result();
   if (result) {
     report = reports::from_json(nlohmann::ordered_json::parse(*result));
   } else {
-    report.tier = tier;
+    report.tier = job.sandbox.tier;
     report.reason = "the replay did not come to its end: " +
                     (running.sandbox.failure().empty() ? "no result" : running.sandbox.failure());
   }
-  describe(plan, running.started, report);
+  report.tool_version = PIDLEAK_VERSION;
+  report.kernel = kernel();
+  report.user = ::geteuid();
+  report.started = running.started;
+  job.describe(report);
   report.total_ms = milliseconds_between(running.since, Clock::now());
   return report;
+}
+
+std::vector<Report> run_jobs(const std::vector<Job> &jobs, std::size_t at_once,
+                             const std::function<void(std::size_t, const Report &)> &on_done) {
+  std::vector<Report> reports(jobs.size());
+  std::list<Running> running;
+  std::size_t next = 0, done = 0;
+  while (next < jobs.size() || !running.empty()) {
+    while (next < jobs.size() && running.size() < at_once) {
+      running.push_back(start(next, jobs[next]));
+      ++next;
+    }
+    std::vector<pollfd> results;
+    for (const auto &job : running)
+      results.push_back({.fd = job.sandbox.result_fd(), .events = POLLIN, .revents = 0});
+    if (::poll(results.data(), results.size(), -1) < 0 && errno != EINTR)
+      os::throw_errno("poll(results of {} sandboxes)", results.size());
+    for (auto job = running.begin(); job != running.end();) {
+      if (!job->sandbox.collect()) {
+        ++job;
+        continue;
+      }
+      auto &report = reports[job->index] = finish(*job, jobs[job->index]);
+      on_done(++done, report);
+      job = running.erase(job);
+    }
+  }
+  return reports;
+}
+
+const Facilities &facilities_of_this_machine() {
+  static const Facilities found = find_facilities();
+  return found;
 }
 
 } // namespace
@@ -84,35 +130,27 @@ std::vector<Report> run(const std::vector<Plan> &plans, const RunOptions &option
   for (const auto *place : {&options.facilities.pids, &options.facilities.memory})
     if (!place->parent.empty())
       os::sweep_stale_cgroups(place->parent);
-  std::vector<Report> reports(plans.size());
-  std::list<Running> running;
-  std::size_t next = 0, done = 0;
-  while (next < plans.size() || !running.empty()) {
-    while (next < plans.size() && running.size() < static_cast<std::size_t>(options.jobs)) {
-      running.push_back(start(next, plans[next], options));
-      ++next;
-    }
-    std::vector<pollfd> results;
-    for (const auto &replay : running)
-      results.push_back({.fd = replay.sandbox.result_fd(), .events = POLLIN, .revents = 0});
-    if (::poll(results.data(), results.size(), -1) < 0 && errno != EINTR)
-      os::throw_errno("poll(results of {} sandboxes)", results.size());
-    for (auto replay = running.begin(); replay != running.end();) {
-      if (!replay->sandbox.collect()) {
-        ++replay;
-        continue;
-      }
-      auto &report = reports[replay->index] = finish(*replay, plans[replay->index], options.tier);
-      options.on_done(++done, report);
-      replay = running.erase(replay);
-    }
-  }
-  return reports;
+  std::vector<Job> jobs;
+  for (const auto &plan : plans)
+    jobs.push_back(job_of(plan, options));
+  return run_jobs(jobs, static_cast<std::size_t>(options.jobs), options.on_done);
 }
 
 Report run(const Plan &plan) {
-  static const Facilities facilities = find_facilities();
+  const auto &facilities = facilities_of_this_machine();
   return run({plan}, {.facilities = facilities, .tier = facilities.strongest}).front();
+}
+
+Report watch(const Command &command) {
+  const auto &facilities = facilities_of_this_machine();
+  auto bound = command.run_bound + command.settle_bound + std::chrono::seconds(10);
+  Job job{.sandbox = {.facilities = facilities,
+                      .tier = facilities.strongest,
+                      .process_cap = command.process_cap,
+                      .bound = bound},
+          .body = [&command](const Inside &inside) { return watch(command, inside); },
+          .describe = [&command](Report &report) { report.pool = command.program; }};
+  return run_jobs({job}, 1, [](std::size_t, const Report &) {}).front();
 }
 
 } // namespace pidleak::replay

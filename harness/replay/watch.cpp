@@ -1,0 +1,116 @@
+#include "harness/replay/watch.hpp"
+
+#include "harness/census/diagnosis.hpp"
+#include "harness/os/launch.hpp"
+#include "harness/os/syscall_error.hpp"
+#include "harness/replay/heard.hpp"
+#include "harness/replay/subject.hpp"
+#include "harness/replay/tree.hpp"
+
+#include <poll.h>
+
+#include <set>
+
+namespace pidleak::replay {
+
+using reports::Report;
+using reports::SettledBy;
+using reports::Verdict;
+
+namespace {
+
+class Watcher {
+public:
+  Watcher(const Command &command, const Inside &inside) : command_(command), inside_(inside) {
+    report_.tier = inside.tier;
+    report_.tier_notes = inside.notes;
+  }
+
+  Report run() {
+    try {
+      observe(os::launch({.program = command_.program,
+                          .arguments = command_.arguments,
+                          .standard_error = -1,
+                          .default_signals = true}));
+    } catch (const std::exception &e) {
+      report_.reason = e.what();
+    }
+    report_.total_ms = timeline_.now_ms();
+    report_.timeline = timeline_.take();
+    return std::move(report_);
+  }
+
+private:
+  void observe(const os::ProcessRef &owner) {
+    timeline_.note("subject-started", owner.pid(), command_.program);
+    Tree tree(inside_, owner.pid(), false);
+    auto wait = [this](std::chrono::microseconds at_most, const std::vector<int> &exits) {
+      wait_for_exits(at_most, exits);
+      return false; // nobody says anything here
+    };
+    auto settled = tree.settle(
+        wait, [&] { return owner.has_exited(); }, [](pid_t) { return true; }, Deadline::after(command_.run_bound));
+    bool ended = owner.has_exited();
+    auto since = Clock::now();
+    if (ended) {
+      timeline_.note("exited", owner.pid());
+      settled = tree.settle(
+          wait, [] { return true; }, [](pid_t) { return false; }, Deadline::after(command_.settle_bound));
+      report_.settle_ms = milliseconds_between(since, Clock::now());
+    }
+    take_census(tree, settled);
+    judge(ended);
+  }
+
+  void wait_for_exits(std::chrono::microseconds at_most, const std::vector<int> &exits) const {
+    std::vector<pollfd> fds = {{.fd = inside_.lifeline, .events = POLLIN, .revents = 0}};
+    for (int pidfd : exits)
+      fds.push_back({.fd = pidfd, .events = POLLIN, .revents = 0});
+    timespec timeout{.tv_sec = at_most.count() / 1000000, .tv_nsec = at_most.count() % 1000000 * 1000};
+    if (::ppoll(fds.data(), fds.size(), &timeout, nullptr) < 0 && errno != EINTR)
+      os::throw_errno("ppoll({} pidfds)", exits.size());
+    if (fds[0].revents)
+      throw LifelineCut();
+  }
+
+  void take_census(const Tree &tree, const Settled &settled) {
+    report_.settled_by = settled.by;
+    report_.not_quiescent_because = settled.why_not_quiescent;
+    report_.census_complete = settled.walk.complete;
+    report_.cgroup_agrees = tree.agrees_with_cgroup(settled.walk);
+    report_.remaining = tree.examine(settled.walk, {});
+    report_.owner = tree.examine_subject(settled.walk);
+    census::diagnose(report_.remaining, report_.owner ? &*report_.owner : nullptr, {.harness = ::getpid()});
+    for (const auto &process : report_.remaining) {
+      ++(process.state == census::ProcessState::zombie ? report_.zombies : report_.live);
+      timeline_.note("remains", process.pid, spell(process.kind));
+    }
+  }
+
+  void judge(bool ended) {
+    auto count = report_.remaining.size();
+    auto who = count == 1 ? "a process" : fmt::format("{} processes", count);
+    if (report_.cgroup_agrees == false && report_.census_complete) {
+      report_.verdict = Verdict::broken;
+      report_.reason = "the census missed a process that the cgroup lists";
+    } else if (!ended) {
+      report_.verdict = Verdict::hung;
+      report_.reason =
+          "the command never ended; " + (count == 0 ? std::string("it has no child") : who + " remain below it");
+    } else {
+      report_.verdict = count == 0 ? Verdict::clean : Verdict::leaked;
+      report_.reason = count == 0 ? "nothing is left of the command" : who + " outlived the command";
+    }
+  }
+
+  const Command &command_;
+  const Inside &inside_;
+  Timeline timeline_;
+  Report report_;
+};
+
+} // namespace
+
+Report watch(const Command &command, const Inside &inside) { return Watcher(command, inside).run(); }
+
+} // namespace pidleak::replay

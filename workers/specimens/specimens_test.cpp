@@ -1,0 +1,88 @@
+// Every specimen's defect is found, with its cause, and every twin is clean; each more than once.
+//
+// PIDLEAK_REPETITIONS: how often each is tried (default 3). PIDLEAK_SPECIMENS_TABLE: a file to which a line of the
+// table in README.md is appended for each, ci/specimens makes it.
+#include "harness/replay/watch.hpp"
+#include "scenarios/cases.hpp"
+#include "workers/specimens/specimen.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+
+namespace {
+
+using namespace pidleak;
+using specimens::Specimen;
+
+std::string main_cause(const census::RemainingProcess &process) {
+  return process.diagnosis.empty() ? "none" : spell(process.diagnosis.front().cause);
+}
+
+std::string causes_of(const reports::Report &report) {
+  std::vector<std::string> causes;
+  for (const auto &process : report.remaining)
+    causes.push_back(main_cause(process));
+  std::sort(causes.begin(), causes.end());
+  if (report.owner)
+    causes.push_back("owner " + main_cause(*report.owner));
+  return fmt::format("{}", fmt::join(causes, ", "));
+}
+
+/// Of a defect that quiescence can't settle the deadline need not be long: too short a one only calls more leaked.
+replay::Command command_of(const Specimen &specimen) {
+  replay::Command command{.program = PIDLEAK_BINARY_DIR "/pidleak-specimen", .arguments = {specimen.name}};
+  for (const char *moves : {"timer", "runs", "unknown"})
+    if (specimen.causes.find(moves) != std::string::npos)
+      command.settle_bound = milliseconds(300);
+  return command;
+}
+
+struct Tally {
+  int right = 0, tried = 0;
+  std::vector<double> settle_ms;
+  std::string settled_by;
+};
+
+void append_to_table(const Specimen &specimen, Tally tally) {
+  const char *path = std::getenv("PIDLEAK_SPECIMENS_TABLE");
+  if (!path)
+    return;
+  auto middle = tally.settle_ms.begin() + static_cast<std::ptrdiff_t>(tally.settle_ms.size() / 2);
+  std::nth_element(tally.settle_ms.begin(), middle, tally.settle_ms.end());
+  std::ofstream(path, std::ios::app) << fmt::format("| {} | {} | {} | {} | {} | {:.1f} | {} of {} |\n", specimen.name,
+                                                    specimen.what, specimen.verdict, specimen.causes, tally.settled_by,
+                                                    *middle, tally.right, tally.tried);
+}
+
+void check(const Specimen &specimen) {
+  const char *wanted = std::getenv("PIDLEAK_REPETITIONS");
+  Tally tally;
+  for (int left = wanted ? std::atoi(wanted) : 3; left > 0; --left) {
+    auto report = replay::watch(command_of(specimen));
+    auto causes = causes_of(report);
+    INFO(report.reason << "\n" << report.not_quiescent_because);
+    for (const auto &process : report.remaining)
+      for (const auto &finding : process.diagnosis)
+        UNSCOPED_INFO("pid " << process.pid << ": " << spell(finding.cause) << ": " << finding.text);
+    CHECK(spell(report.verdict) == specimen.verdict);
+    CHECK(causes == specimen.causes);
+    CHECK(report.census_complete);
+    tally.right += spell(report.verdict) == specimen.verdict && causes == specimen.causes;
+    ++tally.tried;
+    tally.settle_ms.push_back(report.settle_ms);
+    tally.settled_by = report.settled_by ? spell(*report.settled_by) : "";
+  }
+  append_to_table(specimen, tally);
+}
+
+const bool added = [] {
+  for (const auto &specimen : specimens::all())
+    cases::add(fmt::format("specimen {} is {}", specimen.name, specimen.verdict), {"specimen"},
+               [=] { check(specimen); });
+  return true;
+}();
+
+} // namespace
