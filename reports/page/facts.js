@@ -1,0 +1,96 @@
+// What is known of a process: for the panel below the timeline, the tree of what remains, and the owner.
+
+function diagnosisOf(process) {
+  if (process.diagnosis.length === 0) return null;
+  return element('ul', { class: 'diagnosis' }, process.diagnosis.map((finding) =>
+    element('li', {}, element('code', { class: 'cause' }, finding.cause), ' ', finding.text)));
+}
+
+function callOf(wait) {
+  if (wait.syscall === '') return 'not readable';
+  if (wait.syscall === 'running') return 'runs';
+  if (wait.syscall === 'none') return 'blocked, in no system call';
+  return `${wait.syscall}(${wait.arguments.join(', ')})`;
+}
+
+function waitOf(wait) {
+  return element('li', {},
+    element('span', { class: 'thread' }, `thread ${wait.thread} `), element('span', { class: 'state' }, `${wait.state} `),
+    element('code', {}, callOf(wait)),
+    wait.object ? element('span', { class: 'object' }, ' on ', element('code', {}, wait.object)) : null,
+    wait.stack.length > 0 ? element('ol', { class: 'stack' }, wait.stack.map((call) => element('li', {}, element('code', {}, call)))) : null);
+}
+
+function pipeOf(pipe) {
+  const ends = pipe.reads && pipe.writes ? 'reads and writes' : pipe.reads ? 'reads' : 'writes';
+  return element('li', {}, `fd ${pipe.fd} ${ends} `, element('code', {}, pipe.pipe));
+}
+
+function listOf(items) {
+  return items.length > 0 ? element('ul', { class: 'plain' }, items) : null;
+}
+
+function detailsOf(process) {
+  const outside = process.outside_pid !== null && process.outside_pid !== process.pid;
+  return definitions([
+    ['pid', outside ? `${process.pid}, outside of the sandbox ${process.outside_pid}` : String(process.pid)],
+    ['parent', String(process.parent)],
+    ['kind', process.kind === process.state ? process.kind : `${process.kind}, ${process.state}`],
+    ['role', process.role],
+    ['name', element('code', {}, process.comm)],
+    ['command line', process.command_line.length > 0 ? element('code', {}, commandLineOf(process)) : null],
+    ['SIGTERM', process.sigterm],
+    ['pending signals', process.signals && /[^0]/.test(process.signals.pending) ? element('code', {}, process.signals.pending) : null],
+    ['waits', listOf(process.waits.map(waitOf))],
+    ['pipes', listOf(process.pipes.map(pipeOf))],
+    ['allowed because', process.suppressed_by === null ? null : process.suppressed_by],
+  ], { class: 'facts' });
+}
+
+function eventsOf(process) {
+  return element('ol', { class: 'events' }, process.events.map((event) => element('li', {},
+    element('span', { class: 'at' }, duration(event.at_ms)), element('span', {}, event.event),
+    event.detail ? element('span', { class: 'detail' }, event.detail) : null)));
+}
+
+// Of a process with a bar: `process` as processesOf() makes it.
+function panelOf(process) {
+  const told = process.told;
+  return [
+    element('h4', {}, `pid ${process.pid}`, element('span', { class: 'role' }, process.role),
+      element('span', { class: `outcome ${styleOf(process)}` }, outcomeOf(process))),
+    told ? diagnosisOf(told) : null,
+    element('div', { class: 'halves' },
+      told ? detailsOf(told) : element('p', { class: 'quiet' }, 'It did not remain: nothing was read of it.'),
+      process.events.length > 0 ? eventsOf(process) : null),
+  ].filter(Boolean);
+}
+
+function nodeOf(process, childrenOf, seen) {
+  seen.add(process.pid);
+  const children = (childrenOf.get(process.pid) ?? []).filter((child) => !seen.has(child.pid));
+  const allowed = process.kind === 'helper' || process.suppressed_by !== null;
+  return element('li', { 'data-remains': process.pid },
+    element('details', {},
+      element('summary', {},
+        element('span', { class: 'pid' }, `pid ${process.pid}`),
+        element('span', { class: `outcome ${allowed ? 'allowed' : 'remains'}` }, process.suppressed_by === null ? process.kind : `${process.kind}, allowed`),
+        element('span', { class: 'name' }, nameOf(process)),
+        process.sigterm ? element('span', { class: 'quiet' }, `SIGTERM: ${process.sigterm}`) : null),
+      detailsOf(process)),
+    diagnosisOf(process),
+    children.length > 0 ? element('ul', {}, children.map((child) => nodeOf(child, childrenOf, seen))) : null);
+}
+
+// Children below their parents, as far as those remain as well.
+function treeOf(remaining) {
+  const pids = new Set(remaining.map((process) => process.pid));
+  const childrenOf = new Map();
+  for (const process of remaining) childrenOf.set(process.parent, [...(childrenOf.get(process.parent) ?? []), process]);
+  const seen = new Set();
+  const roots = remaining.filter((process) => !pids.has(process.parent) || process.parent === process.pid);
+  const nodes = roots.map((process) => nodeOf(process, childrenOf, seen));
+  // Whoever is left is its own ancestor: pids were used again while they were read.
+  for (const process of remaining) if (!seen.has(process.pid)) nodes.push(nodeOf(process, childrenOf, seen));
+  return element('ul', { class: 'tree' }, nodes);
+}

@@ -1,0 +1,86 @@
+// The processes of a report, each with what the timeline and the census tell of it: whatever has a bar.
+//
+//   from ──────────────── exited ── ended        ended: reaped, or known to be over
+//   from ───────────────────────────────▶        remains: what the census found
+//   from ─────────────────── · · · · · ·         neither: it has gone, and nobody told when
+
+const ownersEvents = new Set(['subject-started', 'hello']);
+
+function newProcess(pid) {
+  return { pid, role: '', told: null, isOwner: false, remains: null, events: [], from: 0, exited: null, ended: null,
+           tasks: [] };
+}
+
+function absorbEvent(process, event) {
+  process.events.push(event);
+  if (event.event === 'spawned') process.role = event.detail;
+  if (ownersEvents.has(event.event)) {
+    process.isOwner = true;
+    process.role = 'subject';
+  }
+  if (event.event === 'exited' && event.detail !== 'it did not') process.exited = event.at_ms;
+  if (event.event === 'reaped') process.ended = event.at_ms;
+}
+
+function absorbCensus(process, told, isOwner) {
+  process.told = told;
+  if (isOwner) {
+    process.isOwner = true;
+    process.role = process.role && process.role !== 'subject' ? process.role : 'owner';
+  } else {
+    process.remains = told.kind;
+    process.role = process.role || nameOf(told);
+  }
+}
+
+function firstTime(report, name, after = 0) {
+  const found = report.timeline.find((event) => event.event === name && event.at_ms >= after);
+  return found ? found.at_ms : null;
+}
+
+// Nobody tells that a task has ended. It lasts until the tasks are released, or its process's end; one that is started
+// after the release is over at once.
+function tasksOf(process, report, end) {
+  const released = firstTime(report, 'tasks-released');
+  const starts = process.events.filter((event) => event.event === 'task-started');
+  return starts.map((start, i) => {
+    const later = [starts[i + 1]?.at_ms, released, process.exited, process.ended, end];
+    const ends = later.filter((at) => at !== null && at !== undefined && at >= start.at_ms);
+    return { from: start.at_ms, to: released !== null && start.at_ms >= released ? start.at_ms : Math.min(...ends) };
+  });
+}
+
+// Nothing has happened in the sandbox before.
+function startOf(report) {
+  const first = Math.min(...report.timeline.map((event) => event.at_ms));
+  return Number.isFinite(first) ? Math.max(0, first - (endOf(report) - first) * 0.02) : 0;
+}
+
+// A little after the last event: what then follows is the sandbox's end.
+function endOf(report) {
+  const last = Math.max(...report.timeline.map((event) => event.at_ms), 0);
+  const first = Math.min(...report.timeline.map((event) => event.at_ms));
+  return last > 0 ? last + Math.max((last - first) * 0.03, 0.01) : Math.max(report.durations_ms.total ?? 0, 0.001);
+}
+
+function processesOf(report) {
+  const all = new Map();
+  const process = (pid) => all.get(pid) ?? all.set(pid, newProcess(pid)).get(pid);
+  for (const event of report.timeline) if (event.pid !== null) absorbEvent(process(event.pid), event);
+  if (report.owner) absorbCensus(process(report.owner.pid), report.owner, true);
+  for (const told of report.remaining) absorbCensus(process(told.pid), told, false);
+  const end = endOf(report);
+  for (const each of all.values()) {
+    each.from = each.events[0]?.at_ms ?? startOf(report);
+    if (each.exited !== null && each.ended === null && !each.remains) each.ended = each.exited;
+    each.tasks = tasksOf(each, report, end);
+  }
+  return [...all.values()].sort((a, b) => b.isOwner - a.isOwner || a.from - b.from || a.pid - b.pid);
+}
+
+// What came of it, in a word or two.
+function outcomeOf(process) {
+  if (process.remains) return process.told.suppressed_by === null ? process.remains : `${process.remains}, allowed`;
+  if (process.ended !== null) return process.ended === process.exited ? 'exited' : 'reaped';
+  return process.isOwner ? 'there' : 'gone';
+}

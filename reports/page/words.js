@@ -1,0 +1,60 @@
+// How the report's words, numbers and names are shown. No meaning rests on colour alone: each has a mark.
+
+const verdicts = [
+  { name: 'leaked', mark: '✕', meaning: 'processes remain' },
+  { name: 'hung', mark: '∞', meaning: 'shutdown never returned' },
+  { name: 'broken', mark: '!', meaning: 'the harness or the subject failed' },
+  { name: 'invalid', mark: '?', meaning: 'the fault was not shown to have happened' },
+  { name: 'skipped', mark: '–', meaning: 'this machine or pool lacks what it needs' },
+  { name: 'clean', mark: '✓', meaning: 'no process remains' },
+];
+
+function verdictNamed(name) {
+  return verdicts.find((verdict) => verdict.name === name);
+}
+
+function failed(report) {
+  return report.verdict !== 'clean' && report.verdict !== 'skipped';
+}
+
+function badge(name) {
+  const verdict = verdictNamed(name);
+  return element('span', { class: `badge is-${name}`, title: verdict.meaning },
+    element('span', { class: 'mark', 'aria-hidden': 'true' }, verdict.mark), name);
+}
+
+function duration(ms) {
+  if (ms === null || ms === undefined) return '–';
+  if (ms >= 10000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms >= 1000) return `${(ms / 1000).toFixed(2)} s`;
+  return ms >= 100 ? `${ms.toFixed(0)} ms` : `${ms.toFixed(ms >= 10 ? 1 : 2)} ms`;
+}
+
+function counted(count, word) {
+  return `${count} ${word}${count === 1 || word === 'live' ? '' : 's'}`;
+}
+
+// False where a 0 would read as if somebody had looked.
+function wasCounted(report) {
+  const { live, zombies, helpers } = report.counts;
+  return report.verdict !== 'skipped' && (report.census.complete || live + zombies + helpers > 0);
+}
+
+function startMethodOf(report) {
+  return report.conditions['start-method'] ?? '';
+}
+
+function titleOf(report) {
+  const method = startMethodOf(report);
+  return `${report.scenario} on ${report.pool.name}${method ? ` with ${method}` : ''}`;
+}
+
+// As one would type it into a shell.
+function commandLineOf(process) {
+  const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+  return process.command_line.map(quoted).join(' ');
+}
+
+function nameOf(process) {
+  return process.role || process.comm || '';
+}
