@@ -79,7 +79,7 @@ function nodeOf(process, childrenOf, seen) {
         process.sigterm ? element('span', { class: 'quiet' }, `SIGTERM: ${process.sigterm}`) : null),
       detailsOf(process)),
     diagnosisOf(process),
-    children.length > 0 ? element('ul', {}, children.map((child) => nodeOf(child, childrenOf, seen))) : null);
+    children.length > 0 ? element('ul', { class: 'below' }, children.map((child) => nodeOf(child, childrenOf, seen))) : null);
 }
 
 // Children below their parents, as far as those remain as well.

@@ -38,13 +38,13 @@ function chipsOf(counts, show) {
 }
 
 function rowOf(report, number) {
-  const number_ = (value) => element('td', { class: 'number' }, value);
-  const count = (value) => number_(wasCounted(report) ? String(value) : '–');
+  const cell = (name, value) => element('td', { class: 'number', 'data-name': name }, value);
+  const count = (name, value) => cell(name, wasCounted(report) ? String(value) : '–');
   return element('tr', { 'data-verdict': report.verdict },
     element('th', { scope: 'row' }, element('a', { href: `#report-${number}` }, report.scenario)),
-    element('td', {}, report.pool.name), element('td', {}, startMethodOf(report)), element('td', {}, badge(report.verdict)),
-    count(report.counts.live), count(report.counts.zombies), count(report.counts.helpers),
-    number_(report.verdict === 'skipped' ? '–' : duration(report.durations_ms.total)));
+    element('td', {}, report.pool.name), element('td', {}, startMethodOf(report)), element('td', { class: 'verdict' }, badge(report.verdict)),
+    count('live', report.counts.live), count('zombie', report.counts.zombies), count('helper', report.counts.helpers),
+    cell('time', report.verdict === 'skipped' ? '–' : duration(report.durations_ms.total)));
 }
 
 function tableOf(reports) {

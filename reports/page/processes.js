@@ -3,11 +3,12 @@
 //   from ──────────────── exited ── ended        ended: reaped, or known to be over
 //   from ───────────────────────────────▶        remains: what the census found
 //   from ─────────────────── · · · · · ·         neither: it has gone, and nobody told when
+// Of one that only the census saw, `from` is null: it had started before.
 
 const ownersEvents = new Set(['subject-started', 'hello']);
 
 function newProcess(pid) {
-  return { pid, role: '', told: null, isOwner: false, remains: null, events: [], from: 0, exited: null, ended: null,
+  return { pid, role: '', told: null, isOwner: false, remains: null, events: [], from: null, exited: null, ended: null,
            tasks: [] };
 }
 
@@ -50,17 +51,11 @@ function tasksOf(process, report, end) {
   });
 }
 
-// Nothing has happened in the sandbox before.
-function startOf(report) {
-  const first = Math.min(...report.timeline.map((event) => event.at_ms));
-  return Number.isFinite(first) ? Math.max(0, first - (endOf(report) - first) * 0.02) : 0;
-}
-
-// A little after the last event: what then follows is the sandbox's end.
-function endOf(report) {
-  const last = Math.max(...report.timeline.map((event) => event.at_ms), 0);
-  const first = Math.min(...report.timeline.map((event) => event.at_ms));
-  return last > 0 ? last + Math.max((last - first) * 0.03, 0.01) : Math.max(report.durations_ms.total ?? 0, 0.001);
+// From the first event to the last: before is nothing, and what follows is the sandbox's end.
+function spanOf(report) {
+  const times = report.timeline.map((event) => event.at_ms);
+  const start = times.length > 0 ? Math.min(...times) : 0;
+  return { start, end: Math.max(start + 0.001, ...times) };
 }
 
 function processesOf(report) {
@@ -69,18 +64,18 @@ function processesOf(report) {
   for (const event of report.timeline) if (event.pid !== null) absorbEvent(process(event.pid), event);
   if (report.owner) absorbCensus(process(report.owner.pid), report.owner, true);
   for (const told of report.remaining) absorbCensus(process(told.pid), told, false);
-  const end = endOf(report);
+  const { end } = spanOf(report);
   for (const each of all.values()) {
-    each.from = each.events[0]?.at_ms ?? startOf(report);
+    each.from = each.events[0]?.at_ms ?? null;
     if (each.exited !== null && each.ended === null && !each.remains) each.ended = each.exited;
     each.tasks = tasksOf(each, report, end);
   }
-  return [...all.values()].sort((a, b) => b.isOwner - a.isOwner || a.from - b.from || a.pid - b.pid);
+  return [...all.values()].sort((a, b) => b.isOwner - a.isOwner || (a.from ?? 1e12) - (b.from ?? 1e12) || a.pid - b.pid);
 }
 
 // What came of it, in a word or two.
 function outcomeOf(process) {
   if (process.remains) return process.told.suppressed_by === null ? process.remains : `${process.remains}, allowed`;
   if (process.ended !== null) return process.ended === process.exited ? 'exited' : 'reaped';
-  return process.isOwner ? 'there' : 'gone';
+  return process.isOwner && process.told ? 'lives' : process.isOwner ? '' : 'gone';
 }

@@ -50,7 +50,7 @@ function timelineOf(report) {
   const holder = element('div', { class: 'drawing' });
   const panel = element('div', { class: 'panel', 'aria-live': 'polite' });
   const tip = element('div', { class: 'tip', hidden: '' });
-  let chosen = processes.find((process) => process.remains && styleOf(process) === 'remains') ?? processes[0];
+  let chosen = mostTelling(processes);
   const mark = () => holder.querySelectorAll('.row').forEach((row) =>
     row.setAttribute('aria-pressed', String(Number(row.dataset.pid) === chosen?.pid)));
   const choose = (process) => {
@@ -69,6 +69,11 @@ function timelineOf(report) {
   const more = processes.length - mostBars;
   return [element('figure', {}, holder, tip, legend(),
     more > 0 ? element('p', { class: 'quiet' }, `${more} more processes have no bar here.`) : null), panel, eventTable(report)];
+}
+
+function mostTelling(processes) {
+  const remaining = processes.filter((process) => styleOf(process) === 'remains');
+  return remaining.find((process) => process.told.diagnosis.length > 0) ?? remaining[0] ?? processes[0];
 }
 
 function followWidth(holder, draw) {
@@ -125,7 +130,7 @@ function suppressionsOf(report) {
   if (report.suppressions.length === 0) return null;
   return element('ul', { class: 'suppressions' }, report.suppressions.map((rule) => element('li', {},
     element('code', {}, rule.rule), ' ', rule.reason,
-    element('span', { class: 'quiet' }, [` — ${rule.used > 0 ? `used for ${rule.used} of the processes` : 'unused'}`,
+    element('span', { class: 'quiet' }, [` — ${rule.used > 0 ? `used for ${rule.used} ${rule.used === 1 ? 'process' : 'processes'}` : 'unused'}`,
       rule.expired ? ', expired' : rule.expires ? ', expires' : '', rule.expires ? ` ${rule.expires}` : ''].join('')))));
 }
 

@@ -2,14 +2,18 @@
 
 const mostBars = 200; // a pool that forks without end may leave thousands
 const lane = 20;
-const letter = 6.7; // the width of one in 12 px, nearly: a section that is closed has no layout to measure
+
+// In 12 px, and rather too much: a section that is closed has no layout to measure.
+const letterWidth = (kind) => (bold.has(kind) ? 7.7 : 6.9);
+const bold = new Set(['fault', 'management-thread-ended', 'mistake']);
+
 
 const ownLine = new Set(['fault', 'pool-broken', 'breakage-handled', 'management-thread-ended', 'tasks-released',
   'tasks-not-released', 'survived-allocation', 'mistake']);
 
 function measures(width) {
   const narrow = width < 640;
-  return { narrow, width, left: narrow ? 6 : 176, right: width - (narrow ? 8 : 104), row: narrow ? 46 : 32,
+  return { narrow, width, left: narrow ? 6 : 176, right: width - (narrow ? 10 : 124), row: narrow ? 46 : 32,
            barTop: narrow ? 22 : 8, bar: 16 };
 }
 
@@ -33,6 +37,7 @@ function placeTexts(lines, x, size) {
   const reach = [];
   for (const line of lines) {
     line.x = x(line.at);
+    const letter = letterWidth(line.kind);
     const most = Math.floor((size.width - 12) / letter);
     line.shown = clipped(line.detail ? `${line.text}: ${line.detail}` : line.text, Math.min(most, size.narrow ? 36 : 56));
     const width = line.shown.length * letter + 14;
@@ -60,16 +65,28 @@ function drawBand(line, x, top, bottom, size) {
                          width: Math.max(2, end - line.x), height: bottom - top });
 }
 
-function drawAxis(scale, size, top, bottom) {
+// Where time is left out, a strip is torn out of everything.
+function drawBreaks(scale, top, bottom) {
   const breaks = scale.breaks.map((gap) => shape('g', { class: 'break' },
     shape('title', {}, `${gap.text} without an event`),
-    shape('rect', { x: gap.from + 3, y: top, width: gap.to - gap.from - 6, height: bottom - top }),
-    shape('text', { x: (gap.from + gap.to) / 2, y: bottom + 18, 'text-anchor': 'middle' }, `⫽ ${gap.text}`)));
+    zigzags(gap, top, bottom),
+    shape('text', { x: (gap.from + gap.to) / 2, y: bottom + 18, 'text-anchor': 'middle' }, `+${gap.text}`)));
+  return shape('g', { class: 'breaks', 'aria-hidden': 'true' }, breaks);
+}
+
+function zigzags(gap, top, bottom) {
+  const middle = (gap.from + gap.to) / 2;
+  let path = `M${middle - 3} ${top}`;
+  for (let y = top + 6, side = 1; y < bottom + 6; y += 6, side = -side) path += ` L${middle + 3 * side} ${y}`;
+  return ['torn', 'edge'].map((name) => shape('path', { class: name, d: path }));
+}
+
+function drawAxis(scale, size, top, bottom) {
   const ticks = scale.ticks.map((tick) => shape('g', { class: 'tick' },
     shape('line', { x1: tick.x, x2: tick.x, y1: top, y2: bottom + 4 }),
     shape('text', { x: tick.x, y: bottom + 18, 'text-anchor': tick.x < 24 ? 'start' : 'middle' }, tick.text)));
   return shape('g', { class: 'axis', 'aria-hidden': 'true' }, ticks,
-    shape('line', { class: 'base', x1: size.left, x2: size.right, y1: bottom, y2: bottom }), breaks);
+    shape('line', { class: 'base', x1: size.left, x2: size.right, y1: bottom, y2: bottom }));
 }
 
 function styleOf(process) {
@@ -80,7 +97,7 @@ function styleOf(process) {
 // A zombie, and one that has exited and not been reaped, is hollow from its exit on.
 function drawBar(process, x, size, y) {
   const open = process.ended === null;
-  const from = x(process.from), to = open ? size.right : x(process.ended);
+  const from = process.from === null ? size.left : x(process.from), to = open ? size.right : x(process.ended);
   const rect = (name, left, right, inset = 0) => shape('rect', { class: name, x: left, y: y + inset,
     width: Math.max(2, right - left), height: size.bar - 2 * inset, rx: inset ? 2 : 3 });
   const style = styleOf(process);
@@ -90,7 +107,7 @@ function drawBar(process, x, size, y) {
   if (solidEnd > from || hollow === null) parts.push(rect(`solid ${style}${open && !process.remains && !process.isOwner ? ' faded' : ''}`, from, solidEnd));
   if (hollow !== null && to - hollow > 1) parts.push(rect(`hollow ${style}`, hollow, to));
   if (process.remains && hollow === null) parts.push(rect(style === 'allowed' ? 'over dots' : 'over hatch', from, to));
-  for (const task of process.tasks) parts.push(rect('task', x(task.from), x(task.to), 4));
+  for (const task of process.tasks) parts.push(rect('task', x(task.from), task.to < size.end ? x(task.to) : to, 4));
   if (open && (process.remains || process.isOwner))
     parts.push(shape('path', { class: `arrow ${style}`, d: `M${to} ${y - 1} l8 ${size.bar / 2 + 1} l-8 ${size.bar / 2 + 1} z` }));
   return parts;
@@ -121,9 +138,9 @@ function drawRow(process, scale, size, top) {
                                 'text-anchor': size.narrow ? 'start' : 'end' },
     shape('tspan', { class: 'role' }, clipped(process.role, size.narrow ? 24 : 15)),
     shape('tspan', { class: 'pid', dx: 6 }, String(process.pid)));
-  const outcome = shape('text', { class: `outcome ${styleOf(process)}`, x: size.narrow ? size.width - 2 : size.right + 14,
-                                  y: size.narrow ? top + 15 : y + 12, 'text-anchor': size.narrow ? 'end' : 'start' },
-    outcomeOf(process));
+  const said = { class: `outcome ${styleOf(process)}` };
+  const outcome = size.narrow ? null : shape('text', { ...said, x: size.right + 14, y: y + 12 }, outcomeOf(process));
+  if (size.narrow) label.append(shape('tspan', { ...said, dx: 8 }, outcomeOf(process)));
   return shape('g', { class: 'row', role: 'button', tabindex: '0', 'data-pid': process.pid, 'aria-pressed': 'false',
                       'aria-label': spoken(process) },
     shape('rect', { class: 'hit', x: 0, y: top, width: size.width, height: size.row, rx: 4 }),
@@ -131,8 +148,9 @@ function drawRow(process, scale, size, top) {
 }
 
 function drawTimeline(report, processes, width) {
-  const size = measures(width);
-  const scale = timeScale(report.timeline.map((event) => event.at_ms), startOf(report), endOf(report), size.left, size.right);
+  const size = { ...measures(width), end: spanOf(report).end };
+  const { start, end } = spanOf(report);
+  const scale = timeScale(report.timeline.map((event) => event.at_ms), start, end, size.left + 10, size.right - 18);
   const lines = linesOf(report);
   const top = placeTexts(lines, scale.x, size) * lane + 4;
   const shown = processes.slice(0, mostBars);
@@ -141,5 +159,5 @@ function drawTimeline(report, processes, width) {
   return shape('svg', { class: 'timeline', viewBox: `0 0 ${width} ${bottom + 28}`, role: 'group',
                         'aria-label': `Timeline of ${titleOf(report)}: ${processes.length} processes` },
     bands, drawAxis(scale, size, top, bottom), lines.map((line) => drawLine(line, top, bottom)),
-    shown.map((process, i) => drawRow(process, scale, size, top + i * size.row)));
+    shown.map((process, i) => drawRow(process, scale, size, top + i * size.row)), drawBreaks(scale, top, bottom));
 }
