@@ -1,9 +1,8 @@
 // What is known of a process: for the panel below the timeline, the tree of what remains, and the owner.
 
 function diagnosisOf(process) {
-  if (process.diagnosis.length === 0) return null;
-  return element('ul', { class: 'diagnosis' }, process.diagnosis.map((finding) =>
-    element('li', {}, element('code', { class: 'cause' }, finding.cause), ' ', finding.text)));
+  const findings = process.diagnosis.map(({ cause, text }) => [element('code', { class: 'cause' }, cause), ' ', text]);
+  return list(findings, { class: 'diagnosis' });
 }
 
 function callOf(wait) {
@@ -14,24 +13,22 @@ function callOf(wait) {
 }
 
 function waitOf(wait) {
-  return element('li', {},
-    element('span', { class: 'thread' }, `thread ${wait.thread} `), element('span', { class: 'state' }, `${wait.state} `),
+  return [
+    element('span', { class: 'thread' }, `thread ${wait.thread} ${wait.state} `),
     element('code', {}, callOf(wait)),
-    wait.object ? element('span', { class: 'object' }, ' on ', element('code', {}, wait.object)) : null,
-    wait.stack.length > 0 ? element('ol', { class: 'stack' }, wait.stack.map((call) => element('li', {}, element('code', {}, call)))) : null);
+    wait.object ? element('span', {}, ' on ', element('code', {}, wait.object)) : null,
+    list(wait.stack.map((call) => element('code', {}, call)), { class: 'stack' }, 'ol'),
+  ];
 }
 
 function pipeOf(pipe) {
   const ends = pipe.reads && pipe.writes ? 'reads and writes' : pipe.reads ? 'reads' : 'writes';
-  return element('li', {}, `fd ${pipe.fd} ${ends} `, element('code', {}, pipe.pipe));
-}
-
-function listOf(items) {
-  return items.length > 0 ? element('ul', { class: 'plain' }, items) : null;
+  return [`fd ${pipe.fd} ${ends} `, element('code', {}, pipe.pipe)];
 }
 
 function detailsOf(process) {
   const outside = process.outside_pid !== null && process.outside_pid !== process.pid;
+  const pending = process.signals?.pending.replace(/^0+$/, '');
   return definitions([
     ['pid', outside ? `${process.pid}, outside of the sandbox ${process.outside_pid}` : String(process.pid)],
     ['parent', String(process.parent)],
@@ -40,9 +37,9 @@ function detailsOf(process) {
     ['name', element('code', {}, process.comm)],
     ['command line', process.command_line.length > 0 ? element('code', {}, commandLineOf(process)) : null],
     ['SIGTERM', process.sigterm],
-    ['pending signals', process.signals && /[^0]/.test(process.signals.pending) ? element('code', {}, process.signals.pending) : null],
-    ['waits', listOf(process.waits.map(waitOf))],
-    ['pipes', listOf(process.pipes.map(pipeOf))],
+    ['pending signals', pending ? element('code', {}, pending) : null],
+    ['waits', list(process.waits.map(waitOf), { class: 'plain' })],
+    ['pipes', list(process.pipes.map(pipeOf), { class: 'plain' })],
     ['allowed because', process.suppressed_by === null ? null : process.suppressed_by],
   ], { class: 'facts' });
 }
@@ -61,7 +58,7 @@ function panelOf(process) {
       element('span', { class: `outcome ${styleOf(process)}` }, outcomeOf(process))),
     told ? diagnosisOf(told) : null,
     element('div', { class: 'halves' },
-      told ? detailsOf(told) : element('p', { class: 'quiet' }, 'It did not remain: nothing was read of it.'),
+      told ? detailsOf(told) : element('p', { class: 'quiet' }, 'Nothing was read of it.'),
       process.events.length > 0 ? eventsOf(process) : null),
   ].filter(Boolean);
 }
@@ -69,17 +66,17 @@ function panelOf(process) {
 function nodeOf(process, childrenOf, seen) {
   seen.add(process.pid);
   const children = (childrenOf.get(process.pid) ?? []).filter((child) => !seen.has(child.pid));
-  const allowed = process.kind === 'helper' || process.suppressed_by !== null;
+  const below = children.map((child) => nodeOf(child, childrenOf, seen));
   return element('li', { 'data-remains': process.pid },
     element('details', {},
       element('summary', {},
         element('span', { class: 'pid' }, `pid ${process.pid}`),
-        element('span', { class: `outcome ${allowed ? 'allowed' : 'remains'}` }, process.suppressed_by === null ? process.kind : `${process.kind}, allowed`),
+        element('span', { class: `outcome ${styleOfRemains(process)}` }, kindOf(process)),
         element('span', { class: 'name' }, nameOf(process)),
         process.sigterm ? element('span', { class: 'quiet' }, `SIGTERM: ${process.sigterm}`) : null),
       detailsOf(process)),
     diagnosisOf(process),
-    children.length > 0 ? element('ul', { class: 'below' }, children.map((child) => nodeOf(child, childrenOf, seen))) : null);
+    children.length > 0 ? element('ul', { class: 'below' }, below) : null);
 }
 
 // Children below their parents, as far as those remain as well.

@@ -3,11 +3,11 @@
 
 function headOf(reports) {
   const first = reports[0];
-  const started = reports.map((report) => report.started).sort();
+  const started = reports.map((report) => report.started).sort()[0]?.replace('T', ' ').replace('Z', ' UTC');
+  const facts = [counted(reports.length, 'replay'), started, first?.machine.kernel, `pidleak ${first?.tool.version}`];
   return element('header', {},
     element('h1', {}, 'pidleak', element('span', {}, ' report')),
-    first ? element('p', { class: 'quiet' }, [`${counted(reports.length, 'replay')}`, started[0].replace('T', ' ').replace('Z', ' UTC'),
-      first.machine.kernel, `pidleak ${first.tool.version}`].join(' · ')) : element('p', {}, 'There is no report in it.'));
+    element('p', { class: 'quiet' }, first ? facts.join(' · ') : 'There is no report in it.'));
 }
 
 function verdictCounts(reports) {
@@ -23,11 +23,15 @@ function proportions(counts) {
   }));
 }
 
+function chipOf(verdict, count) {
+  const attributes = { type: 'button', class: `chip is-${verdict.name}`, 'aria-pressed': 'false',
+                       'data-verdict': verdict.name, title: `${verdict.meaning}: show only these` };
+  return element('button', attributes, element('span', { class: 'count' }, String(count)),
+    element('span', { class: 'word' }, markOf(verdict), verdict.name));
+}
+
 function chipsOf(counts, show) {
-  const chips = counts.map(([verdict, count]) => element('button', { type: 'button', class: `chip is-${verdict.name}`, 'aria-pressed': 'false',
-    'data-verdict': verdict.name, title: `${verdict.meaning}: show only these` },
-  element('span', { class: 'count' }, String(count)),
-  element('span', { class: 'word' }, element('span', { class: 'mark', 'aria-hidden': 'true' }, verdict.mark), verdict.name)));
+  const chips = counts.map(([verdict, count]) => chipOf(verdict, count));
   for (const chip of chips)
     chip.addEventListener('click', () => {
       const pressed = chip.getAttribute('aria-pressed') !== 'true';
@@ -41,17 +45,19 @@ function rowOf(report, number) {
   const cell = (name, value) => element('td', { class: 'number', 'data-name': name }, value);
   const count = (name, value) => cell(name, wasCounted(report) ? String(value) : '–');
   return element('tr', { 'data-verdict': report.verdict },
-    element('th', { scope: 'row' }, element('a', { href: `#report-${number}` }, report.scenario)),
-    element('td', {}, report.pool.name), element('td', {}, startMethodOf(report)), element('td', { class: 'verdict' }, badge(report.verdict)),
+    element('th', { scope: 'row' }, element('a', { href: `#report-${number}` }, clipped(report.scenario, 60))),
+    element('td', { title: report.pool.name }, clipped(report.pool.name, 60)),
+    element('td', {}, clipped(startMethodOf(report), 40)),
+    element('td', { class: 'verdict' }, badge(report.verdict)),
     count('live', report.counts.live), count('zombie', report.counts.zombies), count('helper', report.counts.helpers),
     cell('time', report.verdict === 'skipped' ? '–' : duration(report.durations_ms.total)));
 }
 
 function tableOf(reports) {
-  const titles = [['scenario'], ['pool'], ['start'], ['verdict'], ['live', 1], ['zombie', 1], ['helper', 1], ['time', 1]];
-  return element('table', { class: 'overview' }, element('thead', {}, element('tr', {},
-    titles.map(([title, number]) => element('th', { scope: 'col', class: number ? 'number' : null }, title)))),
-  element('tbody', {}, reports.map((report, i) => rowOf(report, i + 1))));
+  const head = ['scenario', 'pool', 'start', 'verdict', 'live', 'zombie', 'helper', 'time'].map((title, i) =>
+    element('th', { scope: 'col', class: i >= 4 ? 'number' : null }, title));
+  return element('table', { class: 'overview' }, element('thead', {}, element('tr', {}, head)),
+    element('tbody', {}, reports.map((report, i) => rowOf(report, i + 1))));
 }
 
 function overviewOf(reports) {

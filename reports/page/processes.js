@@ -55,7 +55,8 @@ function tasksOf(process, report, end) {
 function spanOf(report) {
   const times = report.timeline.map((event) => event.at_ms);
   const start = times.length > 0 ? Math.min(...times) : 0;
-  return { start, end: Math.max(start + 0.001, ...times) };
+  const last = Math.max(start, ...times);
+  return { start, end: last > start ? last : Math.max(start + 1, report.durations_ms.total ?? 0) };
 }
 
 function processesOf(report) {
@@ -70,12 +71,28 @@ function processesOf(report) {
     if (each.exited !== null && each.ended === null && !each.remains) each.ended = each.exited;
     each.tasks = tasksOf(each, report, end);
   }
-  return [...all.values()].sort((a, b) => b.isOwner - a.isOwner || (a.from ?? 1e12) - (b.from ?? 1e12) || a.pid - b.pid);
+  const started = (each) => each.from ?? Number.MAX_VALUE;
+  return [...all.values()].sort((a, b) => b.isOwner - a.isOwner || started(a) - started(b) || a.pid - b.pid);
+}
+
+// Of a remaining process.
+function kindOf(told) {
+  return told.suppressed_by === null ? told.kind : `${told.kind}, allowed`;
+}
+
+function styleOfRemains(told) {
+  return told.kind === 'helper' || told.suppressed_by !== null ? 'allowed' : 'remains';
+}
+
+// The class of its bar.
+function styleOf(process) {
+  if (process.remains) return styleOfRemains(process.told);
+  return process.isOwner ? 'owner' : 'ended';
 }
 
 // What came of it, in a word or two.
 function outcomeOf(process) {
-  if (process.remains) return process.told.suppressed_by === null ? process.remains : `${process.remains}, allowed`;
+  if (process.remains) return kindOf(process.told);
   if (process.ended !== null) return process.ended === process.exited ? 'exited' : 'reaped';
   return process.isOwner && process.told ? 'lives' : process.isOwner ? '' : 'gone';
 }

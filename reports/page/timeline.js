@@ -1,68 +1,11 @@
-// The timeline: a bar for each process, what happened to it, and what happened to all.
+// The timeline: a bar for each process, with what happened to it, below the lines of what happened to all.
 
 const mostBars = 200; // a pool that forks without end may leave thousands
-const lane = 20;
-
-// In 12 px, and rather too much: a section that is closed has no layout to measure.
-const letterWidth = (kind) => (bold.has(kind) ? 7.7 : 6.9);
-const bold = new Set(['fault', 'management-thread-ended', 'mistake']);
-
-
-const ownLine = new Set(['fault', 'pool-broken', 'breakage-handled', 'management-thread-ended', 'tasks-released',
-  'tasks-not-released', 'survived-allocation', 'mistake']);
 
 function measures(width) {
   const narrow = width < 640;
   return { narrow, width, left: narrow ? 6 : 176, right: width - (narrow ? 10 : 124), row: narrow ? 46 : 32,
            barTop: narrow ? 22 : 8, bar: 16 };
-}
-
-// What concerns all: lines from top to bottom, each with a text. Shutdown is one of them, and a band.
-function linesOf(report) {
-  const lines = report.timeline.filter((event) => ownLine.has(event.event)).map((event) => ({
-    at: event.at_ms, kind: event.event, text: event.event,
-    detail: [event.pid === null ? '' : `pid ${event.pid}`, event.detail].filter(Boolean).join(', ') }));
-  const called = firstTime(report, 'shutdown-called');
-  if (called !== null) {
-    const returned = firstTime(report, 'shutdown-returned', called);
-    lines.push({ at: called, kind: 'shutdown', until: returned, text: 'shutdown',
-                 detail: returned === null ? 'never returned' : duration(returned - called) });
-  }
-  return lines.sort((a, b) => a.at - b.at);
-}
-
-// Each text stands right of its line. One that has room starts in the first lane again, where neither a text of that
-// lane nor one of those below, which its line crosses, reaches as far as it.
-function placeTexts(lines, x, size) {
-  const reach = [];
-  for (const line of lines) {
-    line.x = x(line.at);
-    const letter = letterWidth(line.kind);
-    const most = Math.floor((size.width - 12) / letter);
-    line.shown = clipped(line.detail ? `${line.text}: ${line.detail}` : line.text, Math.min(most, size.narrow ? 36 : 56));
-    const width = line.shown.length * letter + 14;
-    line.flipped = line.x + width > size.width;
-    const start = line.flipped ? Math.max(0, line.x - width) : line.x;
-    line.lane = reach.reduce((lowest, end, i) => (end > start ? i + 1 : lowest), 0);
-    reach.length = line.lane;
-    reach.push(line.flipped ? size.width : line.x + width);
-    line.textX = line.flipped ? Math.max(line.x - 6, line.shown.length * letter) : line.x + 6;
-  }
-  return lines.reduce((most, line) => Math.max(most, line.lane + 1), 1);
-}
-
-function drawLine(line, top, bottom) {
-  const y = line.lane * lane;
-  const text = shape('text', { x: line.textX, y: y + 14, 'text-anchor': line.flipped ? 'end' : 'start' }, line.shown);
-  return shape('g', { class: `line line-${line.kind}` },
-    shape('title', {}, `${line.text} at ${duration(line.at)}${line.detail ? `: ${line.detail}` : ''}`),
-    shape('line', { x1: line.x, x2: line.x, y1: y + 3, y2: bottom }), text);
-}
-
-function drawBand(line, x, top, bottom, size) {
-  const end = line.until === null ? size.right : x(line.until);
-  return shape('rect', { class: line.until === null ? 'band band-open' : 'band', x: line.x, y: top,
-                         width: Math.max(2, end - line.x), height: bottom - top });
 }
 
 // Where time is left out, a strip is torn out of everything.
@@ -89,11 +32,6 @@ function drawAxis(scale, size, top, bottom) {
     shape('line', { class: 'base', x1: size.left, x2: size.right, y1: bottom, y2: bottom }));
 }
 
-function styleOf(process) {
-  if (process.remains) return process.remains === 'helper' || process.told.suppressed_by !== null ? 'allowed' : 'remains';
-  return process.isOwner ? 'owner' : 'ended';
-}
-
 // A zombie, and one that has exited and not been reaped, is hollow from its exit on.
 function drawBar(process, x, size, y) {
   const open = process.ended === null;
@@ -104,24 +42,33 @@ function drawBar(process, x, size, y) {
   const hollow = process.exited !== null ? x(process.exited) : process.remains === 'zombie' ? from : null;
   const solidEnd = hollow ?? to;
   const parts = [];
-  if (solidEnd > from || hollow === null) parts.push(rect(`solid ${style}${open && !process.remains && !process.isOwner ? ' faded' : ''}`, from, solidEnd));
+  const faded = open && !process.remains && !process.isOwner ? 'faded' : '';
+  if (solidEnd > from || hollow === null) parts.push(rect(`solid ${style} ${faded}`, from, solidEnd));
   if (hollow !== null && to - hollow > 1) parts.push(rect(`hollow ${style}`, hollow, to));
   if (process.remains && hollow === null) parts.push(rect(style === 'allowed' ? 'over dots' : 'over hatch', from, to));
   for (const task of process.tasks) parts.push(rect('task', x(task.from), task.to < size.end ? x(task.to) : to, 4));
   if (open && (process.remains || process.isOwner))
-    parts.push(shape('path', { class: `arrow ${style}`, d: `M${to} ${y - 1} l8 ${size.bar / 2 + 1} l-8 ${size.bar / 2 + 1} z` }));
+    parts.push(shape('path', { class: `arrow ${style}`, d: `M${to} ${y - 1} l8 9 l-8 9 z` }));
   return parts;
+}
+
+function arrowDown(x, y) {
+  return shape('g', { class: 'signal' }, shape('path', { d: `M${x - 5} ${y} h10 l-5 9 z` }));
+}
+
+function cross(x, y) {
+  return shape('g', { class: 'fault' }, shape('circle', { cx: x, cy: y, r: 8.5 }),
+    shape('path', { d: `M${x - 4} ${y - 4} l8 8 m0 -8 l-8 8` }));
 }
 
 function drawMarks(process, x, y, size) {
   return process.events.map((event) => {
-    const at = x(event.at_ms), middle = y + size.bar / 2;
+    const at = x(event.at_ms);
     const title = shape('title', {}, `${event.event} at ${duration(event.at_ms)} ${event.detail}`);
     if (event.event === 'signal-sent')
-      return shape('g', { class: 'signal' }, title, shape('path', { d: `M${at - 5} ${y - 7} h10 l-5 9 z` }));
+      return fill(arrowDown(at, y - 7), {}, [title]);
     if (event.event === 'fault')
-      return shape('g', { class: 'fault' }, title, shape('circle', { cx: at, cy: middle, r: 9 }),
-        shape('path', { d: `M${at - 4} ${middle - 4} l8 8 m0 -8 l-8 8` }));
+      return fill(cross(at, y + size.bar / 2), {}, [title]);
     return null;
   });
 }
@@ -134,8 +81,8 @@ function spoken(process) {
 
 function drawRow(process, scale, size, top) {
   const y = top + size.barTop;
-  const label = shape('text', { class: 'label', x: size.narrow ? size.left : size.left - 14, y: size.narrow ? top + 15 : y + 12,
-                                'text-anchor': size.narrow ? 'start' : 'end' },
+  const place = size.narrow ? { x: size.left, y: top + 15 } : { x: size.left - 14, y: y + 12, 'text-anchor': 'end' };
+  const label = shape('text', { class: 'label', ...place },
     shape('tspan', { class: 'role' }, clipped(process.role, size.narrow ? 24 : 15)),
     shape('tspan', { class: 'pid', dx: 6 }, String(process.pid)));
   const said = { class: `outcome ${styleOf(process)}` };
@@ -155,9 +102,10 @@ function drawTimeline(report, processes, width) {
   const top = placeTexts(lines, scale.x, size) * lane + 4;
   const shown = processes.slice(0, mostBars);
   const bottom = top + shown.length * size.row + 6;
-  const bands = lines.filter((line) => line.kind === 'shutdown').map((line) => drawBand(line, scale.x, top, bottom, size));
+  const shutdowns = lines.filter((line) => line.kind === 'shutdown');
   return shape('svg', { class: 'timeline', viewBox: `0 0 ${width} ${bottom + 28}`, role: 'group',
                         'aria-label': `Timeline of ${titleOf(report)}: ${processes.length} processes` },
-    bands, drawAxis(scale, size, top, bottom), lines.map((line) => drawLine(line, top, bottom)),
+    shutdowns.map((line) => drawBand(line, scale.x, top, bottom, size)), drawAxis(scale, size, top, bottom),
+    lines.map((line) => drawLine(line, bottom)),
     shown.map((process, i) => drawRow(process, scale, size, top + i * size.row)), drawBreaks(scale, top, bottom));
 }

@@ -17,10 +17,14 @@ function failed(report) {
   return report.verdict !== 'clean' && report.verdict !== 'skipped';
 }
 
+function markOf(verdict) {
+  return element('span', { class: 'mark', 'aria-hidden': 'true' }, verdict.mark);
+}
+
 function badge(name) {
   const verdict = verdictNamed(name);
   return element('span', { class: `badge is-${name}`, title: verdict.meaning },
-    element('span', { class: 'mark', 'aria-hidden': 'true' }, verdict.mark), name);
+    markOf(verdict), name);
 }
 
 function duration(ms) {
@@ -44,9 +48,10 @@ function startMethodOf(report) {
   return report.conditions['start-method'] ?? '';
 }
 
+// Short enough for a line: a pool can be a whole command.
 function titleOf(report) {
   const method = startMethodOf(report);
-  return `${report.scenario} on ${report.pool.name}${method ? ` with ${method}` : ''}`;
+  return clipped(`${report.scenario} on ${report.pool.name}`, 120) + (method ? ` with ${clipped(method, 40)}` : '');
 }
 
 // As one would type it into a shell.
