@@ -11,9 +11,9 @@ function eventTable(report) {
 
 function legend() {
   const items = Object.entries({
-    owner: 'pool owner', ended: 'process that ended', task: 'in a task', remains: 'remains',
-    hollow: 'exited, not reaped', allowed: 'helper, or allowed', fault: 'fault', signal: 'signal sent',
-    band: 'shutdown called until it returned',
+    owner: 'pool owner', ended: 'process that ended', gone: 'gone, nobody told when', task: 'in a task',
+    remains: 'remains', hollow: 'exited, not reaped', allowed: 'helper, or allowed', fault: 'fault',
+    signal: 'signal sent', band: 'shutdown called until it returned',
   }).map(([key, text]) => [keyOf(key), text]);
   return list(items, { class: 'legend', 'aria-label': 'Legend' });
 }
@@ -21,7 +21,7 @@ function legend() {
 function keyOf(key) {
   const box = (name) => shape('rect', { class: name, x: 1, y: 3, width: 24, height: 12, rx: 3 });
   const drawn = {
-    owner: () => [box('solid owner')], ended: () => [box('solid ended')],
+    owner: () => [box('solid owner')], ended: () => [box('solid ended')], gone: () => [box('solid faded')],
     task: () => [box('solid ended'), shape('rect', { class: 'task', x: 5, y: 6, width: 16, height: 6, rx: 2 })],
     remains: () => [box('solid remains'), box('over hatch')], hollow: () => [box('hollow remains')],
     allowed: () => [box('solid allowed'), box('over dots')], band: () => [box('band')],

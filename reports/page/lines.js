@@ -5,11 +5,15 @@ const mostOfAKind = 3;
 const lane = 20;
 
 // In 12 px, and rather too much: a section that is closed has no layout to measure.
-const letterWidth = (kind) => (bold.has(kind) ? 8 : 6.9);
-const bold = new Set(['fault', 'management-thread-ended', 'mistake']);
+const letterWidth = (line) => (isAlarming(line) ? 8 : 6.9);
 
 const ownLine = new Set(['fault', 'pool-broken', 'breakage-handled', 'management-thread-ended', 'tasks-released',
   'tasks-not-released', 'survived-allocation', 'mistake']);
+
+// Set in bold. The management thread ends in any case; with a detail, by an exception.
+function isAlarming({ kind, detail }) {
+  return kind === 'fault' || kind === 'mistake' || (kind === 'management-thread-ended' && detail !== '');
+}
 
 function linesOf(report) {
   const lines = report.timeline.filter((event) => ownLine.has(event.event)).map((event) => ({
@@ -40,10 +44,10 @@ function placeTexts(lines, x, size) {
   const reach = [];
   for (const line of lines) {
     line.x = x(line.at);
-    const letter = letterWidth(line.kind);
+    const letter = letterWidth(line);
     const most = Math.floor((size.width - 12) / letter);
     const text = line.detail ? `${line.text}: ${line.detail}` : line.text;
-    line.shown = clipped(text, Math.min(most, size.narrow ? 36 : 64));
+    line.shown = clipped(text, Math.min(most, size.narrow ? 36 : 72));
     const width = line.shown.length * letter + 14;
     line.flipped = line.x + width > size.width;
     const start = line.flipped ? Math.max(0, line.x - width) : line.x;
@@ -58,7 +62,7 @@ function placeTexts(lines, x, size) {
 function drawLine(line, bottom) {
   const y = line.lane * lane;
   const text = shape('text', { x: line.textX, y: y + 14, 'text-anchor': line.flipped ? 'end' : 'start' }, line.shown);
-  return shape('g', { class: `line line-${line.kind}` },
+  return shape('g', { class: `line line-${line.kind}${isAlarming(line) ? ' alarming' : ''}` },
     shape('title', {}, `${line.text} at ${duration(line.at)}${line.detail ? `: ${line.detail}` : ''}`),
     shape('line', { x1: line.x, x2: line.x, y1: y + 3, y2: bottom }), text);
 }

@@ -75,13 +75,21 @@ function processesOf(report) {
   return [...all.values()].sort((a, b) => b.isOwner - a.isOwner || started(a) - started(b) || a.pid - b.pid);
 }
 
+// A helper may remain as long as the pool's owner lives; whatever a rule lets remain, anyway.
+function markAllowed(report) {
+  const subject = report.timeline.find((event) => event.event === 'subject-started')?.pid;
+  const outlived = report.timeline.some((event) => event.event === 'exited' && event.pid === subject);
+  for (const told of report.remaining)
+    told.allowed = told.suppressed_by !== null || (told.kind === 'helper' && !outlived);
+}
+
 // Of a remaining process.
 function kindOf(told) {
   return told.suppressed_by === null ? told.kind : `${told.kind}, allowed`;
 }
 
 function styleOfRemains(told) {
-  return told.kind === 'helper' || told.suppressed_by !== null ? 'allowed' : 'remains';
+  return told.allowed ? 'allowed' : 'remains';
 }
 
 // The class of its bar.
