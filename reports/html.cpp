@@ -48,12 +48,16 @@ std::string as_html(const std::string &bytes) {
 std::string table_of_verdicts(const std::vector<Report> &reports) {
   std::string text = "<table>\n<tr><th>Scenario</th><th>Pool</th><th>Start method</th><th>Verdict</th><th>Live</th>"
                      "<th>Zombie</th><th>Helper</th><th>Time</th></tr>\n";
-  for (const auto &report : reports)
-    text +=
-        fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>"
-                    "<td>{:.0f} ms</td></tr>\n",
-                    as_html(report.scenario), as_html(report.pool), as_html(layout::condition(report, "start-method")),
-                    spell(report.verdict), report.live, report.zombies, report.helpers, report.total_ms);
+  for (const auto &report : reports) {
+    text += "<tr>";
+    auto count = [&](int value) { return layout::counted(report) ? fmt::to_string(value) : "-"; };
+    for (const auto &cell :
+         {as_html(report.scenario), as_html(report.pool), as_html(layout::condition(report, "start-method")),
+          spell(report.verdict), count(report.live), count(report.zombies), count(report.helpers),
+          report.verdict == Verdict::skipped ? "-" : fmt::format("{:.0f} ms", report.total_ms)})
+      text += fmt::format("<td>{}</td>", cell);
+    text += "</tr>\n";
+  }
   return text + "</table>";
 }
 

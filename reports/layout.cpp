@@ -60,6 +60,11 @@ std::string condition(const Report &report, const std::string &name) {
   return found == report.conditions.end() ? "" : printable(found->second);
 }
 
+bool counted(const Report &report) {
+  return report.verdict != Verdict::skipped &&
+         (report.census_complete || report.live + report.zombies + report.helpers > 0);
+}
+
 std::vector<Group> group(const std::vector<Report> &reports) {
   std::vector<Group> groups;
   for (const auto &report : reports) {

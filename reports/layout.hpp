@@ -1,4 +1,4 @@
-// What the renderings for a terminal share: columns, colours, repeated replays.
+// What renderings share: columns, colours, repeated replays.
 #pragma once
 
 #include "reports/terminal.hpp"
@@ -20,6 +20,9 @@ std::string coloured(Verdict verdict, const std::string &text, const TerminalOpt
 
 /// The condition's word, printable; empty if the report has no such condition.
 std::string condition(const Report &report, const std::string &name);
+
+/// False where a 0 would read as if somebody had looked.
+bool counted(const Report &report);
 
 /// Replays of the same thing, in order.
 struct Group {

@@ -33,16 +33,10 @@ Verdict worst_of(const Group &group) {
   return *std::find_if(all.begin(), all.end(), [&](Verdict verdict) { return exit_status(verdict) == status; });
 }
 
-/// False where a 0 would read as if somebody had looked.
-bool counted(const Report &report) {
-  return report.verdict != Verdict::skipped &&
-         (report.census_complete || report.live + report.zombies + report.helpers > 0);
-}
-
 std::string range_of(const Group &group, int Report::*member) {
   std::optional<std::pair<int, int>> range;
   for (const auto *report : group.reports)
-    if (counted(*report)) {
+    if (layout::counted(*report)) {
       int value = report->*member;
       range =
           range ? std::pair(std::min(range->first, value), std::max(range->second, value)) : std::pair(value, value);
