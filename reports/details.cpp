@@ -44,6 +44,15 @@ Row describe(const census::RemainingProcess &process) {
           waits_of(process)};
 }
 
+/// `read < get < run_worker`: without what they take, and no more of them than fit.
+std::string innermost_calls(const Row &stack) {
+  constexpr std::size_t most = 8;
+  Row calls;
+  for (std::size_t i = 0; i < std::min(stack.size(), most); ++i)
+    calls.push_back(printable(stack[i].substr(0, stack[i].find('(', 1))));
+  return fmt::format("{}{}", fmt::join(calls, " < "), stack.size() > most ? " < ..." : "");
+}
+
 /// A line for each process, and below it why it is there.
 std::string describe_all(const std::string &title, const std::vector<census::RemainingProcess> &processes) {
   std::vector<Row> rows;
@@ -53,6 +62,9 @@ std::string describe_all(const std::string &title, const std::vector<census::Rem
   std::string text;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     text += fmt::format("  {:<9} {}\n", title, layout::join(rows[i]));
+    for (const auto &wait : processes[i].waits)
+      if (!wait.stack.empty())
+        text += fmt::format("              thread {} is in {}\n", wait.thread, innermost_calls(wait.stack));
     for (const auto &finding : processes[i].diagnosis)
       text += fmt::format("              {}: {}\n", spell(finding.cause), printable(finding.text));
   }

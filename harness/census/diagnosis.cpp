@@ -110,9 +110,8 @@ private:
   std::string origin_of_handler(pid_t pid) const {
     if (!knowledge_.caught_from_the_start.contains(pid))
       return "";
-    return knowledge_.owner_catches
-               ? "; the handler was there before its first task, as it was in the pool's owner when it was started"
-               : "; the handler was there before its first task";
+    return knowledge_.inherit_handlers ? ": inherited from the pool's owner, and there before its first task"
+                                       : ": there before its first task";
   }
 
   static std::string explain_stop(const RemainingProcess &process) {

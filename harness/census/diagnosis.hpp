@@ -18,7 +18,7 @@ struct Knowledge {
   std::map<pid_t, std::string> ends = {};     // how zombies ended: `killed by SIGKILL`
   std::set<pid_t> sent_sigterm = {};          // to whom the pool has sent it, as far as it says
   std::set<pid_t> caught_from_the_start = {}; // who had a SIGTERM handler before its first task had ended
-  bool owner_catches = false;                 // and whether the pool's owner had one when they were made
+  bool inherit_handlers = false;              // and whether from the owner: workers are its forks
   std::map<pid_t, std::string> in_task = {};  // who has not been told to end its task, and which it is
   /// The worker that died with the call queue's lock in hand.
   std::optional<pid_t> died_with_lock = {};

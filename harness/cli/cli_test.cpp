@@ -197,6 +197,22 @@ TEST_CASE("the minimal adapter of the guide is as it should be, and one that is 
   CHECK_THAT(wrong.out, ContainsSubstring("longest_timer: 99999 is not within 0 and 3600"));
 }
 
+TEST_CASE("with --stacks the calls of those that remain are told, and without it nobody is stopped for them", "[cli]") {
+  if (::access(PIDLEAK_BINARY_DIR "/pidleak-stack", X_OK) != 0)
+    SKIP("built without elfutils");
+  const std::vector<std::string> replay = {"run", "incident", "--pool", "cpython312", "--oom=sigkill", "--json"};
+  auto without = run(replay);
+  CHECK(without.out.find("join_workers") == std::string::npos);
+  auto arguments = replay;
+  arguments.emplace_back("--stacks");
+  auto report = nlohmann::json::parse(run(arguments).out)["reports"][0];
+  INFO(report.dump(1));
+  CHECK(report["owner"].dump().find("join_workers") != std::string::npos);
+  for (const auto &process : report["remaining"])
+    if (process["state"] != "zombie")
+      CHECK_FALSE(process["waits"][0]["stack"].empty());
+}
+
 TEST_CASE("pools of any size are replayed", "[cli]") {
   for (int workers : {1, 16, 64}) {
     INFO(workers);

@@ -102,6 +102,7 @@ std::vector<Plan> make_plans(const ReplayOptions &options) {
       for (const auto &pool : pools)
         for (int i = 0; i < options.repeat; ++i) {
           Plan plan{.scenario = *scenario, .pool = pool, .oom = word<replay::OomMode>("--oom", options.oom)};
+          plan.take_stacks = options.stacks;
           auto &conditions = plan.scenario.conditions;
           conditions.workers = options.workers;
           conditions.start_method = method;
@@ -159,6 +160,7 @@ void add_replay_options(CLI::App *command, ReplayOptions *options) {
       ->capture_default_str();
   command->add_option("--report", options->report_path, "Write the JSON leak report to this file")->type_name("FILE");
   command->add_flag("--json", options->json, "Write the JSON leak report to standard output, and no table");
+  command->add_flag("--stacks", options->stacks, "Tell the calls that remaining processes are in (needs elfutils)");
   command->add_option("--oom", options->oom, "real, or sigkill: a plain SIGKILL stands in for the OOM kill")
       ->capture_default_str();
   command->add_option("--require-tier", options->require_tier, "Skip (status 4) where this run would be weaker")

@@ -17,6 +17,7 @@ struct ReplayOptions {
   std::vector<std::function<void(Conditions &)>> overrides; // those that were given
   int workers = 4, repeat = 1, jobs = 1;
   std::string report_path, require_tier, tier, oom = "real";
+  bool stacks = false;
   bool json = false;
 };
 

@@ -1,6 +1,7 @@
 #include "harness/replay/driver.hpp"
 
 #include "harness/census/diagnosis.hpp"
+#include "harness/census/stacks.hpp"
 #include "harness/os/signals.hpp"
 #include "harness/os/subreaper.hpp"
 #include "harness/os/syscall_error.hpp"
@@ -49,6 +50,8 @@ public:
     } catch (const std::exception &e) { // SubjectFailure among them
       conclude({Verdict::broken, e.what()});
     }
+    if (plan_.take_stacks && (report_.verdict == Verdict::leaked || report_.verdict == Verdict::hung))
+      take_stacks();
     if (subject_)
       report_.subject_stderr = subject_->error_output();
     if (heard_.shutdown_called && heard_.shutdown_returned)
@@ -59,6 +62,13 @@ public:
   }
 
 private:
+  void take_stacks() {
+    for (auto &process : report_.remaining)
+      census::take_stacks(process);
+    if (report_.owner)
+      census::take_stacks(*report_.owner);
+  }
+
   void conclude(const Judged &judged) {
     report_.verdict = judged.verdict;
     report_.reason = judged.reason;
@@ -480,8 +490,9 @@ private:
 
   /// What a diagnosis can't read from the kernel.
   census::Knowledge knowledge() const {
-    census::Knowledge known{
-        .harness = ::getpid(), .sent_sigterm = heard_.sent_sigterm, .owner_catches = owner_catches_};
+    census::Knowledge known{.harness = ::getpid(),
+                            .sent_sigterm = heard_.sent_sigterm,
+                            .inherit_handlers = owner_catches_ && conditions_.start_method == StartMethod::fork};
     for (const auto &[pid, action] : worker_sigterm_)
       if (action == "handler")
         known.caught_from_the_start.insert(pid);

@@ -67,6 +67,8 @@ struct Plan {
   milliseconds settle_bound{10000};
   /// Processes in the sandbox at once, where a cgroup or a user namespace can cap them.
   int process_cap = 1024;
+  /// Whether the calls of those that remain are told: some tens of milliseconds each.
+  bool take_stacks = false;
   /// Detector off: only the subject's direct children are looked at. For tests.
   bool direct_children_only = false;
 };
