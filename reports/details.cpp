@@ -49,7 +49,7 @@ std::string innermost_calls(const Row &stack) {
   constexpr std::size_t most = 8;
   Row calls;
   for (std::size_t i = 0; i < std::min(stack.size(), most); ++i)
-    calls.push_back(printable(stack[i].substr(0, stack[i].find('(', 1))));
+    calls.push_back(printable(stack[i].substr(0, stack[i].rfind('('))));
   return fmt::format("{}{}", fmt::join(calls, " < "), stack.size() > most ? " < ..." : "");
 }
 
