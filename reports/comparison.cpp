@@ -2,6 +2,8 @@
 
 #include "harness/base/spelling.hpp"
 #include "reports/layout.hpp"
+#include "reports/markdown.hpp"
+#include "reports/outcome.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -16,10 +18,6 @@ std::string outcome(const Report &report) {
   auto text = spell(report.verdict);
   bool counted = report.verdict == Verdict::leaked || report.verdict == Verdict::hung;
   return counted ? fmt::format("{} {}/{}", text, report.live, report.zombies) : text;
-}
-
-bool was_judged(const Report &report) {
-  return report.verdict == Verdict::clean || report.verdict == Verdict::leaked || report.verdict == Verdict::hung;
 }
 
 double median_ms(const Cell &cell) {
@@ -121,21 +119,15 @@ std::string render_comparison(const Comparison &comparison) {
 }
 
 std::string render_comparison_markdown(const Comparison &comparison) {
-  auto cell_text = [](const std::string &text) {
-    std::string escaped;
-    for (char c : text)
-      escaped += c == '|' ? "\\|" : std::string(1, c);
-    return escaped;
-  };
   std::string head = "| scenario | start method |", rule = "|---|---|", body;
   for (const auto &pool : comparison.pools) {
-    head += fmt::format(" {} |", cell_text(printable(pool)));
+    head += fmt::format(" {} |", markdown_text(pool));
     rule += "---|";
   }
   for (const auto &row : comparison.rows) {
-    body += fmt::format("| {} | {} |", row.scenario, row.start_method);
+    body += fmt::format("| {} | {} |", markdown_text(row.scenario), markdown_text(row.start_method));
     for (const auto &cell : row.cells)
-      body += fmt::format(" {} |", cell_text(describe(cell)));
+      body += fmt::format(" {} |", markdown_text(describe(cell)));
     body += "\n";
   }
   return head + "\n" + rule + "\n" + body;

@@ -379,11 +379,4 @@ Report from_json(const Json &told) {
   return report;
 }
 
-std::string to_document(const std::vector<Report> &reports) {
-  Json all = Json::array();
-  for (const auto &report : reports)
-    all.push_back(to_json(report));
-  return Json{{"schema_version", schema_version}, {"reports", all}}.dump(2) + "\n";
-}
-
 } // namespace pidleak::reports

@@ -1,5 +1,7 @@
 #include "reports/layout.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace pidleak::reports::layout {
@@ -65,6 +67,13 @@ bool counted(const Report &report) {
          (report.census_complete || report.live + report.zombies + report.helpers > 0);
 }
 
+std::string title_of(const Report &report) {
+  auto title = fmt::format("{} on {}", printable(report.scenario), printable(report.pool));
+  if (auto method = condition(report, "start-method"); !method.empty())
+    title.append(" with ").append(method);
+  return title;
+}
+
 std::vector<Group> group(const std::vector<Report> &reports) {
   std::vector<Group> groups;
   for (const auto &report : reports) {
@@ -90,6 +99,14 @@ std::vector<std::pair<Verdict, int>> verdicts_of(const Group &group) {
       ++found->second;
   }
   return counts;
+}
+
+const Report &first_with(Verdict verdict, const Group &group) {
+  const Report *first = nullptr;
+  for (const auto *report : group.reports)
+    if (report->verdict == verdict && (!first || (first->remaining.empty() && !report->remaining.empty())))
+      first = report;
+  return *first;
 }
 
 } // namespace pidleak::reports::layout

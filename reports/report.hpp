@@ -111,6 +111,9 @@ std::string printable(const std::string &bytes, LineBreaks breaks = LineBreaks::
 
 /// {"schema_version", "reports": [...]}: the file that `--report` writes. Valid UTF-8 whatever the names hold.
 std::string to_document(const std::vector<Report> &reports);
+/// Reads it back, whatever of the versions up to schema_version it has. Throws std::invalid_argument that says what is
+/// wrong, and with which of the reports.
+std::vector<Report> from_document(const std::string &text);
 
 /// Replaces `path` by `text` as a whole or not at all: nameless file in the same directory (O_TMPFILE, or one with a
 /// temporary name where the file system has no such thing), fsync, link, rename. A symbolic link stays, and what it

@@ -1,0 +1,36 @@
+// Documents that are read back, and those that are none.
+#include "reports/sample_verdicts.hpp"
+
+#include <catch2/matchers/catch_matchers_exception.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+
+using namespace pidleak;
+using namespace pidleak::reports;
+using namespace pidleak::testing;
+using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::MessageMatches;
+
+TEST_CASE("a document is read back as it was written", "[report]") {
+  const std::vector<Report> reports = {clean(), leaked(), full_report()};
+  CHECK(to_document(from_document(to_document(reports))) == to_document(reports));
+  CHECK(from_document(to_document({})).empty());
+}
+
+TEST_CASE("what is no document is refused, and said why", "[report]") {
+  auto refused = [](const std::string &text, const std::string &why) {
+    INFO(text);
+    CHECK_THROWS_MATCHES(from_document(text), std::invalid_argument, MessageMatches(ContainsSubstring(why)));
+  };
+  refused("", "not JSON");
+  refused("{\"schema_version\": 2,", "not JSON, as of byte 22");
+  refused(std::string(100000, '['), "not JSON");
+  refused("[]", "\"schema_version\" is missing");
+  refused("{\"schema_version\": \"2\"}", "\"schema_version\" is missing");
+  refused("{\"schema_version\": 3, \"reports\": []}", "\"schema_version\" is 3, this program reads 1 to 2");
+  refused("{\"schema_version\": 0, \"reports\": []}", "is 0");
+  refused("{\"schema_version\": 2, \"comparison\": []}", "no list \"reports\"");
+  refused("{\"schema_version\": 2, \"reports\": [3]}", "number 1 of its reports");
+  auto document = nlohmann::ordered_json::parse(to_document({clean(), leaked()}));
+  document["reports"][1].erase("verdict");
+  refused(document.dump(), "number 2 of its reports: report: \"verdict\" is missing");
+}

@@ -1,0 +1,107 @@
+#include "reports/remaining_text.hpp"
+
+#include "harness/base/spelling.hpp"
+#include "harness/os/procfs.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+
+namespace pidleak::reports {
+namespace {
+
+using layout::Row;
+
+/// `waits in futex`, of several threads `3 threads: futex, poll`.
+std::string waits_of(const census::RemainingProcess &process) {
+  Row calls;
+  for (const auto &wait : process.waits)
+    if (auto call = printable(wait.syscall);
+        !call.empty() && std::find(calls.begin(), calls.end(), call) == calls.end())
+      calls.push_back(call);
+  if (calls.empty())
+    return "";
+  if (process.waits.size() > 1)
+    return fmt::format("{} threads: {}", process.waits.size(), fmt::join(calls, ", "));
+  if (calls.front() == "running")
+    return "runs";
+  return calls.front() == "none" ? "blocked, in no system call" : "waits in " + calls.front();
+}
+
+} // namespace
+
+Row row_of(const census::RemainingProcess &process) {
+  auto kind = spell(process.kind);
+  if (process.state == census::ProcessState::uninterruptible) // no signal ends it: not the pool's fault alone
+    kind += " (uninterruptible)";
+  return {fmt::format("pid {}", process.pid),
+          process.outside_pid && *process.outside_pid != process.pid ? fmt::format("outside {}", *process.outside_pid)
+                                                                     : "",
+          kind,
+          printable(process.role.empty() ? process.comm : process.role),
+          process.status ? "SIGTERM " + spell(os::action_of(*process.status, SIGTERM)) : "",
+          waits_of(process)};
+}
+
+std::vector<std::string> causes_of(const census::RemainingProcess &process) {
+  std::vector<std::string> causes;
+  for (const auto &finding : process.diagnosis)
+    causes.push_back(fmt::format("{}: {}", spell(finding.cause), printable(finding.text)));
+  return causes;
+}
+
+namespace {
+
+/// `read < get < run_worker`: without what they take, and no more of them than fit.
+std::string innermost_calls(const Row &stack) {
+  constexpr std::size_t most = 8;
+  Row calls;
+  for (std::size_t i = 0; i < std::min(stack.size(), most); ++i)
+    calls.push_back(printable(stack[i].substr(0, stack[i].rfind('('))));
+  return fmt::format("{}{}", fmt::join(calls, " < "), stack.size() > most ? " < ..." : "");
+}
+
+std::string lines_of(const std::string &title, const std::vector<census::RemainingProcess> &processes,
+                     const std::string &indent) {
+  std::vector<Row> rows;
+  for (const auto &process : processes)
+    rows.push_back(row_of(process));
+  rows = layout::align(std::move(rows));
+  std::string text;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto &process = processes[i];
+    text += fmt::format("{}{:<9} {}\n", indent, title, layout::join(rows[i]));
+    for (const auto &wait : process.waits)
+      if (!wait.stack.empty())
+        text += fmt::format("{}            thread {} is in {}\n", indent, wait.thread, innermost_calls(wait.stack));
+    for (const auto &cause : causes_of(process))
+      text += fmt::format("{}            {}\n", indent, cause);
+    if (process.suppressed_by)
+      text += fmt::format("{}            suppressed: {}\n", indent, printable(*process.suppressed_by));
+  }
+  return text;
+}
+
+} // namespace
+
+std::string remaining_lines(const Report &report, const std::string &indent) {
+  auto text = lines_of("remains", report.remaining, indent);
+  if (report.owner && report.verdict == Verdict::hung) // where shutdown waits
+    text += lines_of("owner", {*report.owner}, indent);
+  return text;
+}
+
+std::string suppression_lines(const Report &report, const std::string &indent) {
+  std::string text;
+  for (const auto &suppression : report.suppressions) {
+    auto rule = printable(suppression.rule), reason = printable(suppression.reason);
+    if (suppression.expired)
+      text += fmt::format("{}expired   on {}: {} ({})\n", indent, printable(suppression.expires), rule, reason);
+    else if (suppression.used > 0)
+      text += fmt::format("{}rule      {} lets {} remain ({})\n", indent, rule, suppression.used, reason);
+  }
+  return text;
+}
+
+} // namespace pidleak::reports
