@@ -31,17 +31,31 @@ pidleak_tests(protocol_tests harness/protocol/message_test.cpp harness/protocol/
 find_package(valijson REQUIRED)
 pidleak_tests(report_tests reports/file_test.cpp reports/file_atomicity_test.cpp reports/report_test.cpp
   reports/schema_test.cpp reports/terminal_test.cpp reports/comparison_test.cpp reports/html_test.cpp
-  reports/document_test.cpp reports/junit_test.cpp reports/trace_test.cpp reports/markdown_test.cpp
+  reports/diff_test.cpp reports/document_test.cpp reports/junit_test.cpp reports/trace_test.cpp reports/markdown_test.cpp
   USES pidleak_reports valijson LABELS report)
 pidleak_tests(replay_tests harness/replay/sandbox_test.cpp harness/replay/subject_test.cpp
   harness/replay/ablation_test.cpp harness/replay/evidence_test.cpp harness/replay/verdict_test.cpp USES pidleak_replay LABELS replay TIMEOUT 120)
-pidleak_tests(cli_tests harness/cli/cli_test.cpp USES pidleak_os nlohmann_json::nlohmann_json LABELS cli TIMEOUT 120)
+pidleak_tests(cli_tests harness/cli/cli_test.cpp harness/cli/report_test.cpp USES pidleak_os nlohmann_json::nlohmann_json LABELS cli TIMEOUT 120)
 pidleak_tests(scenario_tests scenarios/scenarios_test.cpp scenarios/ground_truth_test.cpp
   scenarios/real_pools_test.cpp USES pidleak_scenarios pidleak_pools LABELS scenario TIMEOUT 120)
 
 pidleak_tests(specimen_tests workers/specimens/specimens_test.cpp USES pidleak_specimens pidleak_replay
   LABELS specimen TIMEOUT 120)
 add_dependencies(specimen_tests pidleak-specimen)
+
+# What is rendered, read by programs that are not ours: of hand-made reports, and of real replays.
+find_program(PIDLEAK_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH) # Debian's, which has Debian's modules
+find_program(PIDLEAK_PYTHON python3)
+if(PIDLEAK_PYTHON)
+  set(replayed ${PROJECT_BINARY_DIR}/renderings.json)
+  add_test(NAME renderings-replay COMMAND pidleak run incident full-queue-shutdown --pool all --repeat 2 --expected
+    --oom=sigkill --report ${replayed})
+  add_test(NAME renderings COMMAND ${PIDLEAK_PYTHON} ${PROJECT_SOURCE_DIR}/reports/check_renderings.py
+    $<TARGET_FILE:pidleak> ${PROJECT_SOURCE_DIR}/reports/goldens/every-verdict.json ${replayed})
+  set_tests_properties(renderings-replay PROPERTIES FIXTURES_SETUP renderings)
+  set_tests_properties(renderings PROPERTIES FIXTURES_REQUIRED renderings)
+  set_tests_properties(renderings-replay renderings PROPERTIES LABELS report TIMEOUT 120)
+endif()
 
 # Who includes whom; and once with an arrow that is wrong, so that the check is known to see one.
 add_test(NAME layers COMMAND ${PROJECT_SOURCE_DIR}/ci/check-layers)

@@ -34,3 +34,12 @@ TEST_CASE("what is no document is refused, and said why", "[report]") {
   document["reports"][1].erase("verdict");
   refused(document.dump(), "number 2 of its reports: report: \"verdict\" is missing");
 }
+
+TEST_CASE("a document with every verdict and hostile names, for reports/check_renderings.py", "[report]") {
+  auto strange = full_report();
+  auto name = "<a b=\"c\">&]]>|`" + hostile + "\xef\xbf\xbe";
+  strange.scenario = strange.pool = strange.reason = strange.remaining[0].comm = strange.subject_stderr = name;
+  strange.conditions[name] = strange.evidence[0].text = strange.timeline[0].event = strange.timeline[0].detail = name;
+  check_golden("every-verdict.json", to_document({clean(), leaked(), leaked(), hung(), invalid(), broken(), strange,
+                                                  skipped("incident", "cpython37")}));
+}

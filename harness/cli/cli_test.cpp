@@ -1,62 +1,15 @@
 // The command line as its users meet it: what it says, where, and with which status.
-#include "harness/os/launch.hpp"
-#include "harness/os/test_support.hpp"
+#include "harness/cli/cli_test_support.hpp"
 
-#include <catch2/catch_test_macros.hpp>
-#include <catch2/matchers/catch_matchers_string.hpp>
 #include <nlohmann/json.hpp>
-#include <poll.h>
 #include <sys/stat.h>
 
 using namespace pidleak;
+using namespace pidleak::testing;
 using Catch::Matchers::ContainsSubstring;
 using Catch::Matchers::StartsWith;
 
 namespace {
-
-struct Ran {
-  int status = -1;
-  std::string out, err;
-};
-
-/// Runs a program of this project to its end, or to the bound's.
-Ran run(const std::vector<std::string> &arguments, const std::string &program = PIDLEAK_BINARY_DIR "/pidleak") {
-  auto out = os::open_pipe(), err = os::open_pipe();
-  auto child = os::launch({.program = program,
-                           .arguments = arguments,
-                           .standard_output = out.write_end.get(),
-                           .standard_error = err.write_end.get()});
-  out.write_end.reset();
-  err.write_end.reset();
-  Ran ran;
-  auto deadline = Deadline::after(std::chrono::seconds(60));
-  pollfd ends[] = {{.fd = out.read_end.get(), .events = POLLIN, .revents = 0},
-                   {.fd = err.read_end.get(), .events = POLLIN, .revents = 0}};
-  std::string *texts[] = {&ran.out, &ran.err};
-  while ((ends[0].fd >= 0 || ends[1].fd >= 0) && ::poll(ends, 2, deadline.left_ms()) > 0)
-    for (int i = 0; i < 2; ++i) {
-      char buffer[4096];
-      ssize_t got = ends[i].revents ? ::read(ends[i].fd, buffer, sizeof buffer) : -1;
-      if (got > 0)
-        texts[i]->append(buffer, static_cast<std::size_t>(got));
-      else if (got == 0)
-        ends[i].fd = -1;
-    }
-  auto status = os::reap(child, deadline);
-  if (!status) {
-    child.send(SIGKILL);
-    status = os::reap(child);
-  }
-  ran.status = status->signaled ? 128 + status->value : status->value;
-  return ran;
-}
-
-void check_usage(const std::vector<std::string> &arguments, const std::string &says) {
-  auto ran = run(arguments);
-  CHECK(ran.status == 2);
-  CHECK(ran.out == "");
-  CHECK_THAT(ran.err, ContainsSubstring(says));
-}
 
 std::string report_of(const Ran &ran, const char *member) {
   return nlohmann::json::parse(ran.out).at("reports").at(0).at(member).dump();

@@ -30,11 +30,13 @@ int main(int argc, char **argv) {
              "  pidleak list                                    what there is to replay\n"
              "  pidleak run incident                            the incident, on every preset\n"
              "  pidleak run incident --pool hardened            a regression test: status 0 means no child remains\n"
+             "  pidleak report leaks.json --junit leaks.xml     a leak report for other readers\n"
              "  pidleak doctor                                  what this machine can show");
   add_list(app, status);
   add_run(app, status);
   add_compare(app, status);
   add_ablate(app, status);
+  add_report(app, status);
   add_check_adapter(app, status);
   add_doctor(app, status);
   try {

@@ -1,7 +1,7 @@
 #include "harness/cli/replays.hpp"
 
+#include "harness/cli/outputs.hpp"
 #include "harness/cli/pools.hpp"
-#include "harness/os/syscall_error.hpp"
 #include "scenarios/scenarios.hpp"
 
 #include <unistd.h>
@@ -70,14 +70,6 @@ reports::Tier choose_tier(const ReplayOptions &options, const replay::Facilities
   return tier;
 }
 
-void check_report_path(const std::string &path) {
-  try {
-    reports::check_writable(path);
-  } catch (const os::SyscallError &e) {
-    throw UsageError(fmt::format("--report {}: can't be written: {}", path, e.what()));
-  }
-}
-
 template <class E>
 void add_condition(CLI::App *command, ReplayOptions *options, const char *name, E Conditions::*member) {
   command
@@ -115,7 +107,7 @@ std::vector<Plan> make_plans(const ReplayOptions &options) {
 
 Replayed replay_all(const ReplayOptions &options, const std::vector<Plan> &plans) {
   if (!options.report_path.empty())
-    check_report_path(options.report_path);
+    check_output("--report", options.report_path);
   auto facilities = replay::find_facilities();
   auto tier = choose_tier(options, facilities);
   auto notes = fmt::format("{}{}", facilities.notes.empty() ? "" : "\n  ", fmt::join(facilities.notes, "\n  "));

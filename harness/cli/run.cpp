@@ -1,4 +1,5 @@
 // pidleak run: replays scenarios and shows the verdicts.
+#include "harness/cli/outputs.hpp"
 #include "harness/cli/replays.hpp"
 #include "reports/terminal.hpp"
 #include "scenarios/scenarios.hpp"
@@ -13,6 +14,7 @@ using reports::Report;
 
 struct Options {
   ReplayOptions replay;
+  Outputs outputs;
   bool expected = false;
 };
 
@@ -31,35 +33,34 @@ std::string deviation(const Report &report) {
   return "nothing is expected";
 }
 
-int run_status(const Options &options, const std::vector<Report> &all) {
+int run_status(const std::vector<Report> &all, const reports::Deviation &expected) {
   std::vector<reports::Verdict> verdicts;
   for (const auto &report : all) {
-    bool judged = report.verdict == reports::Verdict::clean || report.verdict == reports::Verdict::leaked ||
-                  report.verdict == reports::Verdict::hung;
-    if (options.expected && judged)
-      verdicts.push_back(deviation(report).empty() ? reports::Verdict::clean : reports::Verdict::leaked);
-    else
-      verdicts.push_back(report.verdict);
+    bool compared = expected && reports::was_judged(report);
+    bool passed = reports::outcome_of(report, expected) == reports::Outcome::passed;
+    verdicts.push_back(!compared ? report.verdict : passed ? reports::Verdict::clean : reports::Verdict::leaked);
   }
   return reports::exit_status(verdicts);
 }
 
-int run(const Options &options) {
+int run(Options options) {
   if (options.expected && (!options.replay.overrides.empty() || options.replay.workers != 4))
     throw UsageError("--expected: a scenario says what is expected of its own conditions and 4 workers only");
+  options.outputs.json = options.replay.json;
+  check_outputs(options.outputs);
   auto [all, where] = replay_all(options.replay, make_plans(options.replay));
+  auto expected = options.expected ? reports::Deviation(deviation) : nullptr;
   std::string text;
   if (options.replay.json) {
     text = reports::to_document(all);
   } else {
-    reports::TerminalOptions terminal{.colour = wants_colour(1), .deviation = {}};
-    if (options.expected)
-      terminal.deviation = deviation;
+    reports::TerminalOptions terminal{.colour = wants_colour(1), .deviation = expected};
     text = fmt::format("{}\n{}\n{}\n", reports::render_details(all, terminal), reports::render_table(all, terminal),
                        where);
   }
   std::fputs(text.c_str(), stdout);
-  return run_status(options, all);
+  write_outputs(options.outputs, all, expected);
+  return run_status(all, expected);
 }
 
 } // namespace
@@ -70,9 +71,11 @@ void add_run(CLI::App &app, int &status) {
   add_replay_options(command, &options->replay);
   command->add_flag("--expected", options->expected,
                     "Judge by what the scenario says each preset must do: status 0 also for a leak that must be there");
+  add_output_options(command, &options->outputs);
   command->footer("Examples:\n"
                   "  pidleak run incident --pool cpython36,hardened --report leak.json\n"
                   "  pidleak run all --pool hardened --start-method all --jobs 2\n"
+                  "  pidleak run all --pool exec:./my-subject --junit leaks.xml --github\n"
                   "  pidleak run incident --pool cpython36 --sigterm default    is the leak gone without the handler?\n"
                   "  pidleak run oom-killed-child --oom=sigkill                 without rights to a memory cgroup");
   command->callback([options, &status] { status = run(*options); });

@@ -14,6 +14,7 @@ void add_list(CLI::App &app, int &status);
 void add_run(CLI::App &app, int &status);
 void add_compare(CLI::App &app, int &status);
 void add_ablate(CLI::App &app, int &status);
+void add_report(CLI::App &app, int &status);
 void add_check_adapter(CLI::App &app, int &status);
 void add_doctor(CLI::App &app, int &status);
 

@@ -1,0 +1,68 @@
+#include "harness/cli/outputs.hpp"
+
+#include "harness/os/syscall_error.hpp"
+#include "reports/annotations.hpp"
+#include "reports/junit.hpp"
+#include "reports/markdown.hpp"
+#include "reports/trace.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+namespace pidleak::cli {
+namespace {
+
+using reports::Deviation;
+using reports::Report;
+
+struct Rendering {
+  const char *option, *help;
+  std::string (*render)(const std::vector<Report> &, const Deviation &);
+};
+
+/// A new rendering is a line here.
+constexpr Rendering renderings[] = {
+    {"--junit", "Write JUnit XML to this file", reports::render_junit},
+    {"--markdown", "Write a Markdown summary to this file, $GITHUB_STEP_SUMMARY for instance",
+     reports::render_markdown},
+    {"--trace", "Write a timeline to this file, for ui.perfetto.dev or chrome://tracing",
+     [](const std::vector<Report> &all, const Deviation &) { return reports::render_trace(all); }},
+};
+
+} // namespace
+
+void add_output_options(CLI::App *command, Outputs *outputs) {
+  for (const auto &rendering : renderings)
+    command
+        ->add_option_function<std::string>(
+            rendering.option,
+            [outputs, option = rendering.option](const std::string &path) { outputs->files[option] = path; },
+            rendering.help)
+        ->type_name("FILE")
+        ->group("Renderings");
+  command->add_flag("--github", outputs->github, "Print annotations for GitHub Actions")->group("Renderings");
+}
+
+void check_output(const std::string &option, const std::string &path) {
+  try {
+    reports::check_writable(path);
+  } catch (const os::SyscallError &e) {
+    throw UsageError(fmt::format("{} {}: can't be written: {}", option, path, e.what()));
+  }
+}
+
+void check_outputs(const Outputs &outputs) {
+  for (const auto &[option, path] : outputs.files)
+    check_output(option, path);
+}
+
+void write_outputs(const Outputs &outputs, const std::vector<Report> &reports, const Deviation &deviation) {
+  for (const auto &rendering : renderings)
+    if (auto file = outputs.files.find(rendering.option); file != outputs.files.end())
+      reports::write_atomically(file->second, rendering.render(reports, deviation));
+  if (outputs.github)
+    std::fputs(reports::render_annotations(reports, deviation).c_str(), outputs.json ? stderr : stdout);
+}
+
+} // namespace pidleak::cli

@@ -1,0 +1,32 @@
+// The renderings that a verb can write besides what it prints: one option each, the same for all verbs.
+#pragma once
+
+#include "harness/cli/verbs.hpp"
+#include "reports/outcome.hpp"
+
+#include <map>
+
+namespace pidleak::cli {
+
+/// As the user gave them.
+struct Outputs {
+  std::map<std::string, std::string> files; // by option; only those that were given
+  bool github = false;
+  bool json = false; // standard output is for JSON alone
+
+  bool wanted() const { return github || !files.empty(); }
+};
+
+/// Adds the options to a verb. `outputs` must live as long as the command does.
+void add_output_options(CLI::App *command, Outputs *outputs);
+
+/// Throws UsageError if the file that `option` names can't be written: before anything else is done.
+void check_output(const std::string &option, const std::string &path);
+void check_outputs(const Outputs &outputs);
+
+/// Writes the files, each whole or not at all, and the annotations: to standard output, where GitHub's runner reads
+/// them, or to standard error if that is taken.
+void write_outputs(const Outputs &outputs, const std::vector<reports::Report> &reports,
+                   const reports::Deviation &deviation = {});
+
+} // namespace pidleak::cli

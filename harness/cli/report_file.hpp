@@ -1,0 +1,16 @@
+// A leak report that the user names.
+#pragma once
+
+#include "harness/cli/verbs.hpp"
+#include "reports/report.hpp"
+
+namespace pidleak::cli {
+
+/// The bytes of a file, or of standard input if it is called `-`. Throws UsageError: it can't be read, or is larger
+/// than `most` bytes.
+std::string read_bounded(const std::string &path, std::size_t most);
+
+/// The reports in it. Throws UsageError, for a file that is no leak report as well.
+std::vector<reports::Report> read_report_file(const std::string &path);
+
+} // namespace pidleak::cli

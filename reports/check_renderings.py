@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Has others read what pidleak renders: Python's XML parser and, if there, xmllint and junitparser for JUnit; Python's
+JSON parser and the documented rules of the Trace Event Format for the trace.
+
+Usage: check_renderings.py PIDLEAK REPORT.json...   Exit status 0: all well, 1: something is wrong (told on stderr).
+"""
+import collections
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as xml
+
+
+def check(holds, what):
+    if not holds:
+        raise AssertionError(what)
+
+
+def check_junit(path, reports):
+    root = xml.parse(path).getroot()
+    check(root.tag == "testsuites", "the root is not testsuites")
+    suites = root.findall("testsuite")
+    check(len(suites) == len({report["scenario"] for report in reports}), "suites are not one for each scenario")
+    for group in [root, *suites]:
+        cases = list(group.iter("testcase"))
+        for attribute, element in [("failures", "failure"), ("errors", "error"), ("skipped", "skipped")]:
+            found = sum(case.find(element) is not None for case in cases)
+            check(int(group.get(attribute)) == found, f"{attribute} is not {found}")
+        check(int(group.get("tests")) == len(cases), "tests")
+        check(abs(float(group.get("time")) - sum(float(c.get("time")) for c in cases)) < 0.001 * (len(cases) + 1), "time")
+    names = [(c.get("classname"), c.get("name")) for c in root.iter("testcase")]
+    check(len(set(names)) == len(names) == len(reports), "test cases are not one for each report")
+    if shutil.which("xmllint"):
+        subprocess.run(["xmllint", "--noout", path], check=True)
+    else:
+        print("not asked, as it is not there: xmllint")
+    try:
+        import junitparser
+    except ImportError:
+        print("not asked, as it is not there: junitparser")
+        return
+    read = junitparser.JUnitXml.fromfile(str(path))
+    results = [(suite.tests, suite.failures, suite.errors, suite.skipped) for suite in read]
+    read.update_statistics()  # counts for itself
+    check(results == [(suite.tests, suite.failures, suite.errors, suite.skipped) for suite in read], "junitparser counts")
+
+
+def check_nesting(spans):
+    """Complete events of one thread may hold each other, but not overlap."""
+    open_until = []
+    for start, length in sorted(spans, key=lambda span: (span[0], -span[1])):
+        while open_until and open_until[-1] <= start:
+            open_until.pop()
+        check(not open_until or start + length <= open_until[-1], f"the span at {start} overlaps another")
+        open_until.append(start + length)
+
+
+def check_trace(path, reports):
+    events = json.loads(path.read_text())["traceEvents"]
+    threads = collections.defaultdict(list)
+    named = collections.Counter()
+    for event in events:
+        for member, kind in [("ph", str), ("ts", int), ("pid", int), ("tid", int), ("name", str)]:
+            check(type(event.get(member)) is kind, f"{member} of {event}")
+        check(event["ph"] in "XiM" and event["ts"] >= 0, f"ph or ts of {event}")
+        if event["ph"] == "X":
+            check(type(event["dur"]) is int and event["dur"] >= 0, f"dur of {event}")
+            threads[event["pid"], event["tid"]].append((event["ts"], event["dur"]))
+        elif event["ph"] == "i":
+            check(event["s"] in ("t", "p", "g"), f"scope of {event}")
+        else:
+            named[event["pid"], event["name"]] += 1
+    for spans in threads.values():
+        check_nesting(spans)
+    pids = {event["pid"] for event in events}
+    for pid in pids:
+        for name in ("process_name", "process_sort_index", "thread_name"):
+            check(named[pid, name] == 1, f"process {pid} has {named[pid, name]} times {name}")
+    expected = sum(1 + len({e["pid"] for e in r["timeline"] if e["pid"]} | {p["pid"] for p in r["remaining"]})
+                   for r in reports)
+    check(len(pids) == expected, f"{len(pids)} tracks, not {expected}")
+
+
+def main(pidleak, *paths):
+    with tempfile.TemporaryDirectory() as directory:
+        for path in paths:
+            reports = json.loads(pathlib.Path(path).read_text())["reports"]
+            junit, trace = pathlib.Path(directory, "junit.xml"), pathlib.Path(directory, "trace.json")
+            subprocess.run([pidleak, "report", path, "--junit", junit, "--trace", trace], check=True)
+            check_junit(junit, reports)
+            check_trace(trace, reports)
+            print(f"{path}: {len(reports)} reports")
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except (AssertionError, xml.ParseError, KeyError, ValueError, subprocess.CalledProcessError, OSError) as error:
+        sys.exit(f"check_renderings: {type(error).__name__}: {error}")

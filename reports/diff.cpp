@@ -1,0 +1,157 @@
+#include "reports/diff.hpp"
+
+#include "harness/base/spelling.hpp"
+#include "reports/layout.hpp"
+#include "reports/outcome.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <set>
+
+namespace pidleak::reports {
+namespace {
+
+int badness(Verdict verdict) {
+  constexpr Verdict from_good_to_bad[] = {Verdict::clean, Verdict::skipped, Verdict::leaked,
+                                          Verdict::hung,  Verdict::invalid, Verdict::broken};
+  return static_cast<int>(std::find(std::begin(from_good_to_bad), std::end(from_good_to_bad), verdict) -
+                          std::begin(from_good_to_bad));
+}
+
+const Report &worst(const Cell &cell) {
+  return *std::max_element(cell.replays.begin(), cell.replays.end(), [](const Report &a, const Report &b) {
+    return std::pair(badness(a.verdict), a.live + a.zombies) < std::pair(badness(b.verdict), b.live + b.zombies);
+  });
+}
+
+/// Of a process that nobody has asked why it is there, its kind alone.
+std::set<std::string> causes_in(const Cell &cell) {
+  std::set<std::string> causes;
+  for (const auto &report : cell.replays)
+    for (const auto &process : report.remaining) {
+      if (process.suppressed_by)
+        continue;
+      auto name = printable(process.role.empty() ? process.comm : process.role);
+      if (process.diagnosis.empty())
+        causes.insert(fmt::format("{}: {}", name, spell(process.kind)));
+      for (const auto &finding : process.diagnosis)
+        causes.insert(fmt::format("{}: {}", name, spell(finding.cause)));
+    }
+  return causes;
+}
+
+void compare_causes(CellDiff &cell) {
+  auto before = causes_in(cell.before), after = causes_in(cell.after);
+  std::set_difference(after.begin(), after.end(), before.begin(), before.end(), std::back_inserter(cell.new_causes));
+  std::set_difference(before.begin(), before.end(), after.begin(), after.end(), std::back_inserter(cell.gone_causes));
+}
+
+Change change_of(const CellDiff &cell) {
+  if (cell.before.replays.empty())
+    return Change::added;
+  if (cell.after.replays.empty())
+    return Change::removed;
+  const auto &before = worst(cell.before), &after = worst(cell.after);
+  if (after.verdict == Verdict::skipped && was_judged(before) && before.verdict != Verdict::clean)
+    return Change::changed;
+  auto was = badness(before.verdict), is = badness(after.verdict);
+  if (was == is && was_judged(after)) {
+    was = before.live + before.zombies;
+    is = after.live + after.zombies;
+  }
+  if (was != is)
+    return is > was ? Change::worse : Change::better;
+  bool same = describe(cell.before) == describe(cell.after) && cell.new_causes.empty() && cell.gone_causes.empty();
+  return same ? Change::same : Change::changed;
+}
+
+CellDiff &cell_of(const Report &report, std::vector<CellDiff> &cells) {
+  auto method = layout::condition(report, "start-method");
+  auto found = std::find_if(cells.begin(), cells.end(), [&](const CellDiff &cell) {
+    return cell.scenario == report.scenario && cell.pool == report.pool && cell.start_method == method;
+  });
+  if (found != cells.end())
+    return *found;
+  CellDiff cell;
+  cell.scenario = report.scenario;
+  cell.pool = report.pool;
+  cell.start_method = method;
+  return cells.emplace_back(std::move(cell));
+}
+
+nlohmann::ordered_json side_to_json(const Cell &cell) {
+  if (cell.replays.empty())
+    return nullptr;
+  const auto &report = worst(cell);
+  return {{"outcome", describe(cell)},
+          {"verdict", spell(report.verdict)},
+          {"live", report.live},
+          {"zombies", report.zombies},
+          {"replays", cell.replays.size()}};
+}
+
+} // namespace
+
+std::vector<CellDiff> diff(const std::vector<Report> &before, const std::vector<Report> &after) {
+  std::vector<CellDiff> cells;
+  for (const auto &report : before)
+    cell_of(report, cells).before.replays.push_back(report);
+  for (const auto &report : after)
+    cell_of(report, cells).after.replays.push_back(report);
+  for (auto &cell : cells) {
+    compare_causes(cell);
+    cell.change = change_of(cell);
+    bool bad_now = !cell.after.replays.empty() && badness(worst(cell.after).verdict) > badness(Verdict::skipped);
+    cell.got_worse = cell.change == Change::worse || (cell.change == Change::added && bad_now);
+  }
+  return cells;
+}
+
+bool got_worse(const std::vector<CellDiff> &cells) {
+  return std::any_of(cells.begin(), cells.end(), [](const CellDiff &cell) { return cell.got_worse; });
+}
+
+std::string render_diff(const std::vector<CellDiff> &cells) {
+  std::vector<layout::Row> rows = {{"SCENARIO", "POOL", "START", "BEFORE", "AFTER", "CHANGE"}};
+  std::vector<std::string> causes = {""};
+  for (const auto &cell : cells) {
+    if (cell.change == Change::same)
+      continue;
+    rows.push_back({printable(cell.scenario), printable(cell.pool), cell.start_method, describe(cell.before),
+                    describe(cell.after), cell.change == Change::worse ? "WORSE" : spell(cell.change)});
+    auto &lines = causes.emplace_back();
+    for (const auto &cause : cell.new_causes)
+      lines += fmt::format("  + {}\n", cause);
+    for (const auto &cause : cell.gone_causes)
+      lines += fmt::format("  - {}\n", cause);
+  }
+  auto same = cells.size() - (rows.size() - 1);
+  std::string text;
+  if (rows.size() > 1) {
+    rows = layout::align(std::move(rows));
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      text += fmt::format("{}\n{}", layout::join(rows[i]), causes[i]);
+    text += "\n";
+  }
+  return text + fmt::format("{} the same, {} not{}\n", same, cells.size() - same,
+                            got_worse(cells) ? ": something got worse" : "");
+}
+
+nlohmann::ordered_json diff_to_json(const std::vector<CellDiff> &cells) {
+  auto list = nlohmann::ordered_json::array();
+  for (const auto &cell : cells)
+    list.push_back({{"scenario", as_utf8(cell.scenario)},
+                    {"pool", as_utf8(cell.pool)},
+                    {"start_method", cell.start_method},
+                    {"change", spell(cell.change)},
+                    {"got_worse", cell.got_worse},
+                    {"before", side_to_json(cell.before)},
+                    {"after", side_to_json(cell.after)},
+                    {"new_causes", cell.new_causes},
+                    {"gone_causes", cell.gone_causes}});
+  return {{"schema_version", schema_version}, {"got_worse", got_worse(cells)}, {"diff", list}};
+}
+
+} // namespace pidleak::reports
