@@ -31,7 +31,8 @@ pidleak_tests(protocol_tests harness/protocol/message_test.cpp harness/protocol/
 find_package(valijson REQUIRED)
 pidleak_tests(report_tests reports/file_test.cpp reports/file_atomicity_test.cpp reports/report_test.cpp
   reports/schema_test.cpp reports/terminal_test.cpp reports/comparison_test.cpp reports/html_test.cpp
-  reports/diff_test.cpp reports/document_test.cpp reports/junit_test.cpp reports/trace_test.cpp reports/markdown_test.cpp
+  reports/diff_test.cpp reports/document_test.cpp reports/junit_test.cpp reports/trace_test.cpp
+  reports/markdown_test.cpp reports/suppressions_test.cpp
   USES pidleak_reports valijson LABELS report)
 pidleak_tests(replay_tests harness/replay/sandbox_test.cpp harness/replay/subject_test.cpp
   harness/replay/ablation_test.cpp harness/replay/evidence_test.cpp harness/replay/verdict_test.cpp USES pidleak_replay LABELS replay TIMEOUT 120)

@@ -70,7 +70,8 @@ struct Report {
 
   Verdict verdict = Verdict::broken;
   std::string reason;
-  int live = 0, zombies = 0, helpers = 0; // remaining while the subject lives; helpers count in neither other
+  // Remaining while the subject lives. Helpers count in neither other, suppressed processes in none.
+  int live = 0, zombies = 0, helpers = 0;
 
   Tier tier = Tier::subreaper;
   std::vector<std::string> tier_notes; // why it is not a stronger one

@@ -1,4 +1,5 @@
 // pidleak compare: scenarios and pools side by side, and presets held against the real pools that they model.
+#include "harness/cli/outputs.hpp"
 #include "harness/cli/replays.hpp"
 #include "reports/comparison.hpp"
 
@@ -74,7 +75,7 @@ int compare(Options options) {
       if (std::find(pools.begin(), pools.end(), pool) == pools.end())
         pools.push_back(pool);
   if (!options.markdown_path.empty())
-    reports::check_writable(options.markdown_path);
+    check_output("--markdown", options.markdown_path);
 
   auto replayed = replay_all(options.replay, make_plans(options.replay));
   auto comparison = reports::compare(replayed.reports);

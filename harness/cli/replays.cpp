@@ -118,6 +118,8 @@ Replayed replay_all(const ReplayOptions &options, const std::vector<Plan> &plans
       .reports = replay::run(
           plans, {.facilities = facilities, .tier = tier, .jobs = options.jobs, .on_done = std::cref(progress)}),
       .where = ""};
+  if (options.revise)
+    options.revise(replayed.reports);
   auto skipped = std::count_if(replayed.reports.begin(), replayed.reports.end(),
                                [](const auto &report) { return report.verdict == reports::Verdict::skipped; });
   replayed.where = fmt::format("{} replay{} at tier {}{}{}", plans.size(), plans.size() == 1 ? "" : "s", spell(tier),

@@ -19,6 +19,8 @@ struct ReplayOptions {
   std::string report_path, require_tier, tier, oom = "real";
   bool stacks = false;
   bool json = false;
+  /// Has the last word on the reports before they are written. Not set: they stay as they are.
+  std::function<void(std::vector<reports::Report> &)> revise = {};
 };
 
 /// Adds the options to a verb. `options` must live as long as the command does.

@@ -136,3 +136,39 @@ TEST_CASE("run writes the renderings, and an expected leak has passed in them", 
   CHECK_THAT(json.err, StartsWith("::error"));
   CHECK(with({"--trace", "/nonexistent/t"}).status == 2);
 }
+
+TEST_CASE("run takes suppressions, in its report as well, and strictly if wanted", "[cli]") {
+  TemporaryDirectory directory;
+  auto with = [&](const std::string &rules, std::vector<std::string> more) {
+    std::ofstream(directory / "rules") << "{\"suppressions\": [" + rules + "]} // known";
+    std::vector<std::string> arguments = {"run",       "incident",       "--oom=sigkill",    "--pool",
+                                          "cpython36", "--suppressions", directory / "rules"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run(arguments);
+  };
+  const std::string all = R"({"comm": "pidleak-*", "reason": "being worked on"})",
+                    unused = R"({"comm": "other", "reason": "b"})",
+                    expired = R"({"comm": "*", "reason": "c", "expires": "2020-02-29"})";
+  auto clean = with(all, {"--report", directory / "r", "--strict-suppressions"});
+  CHECK(clean.status == 0);
+  CHECK(clean.err == "");
+  CHECK_THAT(clean.out, ContainsSubstring("3 processes remain, all suppressed"));
+  CHECK_THAT(clean.out, ContainsSubstring("suppressed: being worked on"));
+  CHECK(nlohmann::json::parse(os::read_file(directory / "r"))["reports"][0]["verdict"] == "clean");
+
+  CHECK(with(unused, {}).status == 1); // leaked
+  CHECK(with(expired, {}).status == 1);
+  auto lenient = with(all + "," + unused, {});
+  CHECK(lenient.status == 0);
+  CHECK_THAT(lenient.err, ContainsSubstring("rules: rule 2 (comm=other) was not used"));
+  CHECK(with(all + "," + unused, {"--strict-suppressions"}).status == 1);
+  auto strict = with(all + "," + expired, {"--strict-suppressions"});
+  CHECK(strict.status == 1);
+  CHECK_THAT(strict.err, ContainsSubstring("rule 2 (comm=*) has expired on 2020-02-29"));
+
+  auto wrong = with(R"({"com": "a", "reason": "b"})", {});
+  CHECK(wrong.status == 2);
+  CHECK_THAT(wrong.err, ContainsSubstring("rules: rule 1: \"com\" is not known; did you mean \"comm\"?"));
+  check_usage({"run", "incident", "--suppressions", "/nonexistent"}, "/nonexistent: can't be read");
+  check_usage({"run", "incident", "--strict-suppressions"}, "--suppressions FILE");
+}
