@@ -87,9 +87,9 @@ struct Counts {
     skipped += outcome == Outcome::skipped;
     seconds += report.total_ms / 1000;
   }
+  /// Those that the schema has for the root too.
   std::string attributes() const {
-    return fmt::format(R"(tests="{}" failures="{}" errors="{}" skipped="{}" time="{:.3f}")", tests, failures, errors,
-                       skipped, seconds);
+    return fmt::format(R"(tests="{}" failures="{}" errors="{}" time="{:.3f}")", tests, failures, errors, seconds);
   }
 };
 
@@ -124,17 +124,41 @@ std::string timestamp_of(const Suite &suite) {
                                                        : "";
 }
 
-std::string property(const std::string &name, const std::string &value) {
-  return fmt::format("        <property name=\"{}\" value=\"{}\"/>\n", xml(name), xml(value));
+std::vector<std::pair<std::string, std::string>> properties_of(const Report &report) {
+  std::vector<std::pair<std::string, std::string>> all = {
+      {"tier", spell(report.tier)},
+      {"census_complete", report.census_complete ? "true" : "false"},
+      {"verdict", spell(report.verdict)},
+      {"pool_version", report.pool_version}};
+  for (const auto &[name, value] : report.conditions)
+    all.emplace_back("condition." + name, value);
+  return all;
 }
 
-std::string properties_of(const Report &report) {
-  auto text = property("tier", spell(report.tier)) +
-              property("census_complete", report.census_complete ? "true" : "false") +
-              property("verdict", spell(report.verdict)) + property("pool_version", report.pool_version);
-  for (const auto &[name, value] : report.conditions)
-    text += property("condition." + name, value);
-  return "      <properties>\n" + text + "      </properties>\n";
+/// Jenkins's schema has them for suites alone: what all tests of the suite share is told once, everything else with the
+/// name of its test.
+std::string properties_of(const Suite &suite) {
+  std::vector<std::string> names;                                                 // in order of appearance
+  std::map<std::string, std::vector<std::pair<std::string, std::string>>> values; // test and value, by name
+  for (const auto &test : suite.cases)
+    for (const auto &[name, value] : properties_of(*test.report)) {
+      if (values[name].empty())
+        names.push_back(name);
+      values[name].emplace_back(test.name, value);
+    }
+  std::string text;
+  for (const auto &name : names) {
+    const auto &all = values[name];
+    bool shared = all.size() == suite.cases.size() &&
+                  std::all_of(all.begin(), all.end(), [&](const auto &one) { return one.second == all[0].second; });
+    for (const auto &[test, value] : all) {
+      text += fmt::format("      <property name=\"{}\" value=\"{}\"/>\n",
+                          xml(shared ? name : fmt::format("{}: {}", test, name)), xml(value));
+      if (shared)
+        break;
+    }
+  }
+  return "    <properties>\n" + text + "    </properties>\n";
 }
 
 /// What there is to read in a test that has not passed.
@@ -181,12 +205,12 @@ std::string render_junit(const std::vector<Report> &reports, const Deviation &de
       auto outcome = outcome_of(*report, deviation);
       counts.add(*report, outcome);
       all.add(*report, outcome);
-      cases += fmt::format("    <testcase classname=\"pidleak.{}\" name=\"{}\" time=\"{:.3f}\">\n{}{}    </testcase>\n",
-                           xml(suite.scenario), xml(name), report->total_ms / 1000, properties_of(*report),
-                           result_of(*report, outcome, deviation));
+      cases +=
+          fmt::format("    <testcase classname=\"pidleak.{}\" name=\"{}\" time=\"{:.3f}\">\n{}    </testcase>\n",
+                      xml(suite.scenario), xml(name), report->total_ms / 1000, result_of(*report, outcome, deviation));
     }
-    body += fmt::format("  <testsuite name=\"{}\" {}{}>\n{}  </testsuite>\n", xml(suite.scenario), counts.attributes(),
-                        timestamp_of(suite), cases);
+    body += fmt::format("  <testsuite name=\"{}\" {} skipped=\"{}\"{}>\n{}{}  </testsuite>\n", xml(suite.scenario),
+                        counts.attributes(), counts.skipped, timestamp_of(suite), properties_of(suite), cases);
   }
   return fmt::format("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"pidleak\" {}>\n{}</testsuites>\n",
                      all.attributes(), body);

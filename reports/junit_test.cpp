@@ -18,8 +18,9 @@ std::string expected_leak(const Report &report) { return report.verdict == Verdi
 TEST_CASE("each verdict is a failure, an error, skipped or passed in JUnit", "[report]") {
   auto text = render_junit({clean(), leaked(), hung(), invalid(), skipped("incident", "cpython37"), broken()});
   check_golden("verdicts.junit.xml", text);
-  CHECK_THAT(text, ContainsSubstring(R"(<testsuites name="pidleak" tests="6" failures="3" errors="1" skipped="1")"));
-  CHECK_THAT(text, ContainsSubstring(R"(<testsuite name="incident" tests="3" failures="1" errors="0" skipped="1")"));
+  CHECK_THAT(text, ContainsSubstring(R"(<testsuites name="pidleak" tests="6" failures="3" errors="1" time="10.105")"));
+  CHECK_THAT(text, ContainsSubstring(
+                       R"(<testsuite name="incident" tests="3" failures="1" errors="0" time="10.050" skipped="1")"));
   CHECK_THAT(render_junit({}), ContainsSubstring(R"(tests="0")"));
 }
 
@@ -47,6 +48,14 @@ TEST_CASE("suppressed processes of a clean report are in the system-out", "[repo
   CHECK_THAT(text, ContainsSubstring("expired   on 2020-01-01: comm=b (old)"));
   CHECK_THAT(text, !ContainsSubstring("comm=c"));
   CHECK_THAT(render_junit({clean()}), !ContainsSubstring("system-out"));
+}
+
+TEST_CASE("properties are the suite's, with the test's name where the tests of a suite differ", "[report]") {
+  auto text = render_junit({clean(), leaked()});
+  CHECK_THAT(text, ContainsSubstring(R"(<property name="tier" value="subreaper"/>)"));
+  CHECK_THAT(text, ContainsSubstring(R"(<property name="condition.start-method" value="fork"/>)"));
+  CHECK_THAT(text, ContainsSubstring(R"(<property name="hardened fork: verdict" value="clean"/>)"));
+  CHECK_THAT(text, ContainsSubstring(R"(<property name="cpython36 fork: verdict" value="leaked"/>)"));
 }
 
 TEST_CASE("repeated replays are numbered in JUnit, and single ones are not", "[report]") {
