@@ -2,6 +2,7 @@
 
 #include "harness/os/syscall_error.hpp"
 #include "reports/annotations.hpp"
+#include "reports/html.hpp"
 #include "reports/junit.hpp"
 #include "reports/markdown.hpp"
 #include "reports/trace.hpp"
@@ -23,6 +24,8 @@ struct Rendering {
 
 /// A new rendering is a line here.
 constexpr Rendering renderings[] = {
+    {"--html", "Write a page to this file: timelines, what remains and why; it needs no network",
+     [](const std::vector<Report> &all, const Deviation &) { return reports::render_html(all); }},
     {"--junit", "Write JUnit XML to this file", reports::render_junit},
     {"--markdown", "Write a Markdown summary to this file, $GITHUB_STEP_SUMMARY for instance",
      reports::render_markdown},
