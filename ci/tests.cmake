@@ -53,6 +53,8 @@ if(PIDLEAK_PYTHON)
     --oom=sigkill --report ${replayed})
   add_test(NAME renderings COMMAND ${PIDLEAK_PYTHON} ${PROJECT_SOURCE_DIR}/reports/check_renderings.py
     $<TARGET_FILE:pidleak> ${PROJECT_SOURCE_DIR}/reports/goldens/every-verdict.json ${replayed})
+  set_tests_properties(renderings PROPERTIES
+    ENVIRONMENT SPEEDSCOPE=${PROJECT_SOURCE_DIR}/build/npm/node_modules/speedscope)
   set_tests_properties(renderings-replay PROPERTIES FIXTURES_SETUP renderings)
   set_tests_properties(renderings PROPERTIES FIXTURES_REQUIRED renderings)
   set_tests_properties(renderings-replay renderings PROPERTIES LABELS report TIMEOUT 120)

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Has others read what pidleak renders: Python's XML parser and, if there, xmllint and junitparser for JUnit; Python's
-JSON parser and the documented rules of the Trace Event Format for the trace.
+JSON parser, the documented rules of the Trace Event Format, and speedscope in Chromium, if there, for the trace.
 
-Usage: [JUNIT_XSD=FILE] check_renderings.py PIDLEAK REPORT.json...
+Usage: [JUNIT_XSD=FILE] [SPEEDSCOPE=DIRECTORY of the npm package] check_renderings.py PIDLEAK REPORT.json...
 Exit status 0: all well, 1: something is wrong (told on stderr).
 """
+import base64
 import collections
 import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -88,6 +90,41 @@ def check_trace(path, reports):
     check(len(pids) == expected, f"{len(pids)} tracks, not {expected}")
 
 
+def run_chromium(profile, url):
+    """The page as it is once its scripts have run, and what they said to the console."""
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+               "--disable-background-networking", "--disable-component-update", "--disable-sync",
+               "--allow-file-access-from-files", f"--user-data-dir={profile}", "--virtual-time-budget=8000",
+               "--enable-logging=stderr", "--v=0", "--dump-dom", url]
+    browser = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               start_new_session=True)
+    try:
+        return browser.communicate(timeout=60)
+    finally:
+        try:
+            os.killpg(browser.pid, signal.SIGKILL)  # its helpers are in its group
+        except ProcessLookupError:
+            pass
+
+
+def check_trace_with_speedscope(directory, path):
+    """speedscope reads the Trace Event Format as Perfetto does, and lists every track by its name."""
+    speedscope = pathlib.Path(os.environ.get("SPEEDSCOPE", ""), "dist", "release", "index.html").absolute()
+    if not speedscope.exists() or not shutil.which("chromium"):
+        print("not asked, as it is not there: speedscope, or chromium")
+        return
+    script = pathlib.Path(directory, "profile.js")
+    encoded = base64.b64encode(path.read_bytes()).decode()
+    script.write_text(f"speedscope.loadFileFromBase64('trace.json', '{encoded}')")
+    page, said = run_chromium(pathlib.Path(directory, "profile"), f"{speedscope.as_uri()}#localProfilePath={script}")
+    check("Importing as Trace Event Format" in said, f"speedscope: {said[-2000:]}")
+    names = [e["args"]["name"] for e in json.loads(path.read_text())["traceEvents"] if e["name"] == "process_name"]
+    check(names, "speedscope was given no track")
+    spans = {e["pid"] for e in json.loads(path.read_text())["traceEvents"] if e["ph"] == "X"}
+    listed = page.count("(tid ")
+    check(listed >= len(spans), f"speedscope lists {listed} tracks of {len(spans)}")
+
+
 def main(pidleak, *paths):
     with tempfile.TemporaryDirectory() as directory:
         for path in paths:
@@ -96,6 +133,7 @@ def main(pidleak, *paths):
             subprocess.run([pidleak, "report", path, "--junit", junit, "--trace", trace], check=True)
             check_junit(junit, reports)
             check_trace(trace, reports)
+            check_trace_with_speedscope(directory, trace)
             print(f"{path}: {len(reports)} reports")
 
 
