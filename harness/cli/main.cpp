@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
 
 namespace pidleak::cli {
 bool wants_colour(int fd) { return ::isatty(fd) && !std::getenv("NO_COLOR"); }
@@ -38,9 +39,12 @@ int main(int argc, char **argv) {
   add_ablate(app, status);
   add_report(app, status);
   add_check_adapter(app, status);
+  add_guard(app, status);
   add_doctor(app, status);
   try {
-    pidleak::os::ignore_sigpipe(); // `pidleak run ... | head` must still end its sandboxes in good order
+    // `pidleak guard`'s command inherits what is ignored.
+    if (argc < 2 || std::string_view(argv[1]) != "guard")
+      pidleak::os::ignore_sigpipe(); // `pidleak run ... | head` must still end its sandboxes in good order
     // CLI11 would say only that a subcommand is required.
     std::vector<std::string> verbs;
     for (const auto *command : app.get_subcommands([](const CLI::App *) { return true; }))

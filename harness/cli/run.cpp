@@ -1,8 +1,7 @@
 // pidleak run: replays scenarios and shows the verdicts.
 #include "harness/cli/outputs.hpp"
 #include "harness/cli/replays.hpp"
-#include "harness/cli/report_file.hpp"
-#include "reports/suppressions.hpp"
+#include "harness/cli/suppressions.hpp"
 #include "reports/terminal.hpp"
 #include "scenarios/scenarios.hpp"
 
@@ -18,8 +17,7 @@ struct Options {
   ReplayOptions replay;
   Outputs outputs;
   bool expected = false;
-  std::string suppressions_path;
-  bool strict_suppressions = false;
+  Suppressions suppressions;
 };
 
 /// What the scenario says its preset must do, where its conditions were left as they are.
@@ -47,41 +45,13 @@ int run_status(const std::vector<Report> &all, const reports::Deviation &expecte
   return reports::exit_status(verdicts);
 }
 
-/// Reads the rules now, and applies them when there is something to apply them to.
-void prepare_suppressions(Options &options) {
-  const auto &path = options.suppressions_path;
-  if (path.empty()) {
-    if (options.strict_suppressions)
-      throw UsageError("--strict-suppressions: there are none without --suppressions FILE");
-    return;
-  }
-  std::vector<reports::SuppressionRule> rules;
-  try {
-    rules = reports::parse_suppressions(read_bounded(path, 1 << 20), path);
-  } catch (const std::invalid_argument &e) {
-    throw UsageError(e.what());
-  }
-  options.replay.revise = [rules](std::vector<Report> &all) {
-    auto today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
-    for (auto &report : all)
-      reports::apply(rules, report, today);
-  };
-}
-
-/// Tells of rules that are good for nothing any more. The status where they are not tolerated.
-int check_suppressions(const Options &options, const std::vector<Report> &all, int status) {
-  auto stale = reports::stale_rules(all);
-  for (const auto &line : stale)
-    fmt::print(stderr, "pidleak: {}: {}\n", options.suppressions_path, line);
-  return options.strict_suppressions && !stale.empty() && status == 0 ? 1 : status;
-}
-
 int run(Options options) {
   if (options.expected && (!options.replay.overrides.empty() || options.replay.workers != 4))
     throw UsageError("--expected: a scenario says what is expected of its own conditions and 4 workers only");
   options.outputs.json = options.replay.json;
   check_outputs(options.outputs);
-  prepare_suppressions(options);
+  read_suppressions(options.suppressions);
+  options.replay.revise = [&](std::vector<Report> &reports) { apply_suppressions(options.suppressions, reports); };
   auto [all, where] = replay_all(options.replay, make_plans(options.replay));
   auto expected = options.expected ? reports::Deviation(deviation) : nullptr;
   std::string text;
@@ -94,7 +64,7 @@ int run(Options options) {
   }
   std::fputs(text.c_str(), stdout);
   write_outputs(options.outputs, all, expected);
-  return check_suppressions(options, all, run_status(all, expected));
+  return check_suppressions(options.suppressions, all, run_status(all, expected));
 }
 
 } // namespace
@@ -105,13 +75,7 @@ void add_run(CLI::App &app, int &status) {
   add_replay_options(command, &options->replay);
   command->add_flag("--expected", options->expected,
                     "Judge by what the scenario says each preset must do: status 0 also for a leak that must be there");
-  command
-      ->add_option("--suppressions", options->suppressions_path,
-                   "Rules in JSON for processes that may remain: {\"suppressions\": [{\"comm\": \"agent*\", "
-                   "\"reason\": \"...\"}]}; also command_line, kind, cause, expires")
-      ->type_name("FILE");
-  command->add_flag("--strict-suppressions", options->strict_suppressions,
-                    "Status 1 if a rule has expired or was not used");
+  add_suppression_options(command, &options->suppressions);
   add_output_options(command, &options->outputs);
   command->footer("Examples:\n"
                   "  pidleak run incident --pool cpython36,hardened --report leak.json\n"

@@ -12,7 +12,6 @@
 #include <list>
 
 namespace pidleak::replay {
-namespace {
 
 using reports::Report;
 
@@ -25,11 +24,16 @@ std::string utc_now() {
   return text;
 }
 
-std::string kernel() {
+void sign(Report &report, const std::string &started) {
   utsname names{};
   ::uname(&names);
-  return fmt::format("{} {} {}", names.sysname, names.release, names.machine);
+  report.tool_version = PIDLEAK_VERSION;
+  report.kernel = fmt::format("{} {} {}", names.sysname, names.release, names.machine);
+  report.user = ::geteuid();
+  report.started = started;
 }
+
+namespace {
 
 /// What a report says of its plan, whatever comes of it.
 void describe(const Plan &plan, Report &report) {
@@ -82,10 +86,7 @@ Report finish(const Running &running, const Job &job) {
     report.reason = "the replay did not come to its end: " +
                     (running.sandbox.failure().empty() ? "no result" : running.sandbox.failure());
   }
-  report.tool_version = PIDLEAK_VERSION;
-  report.kernel = kernel();
-  report.user = ::geteuid();
-  report.started = running.started;
+  sign(report, running.started);
   job.describe(report);
   report.total_ms = milliseconds_between(running.since, Clock::now());
   return report;

@@ -16,6 +16,11 @@ struct RunOptions {
   std::function<void(std::size_t done, const reports::Report &)> on_done = [](std::size_t, const reports::Report &) {};
 };
 
+/// The wall clock as reports have it: RFC 3339, UTC.
+std::string utc_now();
+/// Fills in what every report says of the program, the machine and the moment.
+void sign(reports::Report &report, const std::string &started);
+
 /// One report a plan, in the plans' order. The caller must have no other thread. Throws SyscallError where no
 /// sandbox can be started at all; everything else is in the verdicts.
 std::vector<reports::Report> run(const std::vector<Plan> &plans, const RunOptions &options);

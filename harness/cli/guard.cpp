@@ -1,0 +1,114 @@
+// pidleak guard: runs a command and fails if it leaves a process behind.
+#include "harness/guard/guard.hpp"
+
+#include "harness/cli/outputs.hpp"
+#include "harness/cli/suppressions.hpp"
+#include "harness/replay/run.hpp"
+#include "reports/remaining_text.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <memory>
+
+namespace pidleak::cli {
+namespace {
+
+using reports::Report;
+using reports::Verdict;
+
+struct Options {
+  guard::Options guard;
+  double grace_s = 2, timeout_s = 0, kill_after_s = 5;
+  int error_exitcode = 23; // as LeakSanitizer
+  std::string report_path;
+  Outputs outputs;
+  Suppressions suppressions;
+  std::string started = replay::utc_now();
+};
+
+milliseconds from_seconds(double seconds) { return milliseconds(static_cast<long long>(seconds * 1000)); }
+
+void describe(Report &report, const Options &options) {
+  replay::sign(report, options.started);
+  report.scenario = "guard";
+  report.pool = fmt::format("{}", fmt::join(options.guard.command, " "));
+}
+
+/// What the user reads: nothing, if nothing was left.
+void show(const Report &report, bool keep) {
+  if (report.verdict == Verdict::broken) {
+    fmt::print(stderr, "pidleak guard: {}\n", reports::printable(report.reason));
+    return;
+  }
+  if (report.remaining.empty())
+    return;
+  fmt::print(stderr, "pidleak guard: {}: {}\n{}{}", reports::printable(report.pool), reports::printable(report.reason),
+             reports::remaining_lines(report, "  "), reports::suppression_lines(report, "  "));
+  fmt::print(stderr, "  {}\n", keep ? "left alone (--keep)" : "ended");
+}
+
+int run(Options &options) {
+  options.guard.grace = from_seconds(options.grace_s);
+  options.guard.kill_after = from_seconds(options.kill_after_s);
+  if (options.timeout_s > 0)
+    options.guard.timeout = from_seconds(options.timeout_s);
+  if (!options.report_path.empty())
+    check_output("--report", options.report_path);
+  check_outputs(options.outputs);
+  read_suppressions(options.suppressions);
+  std::vector<Report> all;
+  auto tell = [&](Report &report) {
+    describe(report, options);
+    all = {report};
+    apply_suppressions(options.suppressions, all);
+    show(all.front(), options.guard.keep);
+  };
+  auto outcome = guard::run(options.guard, tell);
+  if (all.empty()) // it could not be executed
+    tell(outcome.report);
+  if (!options.report_path.empty())
+    reports::write_atomically(options.report_path, reports::to_document(all));
+  write_outputs(options.outputs, all);
+  if (outcome.timed_out)
+    fmt::print(stderr, "pidleak guard: the command was ended after {} s\n", options.timeout_s);
+  if (outcome.status != 0)
+    return outcome.status;
+  int status = all.front().verdict == Verdict::leaked ? options.error_exitcode : 0;
+  return check_suppressions(options.suppressions, all, status);
+}
+
+} // namespace
+
+void add_guard(CLI::App &app, int &status) {
+  auto options = std::make_shared<Options>();
+  auto *command = app.add_subcommand("guard", "Run any command, and fail if it leaves a process behind");
+  command->add_option("COMMAND", options->guard.command, "The command and its arguments")->required()->type_name("");
+  command->add_option("--grace", options->grace_s, "Seconds that processes may take to leave after the command")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->capture_default_str();
+  command->add_option("--timeout", options->timeout_s, "Seconds after which the command gets SIGTERM; 0: never")
+      ->check(CLI::Range(0.0, 1e7));
+  command->add_option("-k,--kill-after", options->kill_after_s, "Seconds after which it gets SIGKILL then")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->capture_default_str();
+  command
+      ->add_option("--error-exitcode", options->error_exitcode, "Status if the command's is 0 and something was left")
+      ->check(CLI::Range(0, 255))
+      ->capture_default_str();
+  command->add_flag("--keep", options->guard.keep, "Report what remains, and leave it alone");
+  command->add_option("--report", options->report_path, "Write the JSON leak report to this file")->type_name("FILE");
+  add_suppression_options(command, &options->suppressions);
+  add_output_options(command, &options->outputs);
+  command->positionals_at_end(); // what follows COMMAND is its own, options included
+  command->footer("Signals, terminal, streams, environment and exit status pass through. What remains is told on\n"
+                  "standard error and ended. Status: the command's, 128+N for signal N; where that is 0 and something\n"
+                  "was left, that of --error-exitcode; 124 after a timeout; 126, 127 if it can't be executed.\n\n"
+                  "Examples:\n"
+                  "  pidleak guard -- make test\n"
+                  "  pidleak guard --timeout 600 --junit leaks.xml -- ctest --output-on-failure\n"
+                  "  pidleak guard --keep --report left.json -- ./start-server");
+  command->callback([options, &status] { status = run(*options); });
+}
+
+} // namespace pidleak::cli

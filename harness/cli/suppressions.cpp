@@ -1,0 +1,48 @@
+#include "harness/cli/suppressions.hpp"
+
+#include "harness/cli/report_file.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+namespace pidleak::cli {
+
+void add_suppression_options(CLI::App *command, Suppressions *suppressions) {
+  command
+      ->add_option("--suppressions", suppressions->path,
+                   "Rules in JSON for processes that may remain: {\"suppressions\": [{\"comm\": \"agent*\", "
+                   "\"reason\": \"...\"}]}; also command_line, kind, cause, expires")
+      ->type_name("FILE");
+  command->add_flag("--strict-suppressions", suppressions->strict, "Status 1 if a rule has expired or was not used");
+}
+
+void read_suppressions(Suppressions &suppressions) {
+  if (suppressions.path.empty()) {
+    if (suppressions.strict)
+      throw UsageError("--strict-suppressions: there are none without --suppressions FILE");
+    return;
+  }
+  try {
+    suppressions.rules = reports::parse_suppressions(read_bounded(suppressions.path, 1 << 20), suppressions.path);
+  } catch (const std::invalid_argument &e) {
+    throw UsageError(e.what());
+  }
+}
+
+void apply_suppressions(const Suppressions &suppressions, std::vector<reports::Report> &reports) {
+  if (suppressions.path.empty())
+    return;
+  auto today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
+  for (auto &report : reports)
+    reports::apply(suppressions.rules, report, today);
+}
+
+int check_suppressions(const Suppressions &suppressions, const std::vector<reports::Report> &reports, int status) {
+  auto stale = reports::stale_rules(reports);
+  for (const auto &line : stale)
+    fmt::print(stderr, "pidleak: {}: {}\n", suppressions.path, line);
+  return suppressions.strict && !stale.empty() && status == 0 ? 1 : status;
+}
+
+} // namespace pidleak::cli

@@ -1,0 +1,24 @@
+// The options that let known processes remain: the same for all verbs that judge.
+#pragma once
+
+#include "harness/cli/verbs.hpp"
+#include "reports/suppressions.hpp"
+
+namespace pidleak::cli {
+
+/// As the user gave them.
+struct Suppressions {
+  std::string path;
+  bool strict = false;
+  std::vector<reports::SuppressionRule> rules = {}; // once they were read
+};
+
+/// Adds the options to a verb. `suppressions` must live as long as the command does.
+void add_suppression_options(CLI::App *command, Suppressions *suppressions);
+/// Throws UsageError for a file that can't be read or is wrong.
+void read_suppressions(Suppressions &suppressions);
+void apply_suppressions(const Suppressions &suppressions, std::vector<reports::Report> &reports);
+/// Tells of rules that are good for nothing any more, to standard error. The status where they are not tolerated.
+int check_suppressions(const Suppressions &suppressions, const std::vector<reports::Report> &reports, int status);
+
+} // namespace pidleak::cli

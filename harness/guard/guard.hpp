@@ -1,0 +1,48 @@
+// Runs a command as if nobody were in between, and finds whatever it leaves behind.
+//
+//   shell ──▶ guard (subreaper) ──▶ command ──▶ whatever it starts
+//               │ adopts and reaps all that loses its parent, while the command runs
+//               └ when the command has ended: nothing left (ECHILD) ── the usual case, and nothing was read
+//                                             something left ── settle, census, diagnosis, report, end
+//
+// The command is in the guard's process group: what the terminal sends (Ctrl-C, Ctrl-Z, SIGWINCH, SIGHUP) reaches it
+// without help. What is sent to the guard alone is passed on.
+#pragma once
+
+#include "harness/base/deadline.hpp"
+#include "reports/report.hpp"
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pidleak::guard {
+
+struct Options {
+  std::vector<std::string> command; // looked up on PATH as execvp(3) does
+  /// How long processes may take to leave after the command, when it can't be known that they never will. Too short
+  /// calls a slow process leaked.
+  milliseconds grace{2000};
+  /// How long the command may run; nothing: as long as it likes. Then it gets SIGTERM,
+  std::optional<milliseconds> timeout = {};
+  /// and after this SIGKILL.
+  milliseconds kill_after{5000};
+  /// Leaves alone what remains. It goes to whoever adopts the guard's children.
+  bool keep = false;
+};
+
+struct Outcome {
+  int status = 0; // the command's: 128 + N for signal N; 124 for a timeout; 126, 127 if it could not be executed
+  bool timed_out = false;
+  reports::Report report; // clean or leaked, at tier subreaper; broken if the command could not be executed
+};
+
+/// Called once it is known what remains, before that is ended.
+using Tell = std::function<void(reports::Report &)>;
+
+/// The caller must have no other thread, and not wait for children of its own meanwhile. Those that it has already are
+/// left alone. Throws SyscallError.
+Outcome run(const Options &options, const Tell &tell);
+
+} // namespace pidleak::guard
