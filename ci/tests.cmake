@@ -37,6 +37,8 @@ pidleak_tests(report_tests reports/file_test.cpp reports/file_atomicity_test.cpp
 pidleak_tests(replay_tests harness/replay/sandbox_test.cpp harness/replay/subject_test.cpp
   harness/replay/ablation_test.cpp harness/replay/evidence_test.cpp harness/replay/verdict_test.cpp USES pidleak_replay LABELS replay TIMEOUT 120)
 pidleak_tests(cli_tests harness/cli/cli_test.cpp harness/cli/report_test.cpp USES pidleak_os nlohmann_json::nlohmann_json LABELS cli TIMEOUT 120)
+pidleak_tests(guard_tests harness/guard/isolation_test.cpp USES pidleak_os LABELS guard TIMEOUT 120)
+add_dependencies(guard_tests pidleak-specimen)
 pidleak_tests(scenario_tests scenarios/scenarios_test.cpp scenarios/ground_truth_test.cpp
   scenarios/real_pools_test.cpp USES pidleak_scenarios pidleak_pools LABELS scenario TIMEOUT 120)
 

@@ -1,8 +1,7 @@
 // pidleak guard: runs a command and fails if it leaves a process behind.
-#include "harness/guard/guard.hpp"
-
 #include "harness/cli/outputs.hpp"
 #include "harness/cli/suppressions.hpp"
+#include "harness/guard/isolation.hpp"
 #include "harness/replay/run.hpp"
 #include "reports/remaining_text.hpp"
 
@@ -21,7 +20,7 @@ struct Options {
   guard::Options guard;
   double grace_s = 2, timeout_s = 0, kill_after_s = 5;
   int error_exitcode = 23; // as LeakSanitizer
-  std::string report_path;
+  std::string report_path, tier = "subreaper";
   Outputs outputs;
   Suppressions suppressions;
   std::string started = replay::utc_now();
@@ -48,15 +47,7 @@ void show(const Report &report, bool keep) {
   fmt::print(stderr, "  {}\n", keep ? "left alone (--keep)" : "ended");
 }
 
-int run(Options &options) {
-  options.guard.grace = from_seconds(options.grace_s);
-  options.guard.kill_after = from_seconds(options.kill_after_s);
-  if (options.timeout_s > 0)
-    options.guard.timeout = from_seconds(options.timeout_s);
-  if (!options.report_path.empty())
-    check_output("--report", options.report_path);
-  check_outputs(options.outputs);
-  read_suppressions(options.suppressions);
+int guard_command(Options &options) {
   std::vector<Report> all;
   auto tell = [&](Report &report) {
     describe(report, options);
@@ -78,6 +69,22 @@ int run(Options &options) {
   return check_suppressions(options.suppressions, all, status);
 }
 
+int run(Options &options) {
+  options.guard.grace = from_seconds(options.grace_s);
+  options.guard.kill_after = from_seconds(options.kill_after_s);
+  if (options.timeout_s > 0)
+    options.guard.timeout = from_seconds(options.timeout_s);
+  if (!options.report_path.empty())
+    check_output("--report", options.report_path);
+  check_outputs(options.outputs);
+  read_suppressions(options.suppressions);
+  if (options.tier == "subreaper")
+    return guard_command(options);
+  if (options.guard.keep)
+    throw UsageError("--keep: a PID namespace ends with its guard, and everything in it");
+  return guard::in_pid_namespace(options.guard, [&] { return guard_command(options); });
+}
+
 } // namespace
 
 void add_guard(CLI::App &app, int &status) {
@@ -95,6 +102,11 @@ void add_guard(CLI::App &app, int &status) {
   command
       ->add_option("--error-exitcode", options->error_exitcode, "Status if the command's is 0 and something was left")
       ->check(CLI::Range(0, 255))
+      ->capture_default_str();
+  command
+      ->add_option("--tier", options->tier,
+                   "namespace: everything ends with the guard, even if that is killed; the command sees other pids")
+      ->check(CLI::IsMember({"subreaper", "namespace"}))
       ->capture_default_str();
   command->add_flag("--keep", options->guard.keep, "Report what remains, and leave it alone");
   command->add_option("--report", options->report_path, "Write the JSON leak report to this file")->type_name("FILE");

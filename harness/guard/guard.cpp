@@ -34,7 +34,7 @@ public:
     auto command = start();
     if (!command)
       return std::move(outcome_);
-    inside_.tier = reports::Tier::subreaper;
+    inside_.outer_proc = options_.outer_proc;
     replay::Tree tree(inside_, command->pid(), false);
     wait_for(*command);
     find_remaining(tree, *command);
@@ -84,7 +84,7 @@ private:
     while (::waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | __WALL) == 0 && info.si_pid != 0) {
       bool is_command = info.si_pid == command.pid();
       if (info.si_code == CLD_STOPPED) {
-        if (is_command)
+        if (is_command && options_.tier == reports::Tier::subreaper) // no init of a namespace can stop itself
           stop_as_well(command);
       } else if (is_command) {
         ended = true;
@@ -109,7 +109,7 @@ private:
     auto &report = outcome_.report;
     report.verdict = Verdict::clean;
     report.reason = "nothing is left of the command";
-    report.tier = reports::Tier::subreaper;
+    report.tier = options_.tier;
     if (before_.empty() && os::reap_exited_children()) { // ECHILD: there is nobody
       report.census_complete = true;
       report.nothing_left_below = true;

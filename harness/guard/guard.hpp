@@ -30,12 +30,15 @@ struct Options {
   milliseconds kill_after{5000};
   /// Leaves alone what remains. It goes to whoever adopts the guard's children.
   bool keep = false;
+  /// Set by in_pid_namespace().
+  reports::Tier tier = reports::Tier::subreaper;
+  int outer_proc = -1; // a /proc of the namespace around
 };
 
 struct Outcome {
   int status = 0; // the command's: 128 + N for signal N; 124 for a timeout; 126, 127 if it could not be executed
   bool timed_out = false;
-  reports::Report report; // clean or leaked, at tier subreaper; broken if the command could not be executed
+  reports::Report report; // clean or leaked; broken if the command could not be executed
 };
 
 /// Called once it is known what remains, before that is ended.

@@ -32,13 +32,17 @@ void unshare_for_init(NamespaceKind kind) {
   }
 }
 
-void mount_private_filesystems() {
+void mount_private_proc() {
   // Here and not before the fork: the parent goes on needing the /proc of its own PID namespace.
   if (::unshare(CLONE_NEWNS) != 0)
     throw_errno("unshare(CLONE_NEWNS)");
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
     throw_errno("mount(MS_REC|MS_PRIVATE on /)");
   mount_fresh("proc", "/proc", MS_NOEXEC, nullptr);
+}
+
+void mount_private_filesystems() {
+  mount_private_proc();
   mount_fresh("tmpfs", "/dev/shm", 0, "mode=1777"); // programs may be run from temporary directories
 }
 

@@ -12,8 +12,11 @@ enum class NamespaceKind { privileged, with_user_namespace };
 /// With a user namespace the caller's ids are mapped to themselves. Throws SyscallError.
 void unshare_for_init(NamespaceKind kind);
 
-/// In the init: makes a mount namespace, and mounts a /proc for the namespace, and a tmpfs on /dev/shm, so that what a
-/// replay leaves there vanishes with it. Nothing of it is seen outside. Throws SyscallError.
+/// In the init: makes a mount namespace, and mounts a /proc for the PID namespace. Not seen outside. Throws
+/// SyscallError.
+void mount_private_proc();
+
+/// The same, and a tmpfs on /dev/shm, so that what a replay leaves there vanishes with it.
 void mount_private_filesystems();
 
 /// Tries all of the above in a child that ends at once. Empty if it works, else what failed.
