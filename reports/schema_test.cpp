@@ -173,7 +173,8 @@ TEST_CASE("what is valid to the schema is what the program reads", "[report]") {
   auto report = to_json(full_report());
   int valid = 0, invalid = 0;
   for (const auto &place : places_in(report)) {
-    if (place.pointer.to_string().starts_with("/remaining/2"))
+    auto path = place.pointer.to_string();
+    if (path.starts_with("/remaining/2") || path.starts_with("/owner/"))
       continue; // as /remaining/0
     // Of texts without a meaning to it the program reads more than it writes, and in nothing else.
     bool reads_more =

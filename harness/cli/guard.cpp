@@ -23,13 +23,13 @@ struct Options {
   std::string report_path, tier = "subreaper";
   Outputs outputs;
   Suppressions suppressions;
-  std::string started = replay::utc_now();
+  std::time_t started = std::time(nullptr);
 };
 
 milliseconds from_seconds(double seconds) { return milliseconds(static_cast<long long>(seconds * 1000)); }
 
 void describe(Report &report, const Options &options) {
-  replay::sign(report, options.started);
+  replay::sign(report, replay::utc_text(options.started));
   report.scenario = "guard";
   report.pool = fmt::format("{}", fmt::join(options.guard.command, " "));
 }
@@ -49,8 +49,10 @@ void show(const Report &report, bool keep) {
 
 int guard_command(Options &options) {
   std::vector<Report> all;
+  bool recorded = !options.report_path.empty() || options.outputs.wanted();
   auto tell = [&](Report &report) {
-    describe(report, options);
+    if (recorded || report.verdict != Verdict::clean)
+      describe(report, options);
     all = {report};
     apply_suppressions(options.suppressions, all);
     show(all.front(), options.guard.keep);

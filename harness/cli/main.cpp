@@ -16,8 +16,40 @@ bool wants_colour(int fd) { return ::isatty(fd) && !std::getenv("NO_COLOR"); }
 
 } // namespace pidleak::cli
 
+namespace {
+
+using namespace pidleak::cli;
+
+using AddVerb = void (*)(CLI::App &app, int &status);
+constexpr std::pair<const char *, AddVerb> verbs[] = {{"list", add_list},
+                                                      {"run", add_run},
+                                                      {"compare", add_compare},
+                                                      {"ablate", add_ablate},
+                                                      {"guard", add_guard},
+                                                      {"report", add_report},
+                                                      {"check-adapter", add_check_adapter},
+                                                      {"doctor", add_doctor}};
+
+/// Adds the verb that was called, or all of them where help is wanted: to describe all their options takes longer than
+/// `pidleak guard` may cost.
+void add_verbs(CLI::App &app, int &status, const char *called) {
+  const auto *verb = std::find_if(std::begin(verbs), std::end(verbs),
+                                  [&](const auto &known) { return called && std::string_view(called) == known.first; });
+  if (verb != std::end(verbs))
+    return verb->second(app, status);
+  for (const auto &[name, add] : verbs)
+    add(app, status);
+  if (!called || *called == '-')
+    return;
+  std::vector<std::string> names; // CLI11 would say only that a subcommand is required
+  for (const auto &[name, add] : verbs)
+    names.emplace_back(name);
+  throw UsageError(fmt::format("there is no command \"{}\"{}", called, pidleak::suggestion(called, names)));
+}
+
+} // namespace
+
 int main(int argc, char **argv) {
-  using namespace pidleak::cli;
   int status = 0;
   CLI::App app{"Replays the ways a process pool loses track of its children, with real faults, and proves whether any\n"
                "child PID remains."};
@@ -33,24 +65,11 @@ int main(int argc, char **argv) {
              "  pidleak run incident --pool hardened            a regression test: status 0 means no child remains\n"
              "  pidleak report leaks.json --junit leaks.xml     a leak report for other readers\n"
              "  pidleak doctor                                  what this machine can show");
-  add_list(app, status);
-  add_run(app, status);
-  add_compare(app, status);
-  add_ablate(app, status);
-  add_report(app, status);
-  add_check_adapter(app, status);
-  add_guard(app, status);
-  add_doctor(app, status);
   try {
     // `pidleak guard`'s command inherits what is ignored.
     if (argc < 2 || std::string_view(argv[1]) != "guard")
       pidleak::os::ignore_sigpipe(); // `pidleak run ... | head` must still end its sandboxes in good order
-    // CLI11 would say only that a subcommand is required.
-    std::vector<std::string> verbs;
-    for (const auto *command : app.get_subcommands([](const CLI::App *) { return true; }))
-      verbs.push_back(command->get_name());
-    if (argc > 1 && argv[1][0] != '-' && std::find(verbs.begin(), verbs.end(), argv[1]) == verbs.end())
-      throw UsageError(fmt::format("there is no command \"{}\"{}", argv[1], pidleak::suggestion(argv[1], verbs)));
+    add_verbs(app, status, argc > 1 ? argv[1] : nullptr);
     app.parse(argc, argv);
   } catch (const CLI::ParseError &e) {
     return app.exit(e) == 0 ? 0 : 2;

@@ -15,8 +15,7 @@ namespace pidleak::replay {
 
 using reports::Report;
 
-std::string utc_now() {
-  std::time_t now = std::time(nullptr);
+std::string utc_text(std::time_t now) {
   std::tm utc{};
   ::gmtime_r(&now, &utc);
   char text[32];
@@ -70,7 +69,7 @@ struct Running {
 
 Running start(std::size_t index, const Job &job) {
   return {.index = index,
-          .started = utc_now(),
+          .started = utc_text(std::time(nullptr)),
           .since = Clock::now(),
           .sandbox =
               Sandbox::start(job.sandbox, [&job](const Inside &inside) { return to_json(job.body(inside)).dump(); })};

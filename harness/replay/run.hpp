@@ -4,6 +4,7 @@
 #include "harness/replay/sandbox.hpp"
 #include "harness/replay/scenario.hpp"
 
+#include <ctime>
 #include <functional>
 
 namespace pidleak::replay {
@@ -16,8 +17,8 @@ struct RunOptions {
   std::function<void(std::size_t done, const reports::Report &)> on_done = [](std::size_t, const reports::Report &) {};
 };
 
-/// The wall clock as reports have it: RFC 3339, UTC.
-std::string utc_now();
+/// A moment of the wall clock as reports have it: RFC 3339, UTC.
+std::string utc_text(std::time_t moment);
 /// Fills in what every report says of the program, the machine and the moment.
 void sign(reports::Report &report, const std::string &started);
 
