@@ -22,7 +22,7 @@ endfunction()
 
 pidleak_tests(os_tests harness/os/procfs_test.cpp harness/os/scratch_cgroup_test.cpp harness/os/process_test.cpp
   USES pidleak_os LABELS os)
-pidleak_tests(census_tests harness/census/walk_test.cpp harness/census/remaining_test.cpp
+pidleak_tests(census_tests harness/census/diagnosis_test.cpp harness/census/walk_test.cpp harness/census/remaining_test.cpp
   harness/census/quiescence_test.cpp USES pidleak_census LABELS census)
 pidleak_tests(pool_tests harness/pool/call_queue_test.cpp harness/pool/result_queue_test.cpp
   harness/pool/pool_test.cpp harness/pool/broken_pool_test.cpp USES pidleak_worker_code LABELS pool)
@@ -40,7 +40,7 @@ pidleak_tests(cli_tests harness/cli/cli_test.cpp harness/cli/report_test.cpp USE
 pidleak_tests(guard_tests harness/guard/isolation_test.cpp USES pidleak_os LABELS guard TIMEOUT 120)
 add_dependencies(guard_tests pidleak-specimen)
 pidleak_tests(scenario_tests scenarios/scenarios_test.cpp scenarios/ground_truth_test.cpp
-  scenarios/real_pools_test.cpp USES pidleak_scenarios pidleak_pools LABELS scenario TIMEOUT 120)
+  scenarios/real_pools_test.cpp scenarios/diagnosis_test.cpp USES pidleak_scenarios pidleak_pools LABELS scenario TIMEOUT 120)
 
 pidleak_tests(specimen_tests workers/specimens/specimens_test.cpp USES pidleak_specimens pidleak_replay
   LABELS specimen TIMEOUT 120)

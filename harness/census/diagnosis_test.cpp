@@ -1,0 +1,119 @@
+// Facts in, causes out: also where a fact is missing.
+#include "harness/base/spelling.hpp"
+#include "harness/census/diagnosis.hpp"
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+
+#include <csignal>
+
+using namespace pidleak;
+using namespace pidleak::census;
+using Catch::Matchers::ContainsSubstring;
+
+namespace {
+
+constexpr pid_t harness = 1, owner_pid = 2;
+
+RemainingProcess process(pid_t pid, const std::string &syscall, const std::string &object = "") {
+  RemainingProcess made;
+  made.pid = pid;
+  made.parent = owner_pid;
+  made.state = ProcessState::sleeping;
+  made.status.emplace();
+  made.waits = {{.thread = pid, .state = 'S', .syscall = syscall, .arguments = {}, .object = object}};
+  return made;
+}
+
+RemainingProcess reader(pid_t pid, std::vector<OpenPipe> pipes) {
+  auto made = process(pid, "read", "pipe:[7]");
+  made.pipes = std::move(pipes);
+  return made;
+}
+
+RemainingProcess waiter(pid_t pid) {
+  auto made = process(pid, "futex", "lock 00:01:9+0x0");
+  made.shared_memory = {"00:01:9"};
+  return made;
+}
+
+Finding main_finding(std::vector<RemainingProcess> remaining, const Knowledge &knowledge = {.harness = harness},
+                     std::optional<RemainingProcess> owner = {}) {
+  diagnose(remaining, owner ? &*owner : nullptr, knowledge);
+  return remaining.front().diagnosis.at(0);
+}
+
+std::string main_cause(std::vector<RemainingProcess> remaining, const Knowledge &knowledge = {.harness = harness},
+                       std::optional<RemainingProcess> owner = {}) {
+  return spell(main_finding(std::move(remaining), knowledge, std::move(owner)).cause);
+}
+
+} // namespace
+
+TEST_CASE("a pipe is held open by those that can write to it, and by nobody known if they are not there", "[census]") {
+  const OpenPipe reads{.fd = 4, .target = "pipe:[7]", .reads = true, .writes = false};
+  const OpenPipe writes{.fd = 5, .target = "pipe:[7]", .reads = false, .writes = true};
+  auto held = main_finding({reader(3, {reads, writes}), process(4, "pause")});
+  CHECK(held.cause == Cause::pipe_held_open);
+  CHECK_THAT(held.text, ContainsSubstring("write end itself holds"));
+  auto outside = main_finding({reader(3, {reads})});
+  CHECK(outside.cause == Cause::waits_for_peer);
+  CHECK_THAT(outside.text, ContainsSubstring("held outside"));
+}
+
+TEST_CASE("who may hold a lock is told, and that its holder is dead only if nobody else may", "[census]") {
+  auto holder = process(4, "pause");
+  holder.shared_memory = {"00:01:9"};
+  auto held = main_finding({waiter(3), holder, waiter(5)});
+  CHECK(held.cause == Cause::waits_for_lock);
+  CHECK_THAT(held.text, ContainsSubstring("may be held by pid 4, which waits in pause"));
+  CHECK(main_cause({waiter(3), waiter(5)}) == "lock-of-the-dead");
+
+  auto owner = process(owner_pid, "read", "pipe:[1]"); // it has made the lock: it may hold it, for all that is known
+  owner.shared_memory = {"00:01:9"};
+  CHECK(main_cause({waiter(3), waiter(5)}, {.harness = harness}, owner) == "waits-for-lock");
+  CHECK(main_cause({waiter(3), waiter(5)}, {.harness = harness, .died_with_lock = 6}, owner) == "lock-of-the-dead");
+}
+
+TEST_CASE("SIGTERM is a cause only if it is known to have been sent", "[census]") {
+  auto caught = process(3, "pause");
+  caught.status->caught = os::SignalMask(1ULL << (SIGTERM - 1));
+  CHECK(main_cause({caught}) == "waits-for-signal");
+  CHECK(main_cause({caught}, {.harness = harness, .sent_sigterm = {3}}) == "sigterm-caught");
+  auto inherited = main_finding(
+      {caught}, {.harness = harness, .sent_sigterm = {3}, .caught_from_the_start = {3}, .inherit_handlers = true});
+  CHECK_THAT(inherited.text, ContainsSubstring("inherited from the pool's owner"));
+
+  auto blocked = process(3, "pause"); // a pending signal needs nobody's word
+  blocked.status->blocked = blocked.status->shared_pending = os::SignalMask(1ULL << (SIGTERM - 1));
+  CHECK(main_cause({blocked}) == "sigterm-blocked");
+  auto ignored = process(3, "pause");
+  ignored.status->ignored = os::SignalMask(1ULL << (SIGTERM - 1));
+  CHECK(main_cause({ignored}, {.harness = harness, .sent_sigterm = {3}}) == "sigterm-ignored");
+  auto dies = process(3, "pause"); // the default: it has not got round to it
+  CHECK(main_cause({dies}, {.harness = harness, .sent_sigterm = {3}}) == "waits-for-signal");
+}
+
+TEST_CASE("a zombie's parent is told, and whether it waits", "[census]") {
+  RemainingProcess zombie;
+  zombie.pid = 3;
+  zombie.parent = owner_pid;
+  zombie.state = ProcessState::zombie;
+  auto idle =
+      main_finding({zombie}, {.harness = harness, .ends = {{3, "killed by SIGKILL"}}}, process(owner_pid, "read"));
+  CHECK(idle.cause == Cause::not_reaped);
+  CHECK_THAT(idle.text, ContainsSubstring("killed by SIGKILL"));
+  CHECK_THAT(idle.text, ContainsSubstring("no thread of it is in a wait for a child"));
+  auto waits = main_finding({zombie}, {.harness = harness}, process(owner_pid, "wait4", "pid 4"));
+  CHECK_THAT(waits.text, ContainsSubstring("waits for another child"));
+}
+
+TEST_CASE("what can't be known is said to be unknown", "[census]") {
+  CHECK(main_cause({process(3, "")}) == "unknown");
+  CHECK(main_cause({process(3, "none")}) == "unknown");
+  CHECK(main_cause({process(3, "syscall 999")}) == "unknown");
+  auto nothing = process(3, "");
+  nothing.waits.clear();
+  nothing.status.reset();
+  CHECK(main_cause({nothing}) == "unknown");
+}
