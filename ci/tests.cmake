@@ -43,7 +43,7 @@ pidleak_tests(scenario_tests scenarios/scenarios_test.cpp scenarios/ground_truth
   scenarios/real_pools_test.cpp scenarios/diagnosis_test.cpp USES pidleak_scenarios pidleak_pools LABELS scenario TIMEOUT 120)
 
 pidleak_tests(specimen_tests workers/specimens/specimens_test.cpp USES pidleak_specimens pidleak_replay
-  LABELS specimen TIMEOUT 120)
+  LABELS specimen TIMEOUT 600) # ci/specimens tries each a hundred times
 add_dependencies(specimen_tests pidleak-specimen)
 
 # What is rendered, read by programs that are not ours: of hand-made reports, and of real replays.

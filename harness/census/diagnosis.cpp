@@ -56,6 +56,7 @@ private:
 
   std::string names(const std::vector<pid_t> &pids, pid_t self) const {
     std::vector<std::string> words;
+    words.reserve(pids.size());
     for (pid_t pid : pids)
       words.push_back(pid == self ? "itself" : name(pid));
     return fmt::format("{}", fmt::join(words, ", "));

@@ -14,7 +14,6 @@
 namespace pidleak::replay {
 
 using reports::Report;
-using reports::SettledBy;
 using reports::Verdict;
 
 namespace {
