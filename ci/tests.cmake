@@ -79,6 +79,7 @@ add_test(NAME installed-pidleak COMMAND ${installed}/${CMAKE_INSTALL_BINDIR}/pid
 set_tests_properties(install PROPERTIES FIXTURES_SETUP installed)
 set_tests_properties(installed-pidleak PROPERTIES FIXTURES_REQUIRED installed)
 set_tests_properties(install installed-pidleak PROPERTIES LABELS install TIMEOUT 60)
+include(ci/package/tests.cmake)
 
 # The scenarios on cgroup v2, in a virtual machine that runs the static programs (ci/build static).
 if(NOT PIDLEAK_SANITIZE)

@@ -1,0 +1,9 @@
+# What is packaged, tried from outside: ${installed} is where the fixture `installed` puts it.
+
+# A project of somebody else uses the CMake package, once as installed and once in the build tree.
+add_test(NAME package-installed COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-example
+  ${installed}/${CMAKE_INSTALL_BINDIR}/pidleak ${installed}/${package_destination} ${PROJECT_BINARY_DIR}/example-installed)
+add_test(NAME package-built COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-example
+  $<TARGET_FILE:pidleak> ${PROJECT_BINARY_DIR} ${PROJECT_BINARY_DIR}/example-built)
+set_tests_properties(package-installed PROPERTIES FIXTURES_REQUIRED installed)
+set_tests_properties(package-installed package-built PROPERTIES LABELS install TIMEOUT 60)
