@@ -30,21 +30,22 @@ constexpr std::pair<const char *, AddVerb> verbs[] = {{"list", add_list},
                                                       {"check-adapter", add_check_adapter},
                                                       {"doctor", add_doctor}};
 
-/// Adds the verb that was called, or all of them where help is wanted: to describe all their options takes longer than
-/// `pidleak guard` may cost.
-void add_verbs(CLI::App &app, int &status, const char *called) {
-  const auto *verb = std::find_if(std::begin(verbs), std::end(verbs),
-                                  [&](const auto &known) { return called && std::string_view(called) == known.first; });
+/// Adds the verb that was called, or all of them where more than one is to be described: to describe them takes longer
+/// than `pidleak guard` may cost.
+void add_verbs(CLI::App &app, int &status, const std::string &called) {
+  const auto *verb =
+      std::find_if(std::begin(verbs), std::end(verbs), [&](const auto &known) { return called == known.first; });
   if (verb != std::end(verbs))
     return verb->second(app, status);
-  for (const auto &[name, add] : verbs)
+  std::vector<std::string> names;
+  for (const auto &[name, add] : verbs) {
     add(app, status);
-  if (!called || *called == '-')
-    return;
-  std::vector<std::string> names; // CLI11 would say only that a subcommand is required
-  for (const auto &[name, add] : verbs)
     names.emplace_back(name);
-  throw UsageError(fmt::format("there is no command \"{}\"{}", called, pidleak::suggestion(called, names)));
+  }
+  add_completions(app, status);
+  // CLI11 would say only that a subcommand is required.
+  if (!called.empty() && !called.starts_with('-') && called != "completions")
+    throw UsageError(fmt::format("there is no command \"{}\"{}", called, pidleak::suggestion(called, names)));
 }
 
 } // namespace
@@ -69,7 +70,7 @@ int main(int argc, char **argv) {
     // `pidleak guard`'s command inherits what is ignored.
     if (argc < 2 || std::string_view(argv[1]) != "guard")
       pidleak::os::ignore_sigpipe(); // `pidleak run ... | head` must still end its sandboxes in good order
-    add_verbs(app, status, argc > 1 ? argv[1] : nullptr);
+    add_verbs(app, status, argc > 1 ? argv[1] : "");
     app.parse(argc, argv);
   } catch (const CLI::ParseError &e) {
     return app.exit(e) == 0 ? 0 : 2;

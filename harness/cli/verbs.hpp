@@ -18,6 +18,7 @@ void add_report(CLI::App &app, int &status);
 void add_check_adapter(CLI::App &app, int &status);
 void add_guard(CLI::App &app, int &status);
 void add_doctor(CLI::App &app, int &status);
+void add_completions(CLI::App &app, int &status);
 
 /// What the user asked for can't be done as asked: status 2, and one line on stderr.
 class UsageError : public std::runtime_error {

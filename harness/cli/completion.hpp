@@ -1,0 +1,43 @@
+// What a shell has to know to complete a command line of pidleak: taken from the application itself, so that it can't
+// differ from what is parsed.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+#include <vector>
+
+namespace pidleak::cli {
+
+/// What may stand for a value.
+struct Candidates {
+  enum class Kind { nothing_known, words, files, command } kind = Kind::nothing_known;
+  std::vector<std::string> words = {};
+};
+
+struct CompletedOption {
+  std::vector<std::string> names; // as typed: --output, -o
+  std::string summary;
+  bool takes_value;
+  Candidates value;
+};
+
+struct CompletedVerb {
+  std::string name, summary;
+  std::vector<CompletedOption> options;
+  Candidates arguments;
+  std::vector<CompletedVerb> verbs; // below this one
+};
+
+/// The application and, below it, its verbs; hidden ones are left out.
+CompletedVerb describe_for_completion(const CLI::App &app);
+
+/// The shell's own script.
+std::string bash_completion(const CompletedVerb &app);
+std::string zsh_completion(const CompletedVerb &app);
+std::string fish_completion(const CompletedVerb &app);
+
+/// Text that the three shells read as one word, whatever is in it.
+std::string shell_quoted(const std::string &text);
+
+} // namespace pidleak::cli
