@@ -28,7 +28,7 @@ std::string action(const Candidates &candidates, const std::string &message) {
   case Kind::files:
     return fmt::format(":{}:_files", message);
   case Kind::command:
-    return fmt::format(":{}: _normal", message);
+    return fmt::format(":{}: _pidleak__command", message);
   case Kind::nothing_known:
     break;
   }
@@ -66,7 +66,9 @@ std::string function(const CompletedVerb &verb, const std::string &name) {
     functions += function(below, name + "_" + below.name);
   }
   // A verb of `report` stands where its files may stand as well.
-  const char *otherwise = verb.arguments.kind == Kind::files ? "_files" : "_message 'no such command'";
+  auto otherwise = verb.arguments.kind == Kind::files
+                       ? "_arguments -s -S" + option_specs(verb) + rest_spec(verb.arguments)
+                       : "_message 'no such command'";
   return fmt::format(R"({functions}{name}() {{
   local context state state_descr line curcontext=$curcontext
   typeset -A opt_args
@@ -94,11 +96,22 @@ std::string function(const CompletedVerb &verb, const std::string &name) {
                      fmt::arg("otherwise", otherwise));
 }
 
+/// The command of somebody else is what is left of the line, with or without the -- before it.
+constexpr const char *command_function = R"(_pidleak__command() {
+  if [[ $words[1] == -- ]]; then
+    shift words
+    ((CURRENT--))
+  fi
+  _normal
+}
+
+)";
+
 } // namespace
 
 std::string zsh_completion(const CompletedVerb &app) {
-  return "#compdef pidleak\n# zsh completion for pidleak, written by `pidleak completions zsh`\n\n" +
-         function(app, "_pidleak") + "_pidleak \"$@\"\n";
+  return std::string("#compdef pidleak\n# zsh completion for pidleak, written by `pidleak completions zsh`\n\n") +
+         command_function + function(app, "_pidleak") + "_pidleak \"$@\"\n";
 }
 
 } // namespace pidleak::cli
