@@ -12,3 +12,6 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/pidleakConfigVersion.cmak
 install(FILES ${package_files} DESTINATION ${package_destination})
 install(EXPORT pidleak NAMESPACE pidleak:: FILE pidleakTargets.cmake DESTINATION ${package_destination})
 export(EXPORT pidleak NAMESPACE pidleak:: FILE ${PROJECT_BINARY_DIR}/pidleakTargets.cmake)
+
+install(FILES ci/package/pidleak.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright) # where Debian's policy wants it

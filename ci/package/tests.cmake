@@ -10,3 +10,5 @@ set_tests_properties(package-installed package-built PROPERTIES LABELS install T
 
 add_test(NAME completions COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-completions $<TARGET_FILE:pidleak>)
 set_tests_properties(completions PROPERTIES LABELS cli TIMEOUT 60)
+add_test(NAME man COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-man $<TARGET_FILE:pidleak>)
+set_tests_properties(man PROPERTIES LABELS cli TIMEOUT 60)
