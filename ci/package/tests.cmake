@@ -12,3 +12,9 @@ add_test(NAME completions COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-complet
 set_tests_properties(completions PROPERTIES LABELS cli TIMEOUT 60)
 add_test(NAME man COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-man $<TARGET_FILE:pidleak>)
 set_tests_properties(man PROPERTIES LABELS cli TIMEOUT 60)
+
+if(NOT PIDLEAK_SANITIZE)
+  add_test(NAME packages COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-packages ${CMAKE_CPACK_COMMAND}
+    ${PROJECT_BINARY_DIR} ${PROJECT_BINARY_DIR}/packages)
+  set_tests_properties(packages PROPERTIES LABELS install TIMEOUT 60 SKIP_RETURN_CODE 4)
+endif()
