@@ -23,7 +23,18 @@ std::string values(const Candidates &candidates) {
   return " -x";
 }
 
-/// `when`: the verb that was given; `path`: how the user has come here.
+/// The condition under which `verb`, which is below `app`, was given: not as a word of a command that another verb
+/// runs.
+std::string given(const CompletedVerb &app, const CompletedVerb &verb) {
+  auto condition = "__fish_seen_subcommand_from " + verb.name;
+  if (verb.arguments.kind != Kind::command)
+    for (const auto &other : app.verbs)
+      if (other.arguments.kind == Kind::command)
+        condition += "; and not __fish_seen_subcommand_from " + other.name;
+  return condition;
+}
+
+/// `path`: the condition under which the user has come here.
 std::string lines(const CompletedVerb &verb, const std::string &path) {
   std::vector<std::string> below;
   for (const auto &one : verb.verbs)
@@ -44,7 +55,7 @@ std::string lines(const CompletedVerb &verb, const std::string &path) {
     text += begin + values(verb.arguments) + "\n";
   for (const auto &one : verb.verbs) {
     text += fmt::format("{} -a {} -d {}\n", begin, one.name, shell_quoted(one.summary));
-    text += lines(one, fmt::format("{}{}__fish_seen_subcommand_from {}", path, path.empty() ? "" : "; and ", one.name));
+    text += lines(one, fmt::format("{}{}{}", path, path.empty() ? "" : "; and ", given(verb, one)));
   }
   return text;
 }
