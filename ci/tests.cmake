@@ -37,7 +37,9 @@ pidleak_tests(report_tests reports/file_test.cpp reports/file_atomicity_test.cpp
 pidleak_tests(replay_tests harness/replay/sandbox_test.cpp harness/replay/subject_test.cpp
   harness/replay/ablation_test.cpp harness/replay/evidence_test.cpp harness/replay/verdict_test.cpp USES pidleak_replay LABELS replay TIMEOUT 120)
 pidleak_tests(cli_tests harness/cli/cli_test.cpp harness/cli/report_test.cpp USES pidleak_os nlohmann_json::nlohmann_json LABELS cli TIMEOUT 120)
-pidleak_tests(guard_tests harness/guard/isolation_test.cpp USES pidleak_os LABELS guard TIMEOUT 120)
+pidleak_tests(guard_tests harness/guard/commands_test.cpp harness/guard/guard_test.cpp
+  harness/guard/isolation_test.cpp harness/guard/leaks_test.cpp harness/guard/signals_test.cpp
+  harness/guard/terminal_test.cpp USES pidleak_specimens pidleak_replay LABELS guard TIMEOUT 120)
 add_dependencies(guard_tests pidleak-specimen)
 pidleak_tests(scenario_tests scenarios/scenarios_test.cpp scenarios/ground_truth_test.cpp
   scenarios/real_pools_test.cpp scenarios/diagnosis_test.cpp USES pidleak_scenarios pidleak_pools LABELS scenario TIMEOUT 120)

@@ -2,11 +2,17 @@
 #include "harness/cli/outputs.hpp"
 #include "harness/cli/suppressions.hpp"
 #include "harness/guard/isolation.hpp"
+#include "harness/os/signals.hpp"
 #include "harness/replay/run.hpp"
 #include "reports/remaining_text.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <memory>
 
@@ -26,7 +32,24 @@ struct Options {
   std::time_t started = std::time(nullptr);
 };
 
+constexpr char mark = '\x1f';
+
 milliseconds from_seconds(double seconds) { return milliseconds(static_cast<long long>(seconds * 1000)); }
+
+/// Nobody may be there to read it. That must not keep guard from its work, and fmt::print would throw.
+template <class... Values>
+void say(fmt::format_string<Values...> format, Values &&...values) {
+  std::fputs(fmt::format(format, std::forward<Values>(values)...).c_str(), stderr);
+}
+
+/// A closed standard stream stays closed for the command; here no other file may take its number, and the words for it.
+void occupy_standard_streams() {
+  int fd = 0;
+  while ((fd = ::open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0 && fd <= STDERR_FILENO) {
+  }
+  if (fd >= 0)
+    ::close(fd);
+}
 
 void describe(Report &report, const Options &options) {
   replay::sign(report, replay::utc_text(options.started));
@@ -37,25 +60,41 @@ void describe(Report &report, const Options &options) {
 /// What the user reads: nothing, if nothing was left.
 void show(const Report &report, bool keep) {
   if (report.verdict == Verdict::broken) {
-    fmt::print(stderr, "pidleak guard: {}\n", reports::printable(report.reason));
+    say("pidleak guard: {}\n", reports::printable(report.reason));
     return;
   }
   if (report.remaining.empty())
     return;
-  fmt::print(stderr, "pidleak guard: {}: {}\n{}{}", reports::printable(report.pool), reports::printable(report.reason),
-             reports::remaining_lines(report, "  "), reports::suppression_lines(report, "  "));
-  fmt::print(stderr, "  {}\n", keep ? "left alone (--keep)" : "ended");
+  say("pidleak guard: {}: {}\n{}{}", reports::printable(report.pool), reports::printable(report.reason),
+      reports::remaining_lines(report, "  "), reports::suppression_lines(report, "  "));
+  if (keep)
+    say("  left alone (--keep)\n");
+}
+
+/// A shell leaves its script after Ctrl-C only if the command has died of it, and other parents tell a crash from an
+/// exit as well. Returns where the signal does nothing to this process: as init of a PID namespace.
+void die_of(int signal) {
+  std::fflush(nullptr);
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); // the command's core is enough
+  std::signal(signal, SIG_DFL);
+  sigset_t only;
+  sigemptyset(&only);
+  sigaddset(&only, signal);
+  ::sigprocmask(SIG_UNBLOCK, &only, nullptr);
+  ::raise(signal);
 }
 
 int guard_command(Options &options) {
   std::vector<Report> all;
   bool recorded = !options.report_path.empty() || options.outputs.wanted();
   auto tell = [&](Report &report) {
+    os::ignore_sigpipe(); // the command has what it inherits; a reader that is gone must not end guard before the rest
     if (recorded || report.verdict != Verdict::clean)
       describe(report, options);
     all = {report};
     apply_suppressions(options.suppressions, all);
-    show(all.front(), options.guard.keep);
+    report = all.front();
+    show(report, options.guard.keep);
   };
   auto outcome = guard::run(options.guard, tell);
   if (all.empty()) // it could not be executed
@@ -63,8 +102,12 @@ int guard_command(Options &options) {
   if (!options.report_path.empty())
     reports::write_atomically(options.report_path, reports::to_document(all));
   write_outputs(options.outputs, all);
+  if (!options.guard.keep && all.front().verdict == Verdict::leaked)
+    say("  {}\n", outcome.ended_all ? "ended" : "not all of them could be ended");
   if (outcome.timed_out)
-    fmt::print(stderr, "pidleak guard: the command was ended after {} s\n", options.timeout_s);
+    say("pidleak guard: the command was ended after {} s\n", options.timeout_s);
+  if (outcome.signal != 0 && !outcome.timed_out)
+    die_of(outcome.signal);
   if (outcome.status != 0)
     return outcome.status;
   int status = all.front().verdict == Verdict::leaked ? options.error_exitcode : 0;
@@ -72,6 +115,7 @@ int guard_command(Options &options) {
 }
 
 int run(Options &options) {
+  occupy_standard_streams();
   options.guard.grace = from_seconds(options.grace_s);
   options.guard.kill_after = from_seconds(options.kill_after_s);
   if (options.timeout_s > 0)
@@ -88,6 +132,14 @@ int run(Options &options) {
 }
 
 } // namespace
+
+std::vector<std::string> keep_whole(std::vector<std::string> arguments) {
+  auto first = std::find(arguments.begin(), arguments.end(), "--");
+  for (auto at = first == arguments.end() ? arguments.begin() : first; at != arguments.end(); ++at)
+    if (at->starts_with('[') || at->starts_with(mark))
+      at->insert(0, 1, mark);
+  return arguments;
+}
 
 void add_guard(CLI::App &app, int &status) {
   auto options = std::make_shared<Options>();
@@ -122,7 +174,12 @@ void add_guard(CLI::App &app, int &status) {
                   "  pidleak guard -- make test\n"
                   "  pidleak guard --timeout 600 --junit leaks.xml -- ctest --output-on-failure\n"
                   "  pidleak guard --keep --report left.json -- ./start-server");
-  command->callback([options, &status] { status = run(*options); });
+  command->callback([options, &status] {
+    for (auto &argument : options->guard.command)
+      if (argument.starts_with(mark))
+        argument.erase(0, 1);
+    status = run(*options);
+  });
 }
 
 } // namespace pidleak::cli

@@ -67,11 +67,14 @@ int main(int argc, char **argv) {
              "  pidleak report leaks.json --junit leaks.xml     a leak report for other readers\n"
              "  pidleak doctor                                  what this machine can show");
   try {
-    // `pidleak guard`'s command inherits what is ignored.
-    if (argc < 2 || std::string_view(argv[1]) != "guard")
+    std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+    if (argc > 1 && std::string_view(argv[1]) == "guard")
+      arguments = keep_whole(std::move(arguments));
+    else                             // `pidleak guard`'s command inherits what is ignored
       pidleak::os::ignore_sigpipe(); // `pidleak run ... | head` must still end its sandboxes in good order
     add_verbs(app, status, argc > 1 ? argv[1] : "");
-    app.parse(argc, argv);
+    std::reverse(arguments.begin(), arguments.end()); // as CLI11 wants them
+    app.parse(std::move(arguments));
   } catch (const CLI::ParseError &e) {
     return app.exit(e) == 0 ? 0 : 2;
   } catch (const TierRefused &e) {

@@ -17,6 +17,8 @@ void add_ablate(CLI::App &app, int &status);
 void add_report(CLI::App &app, int &status);
 void add_check_adapter(CLI::App &app, int &status);
 void add_guard(CLI::App &app, int &status);
+/// To be done with its arguments before they are parsed: CLI11 would take a command's `[a,b]` for two arguments.
+std::vector<std::string> keep_whole(std::vector<std::string> arguments);
 void add_doctor(CLI::App &app, int &status);
 void add_completions(CLI::App &app, int &status);
 

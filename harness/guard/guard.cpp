@@ -1,15 +1,15 @@
 #include "harness/guard/guard.hpp"
 
 #include "harness/census/diagnosis.hpp"
+#include "harness/guard/end.hpp"
 #include "harness/guard/relay.hpp"
 #include "harness/os/procfs.hpp"
 #include "harness/os/subreaper.hpp"
 #include "harness/os/syscall_error.hpp"
 #include "harness/replay/tree.hpp"
 
-#include <fcntl.h>
-#include <spawn.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -22,6 +22,8 @@ using reports::Verdict;
 namespace {
 
 constexpr int timeout_status = 124; // as timeout(1)
+constexpr std::chrono::seconds end_bound{5};
+constexpr milliseconds second_look_bound{200};
 
 class Guard {
 public:
@@ -44,24 +46,14 @@ public:
 private:
   /// Nothing if it could not be executed: that is in the outcome then.
   std::optional<os::ProcessRef> start() {
-    std::vector<char *> arguments;
-    for (const auto &argument : options_.command)
-      arguments.push_back(const_cast<char *>(argument.c_str()));
-    arguments.push_back(nullptr);
-    posix_spawnattr_t attributes;
-    ::posix_spawnattr_init(&attributes);
-    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    ::posix_spawnattr_setsigmask(&attributes, &relay_.original_mask());
-    pid_t pid = 0;
-    int error = ::posix_spawnp(&pid, arguments[0], nullptr, &attributes, arguments.data(), environ); // CLONE_VFORK
-    ::posix_spawnattr_destroy(&attributes);
-    if (error != 0) {
-      outcome_.status = error == ENOENT ? 127 : 126; // as a shell
-      outcome_.report.reason =
-          fmt::format("{} can't be executed: {}", options_.command[0], std::generic_category().message(error));
-      return {};
-    }
-    return os::ProcessRef::open(pid).value(); // own and unreaped: it is there
+    auto started = guard::start(options_.command, relay_.original());
+    if (auto *command = std::get_if<os::ProcessRef>(&started))
+      return std::move(*command);
+    int error = std::get<int>(started);
+    outcome_.status = error == ENOENT ? 127 : 126; // as a shell
+    outcome_.report.reason =
+        fmt::format("{} can't be executed: {}", options_.command[0], std::generic_category().message(error));
+    return {};
   }
 
   /// Until the command has ended and was reaped. Reaps whatever else ends below it, so that no zombie is kept that its
@@ -84,25 +76,47 @@ private:
     while (::waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | __WALL) == 0 && info.si_pid != 0) {
       bool is_command = info.si_pid == command.pid();
       if (info.si_code == CLD_STOPPED) {
-        if (is_command && options_.tier == reports::Tier::subreaper) // no init of a namespace can stop itself
+        if (is_command)
           stop_as_well(command);
-      } else if (is_command) {
-        ended = true;
-        outcome_.status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+      } else {
+        before_.erase(info.si_pid); // the number is free for others now
+        if (is_command)
+          note_end(info);
+        ended = ended || is_command;
       }
       info = {};
     }
     return ended;
   }
 
-  /// Somebody has stopped the command alone: whoever waits for this process is to see it. What stops the whole job has
-  /// stopped us as well, and the command goes on by now.
+  void note_end(const siginfo_t &info) {
+    outcome_.signal = info.si_code == CLD_EXITED ? 0 : info.si_status;
+    outcome_.status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+  }
+
+  /// Whoever waits for this process is to see that the command has stopped, whether the terminal has stopped it or
+  /// somebody else. It has stopped first: by then it has put the terminal in order.
   static void stop_as_well(const os::ProcessRef &command) {
-    auto stat = os::read_stat(command.pid());
-    if (!stat || stat->state != 'T')
+    auto is_stopped = [&] {
+      auto stat = os::read_stat(command.pid());
+      return stat && stat->state == 'T';
+    };
+    if (!is_stopped() || ::getpid() == 1) // the init of a PID namespace can't stop
       return;
     ::raise(SIGSTOP);
-    command.send(SIGCONT);
+    if (is_stopped()) // it was this process alone that was continued
+      command.send(SIGCONT);
+  }
+
+  /// A child that this process had when it started, or a descendant of one.
+  bool is_from_before(pid_t pid) const {
+    while (!before_.empty() && pid > 1 && pid != ::getpid()) {
+      if (before_.contains(pid))
+        return true;
+      auto stat = os::read_stat(pid);
+      pid = stat ? stat->parent : 0;
+    }
+    return false;
   }
 
   void find_remaining(const replay::Tree &tree, const os::ProcessRef &command) {
@@ -116,6 +130,7 @@ private:
       tell_(report);
       return;
     }
+    relay_.forget_requests(); // they were for the command
     auto since = Clock::now();
     auto wait = [&](std::chrono::microseconds at_most, std::vector<int> exits) {
       exits.push_back(relay_.fd());
@@ -124,7 +139,7 @@ private:
       return false;
     };
     // Whoever asks a guard to end that waits for stragglers has waited long enough.
-    auto may_stay = [this](pid_t pid) { return before_.contains(pid) || relay_.asked_to_end(); };
+    auto may_stay = [this](pid_t pid) { return is_from_before(pid) || relay_.asked_to_end(); };
     auto settled = tree.settle(
         wait, [] { return true; }, may_stay, Deadline::after(options_.grace));
     if (relay_.asked_to_end()) {
@@ -134,8 +149,29 @@ private:
     report.settle_ms = milliseconds_between(since, Clock::now());
     take_census(tree, settled);
     tell_(report);
-    if (!options_.keep && !report.remaining.empty())
-      end_remaining();
+    if (options_.keep || report.verdict != Verdict::leaked)
+      return;
+    auto spared = before_;
+    for (const auto &process : report.remaining)
+      if (process.suppressed_by)
+        spared.insert(process.pid);
+    auto ended = end_children([&](pid_t pid) { return spared.contains(pid); }, Deadline::after(end_bound));
+    outcome_.ended_all = ended.all;
+  }
+
+  std::vector<census::RemainingProcess> examine(const replay::Tree &tree, const census::Walk &walk) const {
+    auto remaining = tree.examine(walk, {});
+    std::erase_if(remaining, [this](const auto &process) {
+      bool waits_for_us = process.state == census::ProcessState::zombie && process.parent == ::getpid();
+      return waits_for_us || is_from_before(process.pid);
+    });
+    return remaining;
+  }
+
+  bool somebody_is_left() const {
+    os::reap_exited_children();
+    auto children = os::read_children(::getpid());
+    return std::any_of(children.begin(), children.end(), [this](pid_t pid) { return !before_.contains(pid); });
   }
 
   void take_census(const replay::Tree &tree, const replay::Settled &settled) {
@@ -143,37 +179,24 @@ private:
     report.settled_by = settled.by;
     report.not_quiescent_because = settled.why_not_quiescent;
     report.census_complete = settled.walk.complete;
-    report.remaining = tree.examine(settled.walk, {});
-    std::erase_if(report.remaining, [this](const auto &process) { return before_.contains(process.pid); });
+    report.remaining = examine(tree, settled.walk);
+    // Whoever forks and ends faster than one can look has been gone by then. The next one may be met, or nobody.
+    auto deadline = Deadline::after(second_look_bound);
+    while (report.remaining.empty() && !deadline.passed() && somebody_is_left())
+      report.remaining = examine(tree, {.members = census::walk_once({.root = ::getpid()}), .complete = false});
     census::diagnose(report.remaining, nullptr, {.harness = ::getpid()});
     for (const auto &process : report.remaining)
       ++(process.state == census::ProcessState::zombie ? report.zombies : report.live);
     auto count = report.remaining.size();
-    if (count == 0)
+    bool only_unnamed = count == 0 && somebody_is_left();
+    if (count == 0 && !only_unnamed)
       return;
     report.verdict = Verdict::leaked;
-    report.reason =
-        fmt::format("{} outlived the command", count == 1 ? "a process" : fmt::format("{} processes", count));
-  }
-
-  /// The direct children again and again: whoever loses its parent becomes one.
-  void end_remaining() {
-    auto deadline = Deadline::after(std::chrono::seconds(5));
-    Backoff backoff;
-    for (;;) {
-      os::reap_exited_children();
-      std::vector<os::ProcessRef> dying;
-      std::vector<int> pidfds;
-      for (pid_t pid : os::read_children(::getpid()))
-        if (auto child = os::ProcessRef::open(pid); child && !before_.contains(pid) && !child->has_exited()) {
-          child->send(SIGKILL);
-          pidfds.push_back(child->pidfd());
-          dying.push_back(std::move(*child));
-        }
-      if (pidfds.empty() || deadline.passed())
-        return;
-      os::wait_for_any_exit(pidfds, backoff.next());
-    }
+    report.reason = fmt::format("{} outlived the command", count == 1     ? "a process"
+                                                           : only_unnamed ? "somebody"
+                                                                          : fmt::format("{} processes", count));
+    if (!report.census_complete)
+      report.reason += ", and maybe more: they come and go faster than they can be counted";
   }
 
   const Options &options_;

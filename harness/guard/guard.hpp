@@ -6,7 +6,11 @@
 //                                             something left ── settle, census, diagnosis, report, end
 //
 // The command is in the guard's process group: what the terminal sends (Ctrl-C, Ctrl-Z, SIGWINCH, SIGHUP) reaches it
-// without help. What is sent to the guard alone is passed on.
+// without help. What is sent to the guard alone is passed on (relay.hpp). The guard stops when the command does.
+//
+// What can't be the same: the command's parent is the guard, and so is that of its daemons, which might expect 1; a
+// SIGSTOP for the guard alone leaves the command running; a SIGKILL for the guard alone ends the command, and nothing
+// ends what it has started.
 #pragma once
 
 #include "harness/base/deadline.hpp"
@@ -37,11 +41,13 @@ struct Options {
 
 struct Outcome {
   int status = 0; // the command's: 128 + N for signal N; 124 for a timeout; 126, 127 if it could not be executed
+  int signal = 0; // that has ended the command; 0: none
   bool timed_out = false;
+  bool ended_all = true;  // of what remained; where it was not to be kept
   reports::Report report; // clean or leaked; broken if the command could not be executed
 };
 
-/// Called once it is known what remains, before that is ended.
+/// Called once it is known what remains, before that is ended. What it marks as suppressed is left alone.
 using Tell = std::function<void(reports::Report &)>;
 
 /// The caller must have no other thread, and not wait for children of its own meanwhile. Those that it has already are

@@ -22,7 +22,8 @@ bool is_cut(const os::UniqueFd &lifeline) {
   return ::poll(&end, 1, 0) == 1;
 }
 
-[[noreturn]] void be_init(Options &options, const sigset_t &mask, os::Pipe lifeline, const std::function<int()> &body) {
+[[noreturn]] void be_init(Options &options, const Original &original, os::Pipe lifeline,
+                          const std::function<int()> &body) {
   int status = 5; // the harness broke
   try {
     lifeline.write_end.reset();
@@ -31,7 +32,8 @@ bool is_cut(const os::UniqueFd &lifeline) {
       ::_exit(status);
     auto outer_proc = os::UniqueFd::adopt(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
     os::mount_private_proc();
-    ::sigprocmask(SIG_SETMASK, &mask, nullptr);
+    ::sigaction(SIGCHLD, &original.on_child, nullptr);
+    ::sigprocmask(SIG_SETMASK, &original.mask, nullptr);
     options.tier = reports::Tier::namespace_;
     options.outer_proc = outer_proc.get();
     status = body();
@@ -42,17 +44,27 @@ bool is_cut(const os::UniqueFd &lifeline) {
   ::_exit(status);
 }
 
+/// The guard below can't stop as the init of a namespace, so that whoever waits for us would not see the job stop.
+void let_the_terminal_stop_us() {
+  sigset_t stops;
+  ::sigemptyset(&stops);
+  for (int signal : {SIGTSTP, SIGTTIN, SIGTTOU})
+    ::sigaddset(&stops, signal);
+  ::sigprocmask(SIG_UNBLOCK, &stops, nullptr);
+}
+
 } // namespace
 
 int in_pid_namespace(Options &options, const std::function<int()> &body) {
   os::unshare_for_init(::geteuid() == 0 ? os::NamespaceKind::privileged : os::NamespaceKind::with_user_namespace);
   Relay relay;
+  let_the_terminal_stop_us();
   auto lifeline = os::open_pipe();
   pid_t pid = ::fork();
   if (pid < 0)
     os::throw_errno("fork() of the namespace's init");
   if (pid == 0)
-    be_init(options, relay.original_mask(), std::move(lifeline), body);
+    be_init(options, relay.original(), std::move(lifeline), body);
   auto init = os::ProcessRef::open(pid).value(); // own and unreaped: it is there
   for (;;) {
     if (auto status = os::try_reap(init))

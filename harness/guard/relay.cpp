@@ -1,36 +1,70 @@
 #include "harness/guard/relay.hpp"
 
+#include "harness/os/procfs.hpp"
 #include "harness/os/syscall_error.hpp"
 
 #include <poll.h>
-#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include <initializer_list>
 
 namespace pidleak::guard {
+namespace {
+
+bool is_request_to_end(int signal) {
+  struct sigaction action {};
+  ::sigaction(signal, nullptr, &action);
+  return action.sa_handler != SIG_IGN && // nohup's SIGHUP asks for nothing
+         (signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT);
+}
+
+/// This process (SIGPIPE) or a descendant of it that has not been reaped yet.
+bool is_from_below(pid_t sender) {
+  while (sender > 1 && sender != ::getpid()) {
+    auto stat = os::read_stat(sender);
+    sender = stat ? stat->parent : 0;
+  }
+  return sender == ::getpid();
+}
+
+bool is_for_this_process_alone(const signalfd_siginfo &info) {
+  if (info.ssi_code <= 0) // by kill(2) and its like
+    return !is_from_below(static_cast<pid_t>(info.ssi_pid));
+  // By the kernel. An alarm survives exec, and a terminal that hangs up tells the leader of its session and no other.
+  return info.ssi_signo == SIGALRM || (info.ssi_signo == SIGHUP && ::getsid(0) == ::getpid());
+}
+
+} // namespace
 
 Relay::Relay() {
   sigset_t passed_on;
   ::sigfillset(&passed_on);
-  // Faults of our own, what can't be blocked, and what stops a job as a whole.
-  for (int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN,
-                     SIGTTOU, SIGCONT, SIGPIPE})
+  // Faults of our own, what can't be blocked, and what continues the job: the kernel does that with all of it.
+  for (int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGKILL, SIGSTOP, SIGCONT})
     ::sigdelset(&passed_on, signal);
-  if (::sigprocmask(SIG_BLOCK, &passed_on, &original_) != 0)
+  if (::sigprocmask(SIG_BLOCK, &passed_on, &original_.mask) != 0)
     os::throw_errno("sigprocmask(SIG_BLOCK)");
   signals_ = os::UniqueFd::adopt(::signalfd(-1, &passed_on, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_)
     os::throw_errno("signalfd()");
+  struct sigaction tell {};
+  tell.sa_handler = SIG_DFL; // ignored, it would let the kernel reap the command, and its status would be lost
+  if (::sigaction(SIGCHLD, &tell, &original_.on_child) != 0)
+    os::throw_errno("sigaction(SIGCHLD)");
 }
 
-Relay::~Relay() { ::sigprocmask(SIG_SETMASK, &original_, nullptr); }
+Relay::~Relay() {
+  signalfd_siginfo late{}; // what has come too late for the command must not end the guard before it has told all
+  while (::read(signals_.get(), &late, sizeof late) == sizeof late) {
+  }
+  ::sigaction(SIGCHLD, &original_.on_child, nullptr);
+  ::sigprocmask(SIG_SETMASK, &original_.mask, nullptr);
+}
 
-void Relay::pass_on(int signal, int code, const os::ProcessRef &command) {
-  for (int ends : {SIGINT, SIGTERM, SIGHUP, SIGQUIT})
-    asked_to_end_ = asked_to_end_ || signal == ends;
-  // What the kernel sends, it sends to the terminal's whole foreground process group, the command included.
-  bool from_the_terminal = code > 0;
-  if (!from_the_terminal)
+void Relay::pass_on(const signalfd_siginfo &info, const os::ProcessRef &command) {
+  int signal = static_cast<int>(info.ssi_signo);
+  asked_to_end_ = asked_to_end_ || is_request_to_end(signal);
+  if (is_for_this_process_alone(info))
     command.send(signal);
 }
 
@@ -44,7 +78,7 @@ Relay::Event Relay::wait(const os::ProcessRef &command, std::optional<Deadline> 
     return Event::nothing;
   if (info.ssi_signo == SIGCHLD)
     return Event::child;
-  pass_on(static_cast<int>(info.ssi_signo), info.ssi_code, command);
+  pass_on(info, command);
   return Event::passed_on;
 }
 

@@ -1,17 +1,26 @@
 // Signals between the outside and the command, and the exits of children: one descriptor for all.
+//
+//   sent to ...                       the command gets it
+//   the guard alone                   from the guard
+//   the terminal's foreground group   from the kernel, and so not from the guard: INT, QUIT, TSTP, WINCH, HUP
+//   a session leader that hangs up    from the guard, which stands in its place
+//   whoever shares its group, by one of the command's own processes (`kill 0`): it had it already
+//
+// A whole process group signalled by somebody else (kill -TERM -GROUP) reaches the command twice: nothing tells that
+// from a signal to the guard.
 #pragma once
 
 #include "harness/base/deadline.hpp"
-#include "harness/os/process_ref.hpp"
+#include "harness/guard/start.hpp"
 #include "harness/os/unique_fd.hpp"
 
-#include <csignal>
+#include <sys/signalfd.h>
+
 #include <optional>
 
 namespace pidleak::guard {
 
-/// Blocks what can be passed on, and restores the mask when it goes. Stop signals of the terminal are left to act:
-/// the kernel stops guard and command as one job.
+/// Blocks what can be passed on, and restores it when it goes. Stop signals too: the guard stops if the command does.
 class Relay {
 public:
   Relay();
@@ -19,8 +28,8 @@ public:
   Relay &operator=(const Relay &) = delete;
   ~Relay();
 
-  /// The mask that the command is to have.
-  const sigset_t &original_mask() const { return original_; }
+  /// What the command is to have.
+  const Original &original() const { return original_; }
 
   enum class Event { child, passed_on, nothing };
   /// Waits for a signal until the deadline: passes it on to the command, if somebody has sent it to this process, or
@@ -29,12 +38,14 @@ public:
 
   /// Readable when there is a signal to wait for.
   int fd() const { return signals_.get(); }
-  /// A request to end (SIGINT, SIGTERM, SIGHUP, SIGQUIT) has come since the start.
+  /// A request to end (SIGINT, SIGTERM, SIGHUP, SIGQUIT; not one that is ignored) has come since it was last asked to
+  /// forget them.
   bool asked_to_end() const { return asked_to_end_; }
+  void forget_requests() { asked_to_end_ = false; }
 
 private:
-  void pass_on(int signal, int code, const os::ProcessRef &command);
-  sigset_t original_{};
+  void pass_on(const signalfd_siginfo &info, const os::ProcessRef &command);
+  Original original_;
   os::UniqueFd signals_;
   bool asked_to_end_ = false;
 };

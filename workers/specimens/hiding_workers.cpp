@@ -19,14 +19,6 @@ Specimen hidden(const std::string &name, const std::string &what, const std::fun
   return {.name = name, .what = what, .verdict = "leaked", .causes = "waits-for-signal", .run = run};
 }
 
-/// As daemon(3) does it.
-void daemonize(const std::function<void()> &body) {
-  wait_for(start([&] {
-    ::setsid();
-    start(body);
-  }));
-}
-
 void pause_in_a_raw_clone(std::uint64_t flags, int exit_signal) {
   clone_args arguments{};
   arguments.flags = flags;

@@ -13,8 +13,8 @@ namespace pidleak::specimens {
 
 std::vector<Specimen> all() {
   std::vector<Specimen> specimens;
-  for (const auto &some :
-       {waiting_workers(), sharing_workers(), hiding_workers(), stuck_owners(), workers_that_end(), owners_that_end()})
+  for (const auto &some : {waiting_workers(), sharing_workers(), hiding_workers(), escaping_workers(), stuck_owners(),
+                           workers_that_end(), owners_that_end()})
     specimens.insert(specimens.end(), some.begin(), some.end());
   return specimens;
 }
@@ -39,6 +39,13 @@ pid_t start_and_wait(const std::function<void(const std::function<void()> &ready
   pipe.write_end.reset();
   read_byte(pipe.read_end.get()); // end of file
   return pid;
+}
+
+void daemonize(const std::function<void()> &body) {
+  wait_for(start([&] {
+    ::setsid();
+    start(body);
+  }));
 }
 
 void pause_for_ever() {

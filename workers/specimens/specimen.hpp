@@ -25,6 +25,7 @@ struct Specimen {
 std::vector<Specimen> waiting_workers();  // one worker that outlives its owner
 std::vector<Specimen> sharing_workers();  // some, stuck on what they share
 std::vector<Specimen> hiding_workers();   // in ways to get out of sight
+std::vector<Specimen> escaping_workers(); // further away
 std::vector<Specimen> stuck_owners();     // who never end
 std::vector<Specimen> workers_that_end(); // the twins
 std::vector<Specimen> owners_that_end();
@@ -38,7 +39,13 @@ std::vector<Specimen> all();
 pid_t start(const std::function<void()> &body);
 /// The same, and returns once the worker says that it is ready: `body` gets what says so.
 pid_t start_and_wait(const std::function<void(const std::function<void()> &ready)> &body);
+/// As daemon(3) does it.
+void daemonize(const std::function<void()> &body);
 [[noreturn]] void pause_for_ever();
+/// What pidleak-specimen does nothing else with: for workers that execute it.
+constexpr const char *pause_option = "--pause";
+/// A chain of forks, each by the last one's child, that goes on for seconds: what can't be counted.
+constexpr const char *fork_option = "--fork-without-rest";
 /// Takes its time, as slow workers do.
 void sleep_ms(int milliseconds);
 void compute_ms(int milliseconds);
