@@ -35,7 +35,7 @@ public:
 private:
   /// True if no child is left at all.
   bool reap() {
-    for (;;) {
+    for (int tries = 0; tries < 10'000; ++tries) { // a chain of forks gives no end of them
       siginfo_t info{};
       if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL) != 0)
         return errno == ECHILD;
@@ -44,17 +44,22 @@ private:
       ++count_;
       dying_.erase(info.si_pid);
     }
+    return false;
   }
 
   /// True if there were any. Nobody else reaps children of this process: their numbers stay theirs.
   bool kill_new_ones() {
     bool met = false;
+    if (dying_.size() > 256) // of a chain, faster than they are reaped: some get a second signal then
+      dying_.clear();
     for (pid_t pid : os::read_children(::getpid()))
       if (!dying_.contains(pid) && !spared_(pid))
         if (auto child = os::ProcessRef::open(pid)) {
           child->send(SIGKILL);
           dying_.emplace(pid, std::move(*child));
           met = true;
+          if (dying_.size() > 256) // descriptors are few: reap first
+            return true;
         }
     return met;
   }

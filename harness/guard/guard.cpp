@@ -73,7 +73,7 @@ private:
   bool reap(const os::ProcessRef &command) {
     bool ended = false;
     siginfo_t info{};
-    while (::waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | __WALL) == 0 && info.si_pid != 0) {
+    while (!ended && ::waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | __WALL) == 0 && info.si_pid != 0) {
       bool is_command = info.si_pid == command.pid();
       if (info.si_code == CLD_STOPPED) {
         if (is_command)

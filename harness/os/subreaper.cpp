@@ -10,6 +10,11 @@
 #include <csignal>
 
 namespace pidleak::os {
+namespace {
+
+constexpr int most_at_once = 10'000; // a chain of forks has exited children for as long as somebody reaps them
+
+} // namespace
 
 void become_subreaper() {
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
@@ -22,7 +27,7 @@ void die_with_parent() {
 }
 
 bool reap_exited_children() {
-  for (;;) {
+  for (int tries = 0; tries < most_at_once; ++tries) {
     siginfo_t info{};
     if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL) != 0) { // __WALL: clones without exit signal too
       if (errno == ECHILD)
@@ -33,6 +38,7 @@ bool reap_exited_children() {
       return false;
     }
   }
+  return false;
 }
 
 bool end_all_children(Deadline deadline) {
