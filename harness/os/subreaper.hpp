@@ -12,8 +12,8 @@ void become_subreaper();
 /// PID namespace too. Not inherited by children. The caller must check afterwards that the parent still lives.
 void die_with_parent();
 
-/// Reaps what has exited, without blocking, and not without end: some thousands at once. True if no child is left at all
-/// (ECHILD).
+/// Reaps what has exited, without blocking, and not without end: some thousands at once. True if no child is left at
+/// all (ECHILD).
 bool reap_exited_children();
 
 /// Sends SIGKILL to every child, and to those that their death hands over, until there is none (ECHILD) or the
