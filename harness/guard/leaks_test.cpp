@@ -86,13 +86,13 @@ TEST_CASE("the command's own failure is guard's status, and the leak is told all
   CHECK_THAT(ran.err, ContainsSubstring("outlived the command"));
 }
 
-TEST_CASE("--error-exitcode is the status of a leak", "[guard]") {
+TEST_CASE("option --error-exitcode is the status of a leak", "[guard]") {
   CHECK(guard_shell({"--grace", "0.1", "--error-exitcode", "99"}, leave_a_sleep).status == 99);
   CHECK(guard_shell({"--grace", "0.1", "--error-exitcode", "0"}, leave_a_sleep).status == 0);
   CHECK(guard_shell({"--error-exitcode", "99"}, "true").status == 0);
 }
 
-TEST_CASE("--keep leaves alone what remains", "[guard]") {
+TEST_CASE("option --keep leaves alone what remains", "[guard]") {
   check_in_child([] {
     auto ran = guard_shell({"--grace", "0.1", "--keep"}, leave_a_sleep + " echo $!");
     expect_equal(ran.status, 23, "status");
@@ -118,7 +118,7 @@ TEST_CASE("a suppressed process may remain: it is told, left alone, and no leak"
   });
 }
 
-TEST_CASE("--timeout sends SIGTERM, and SIGKILL to who does not go", "[guard]") {
+TEST_CASE("option --timeout sends SIGTERM, and SIGKILL to who does not go", "[guard]") {
   auto goes = guard_shell({"--timeout", "0.2"}, "trap 'echo terminated; exit 0' TERM; while :; do :; done");
   CHECK(goes.status == 124);
   CHECK(goes.out == "terminated\n");
