@@ -97,14 +97,14 @@ private:
   /// Whoever waits for this process is to see that the command has stopped, whether the terminal has stopped it or
   /// somebody else. It has stopped first: by then it has put the terminal in order.
   static void stop_as_well(const os::ProcessRef &command) {
-    auto is_stopped = [&] {
-      auto stat = os::read_stat(command.pid());
-      return stat && stat->state == 'T';
-    };
-    if (!is_stopped() || ::getpid() == 1) // the init of a PID namespace can't stop
+    auto stat = os::read_stat(command.pid());
+    if (!stat || stat->state != 'T' || ::getpid() == 1) // the init of a PID namespace can't stop
       return;
     ::raise(SIGSTOP);
-    if (is_stopped()) // it was this process alone that was continued
+    // Continued alone, or with the command? That may even have been stopped again by now: its state does not tell.
+    siginfo_t since{};
+    constexpr int any = WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT;
+    if (::waitid(P_PIDFD, static_cast<id_t>(command.pidfd()), &since, any) == 0 && since.si_pid == 0)
       command.send(SIGCONT);
   }
 
