@@ -224,10 +224,15 @@ Rest at_rest(const std::vector<Member> &members, const Scope &scope, const std::
     if (member.state != ProcessState::zombie)
       if (auto why = why_not_stuck(member, first, holdings); !why.empty())
         return no(fmt::format("pid {}: {}", member.pid, why));
-  if (auto why = why_alarms_are_possible(); !why.empty())
-    return no(why);
-  if (look_at(members) != first || !same_states(walk_once(scope), members))
-    return no("something ran between two looks");
+  // More than once: the kernel lists timers one by one, and one that ends meanwhile can hide another. One reading
+  // missed an alarm in 14 of 300 replays beside 40 threads that slept for 60 us each, two in none of 300. And a timer
+  // that has left the list may not yet have sent its signal.
+  for (int reading = 0; reading < 3; ++reading) {
+    if (auto why = why_alarms_are_possible(); !why.empty())
+      return no(why);
+    if (look_at(members) != first || !same_states(walk_once(scope), members))
+      return no("something ran between two looks");
+  }
   return {.certain = true, .why_not = ""};
 }
 
