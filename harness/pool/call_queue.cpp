@@ -70,7 +70,8 @@ void CallQueue::close() {
 void CallQueue::discard() {
   {
     std::lock_guard lock(mutex_);
-    buffer_.clear();
+    for (; !buffer_.empty(); buffer_.pop_front())
+      locks_->free_slots.post(); // nobody will read it and give its slot back
   }
   pipe_.read_end.reset(); // once no worker holds it either, a feeder that waits for room gets EPIPE
   close();
