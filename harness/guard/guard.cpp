@@ -1,7 +1,6 @@
 #include "harness/guard/guard.hpp"
 
 #include "harness/census/diagnosis.hpp"
-#include "harness/guard/end.hpp"
 #include "harness/guard/relay.hpp"
 #include "harness/os/procfs.hpp"
 #include "harness/os/subreaper.hpp"
@@ -155,8 +154,7 @@ private:
     for (const auto &process : report.remaining)
       if (process.suppressed_by)
         spared.insert(process.pid);
-    auto ended = end_children([&](pid_t pid) { return spared.contains(pid); }, Deadline::after(end_bound));
-    outcome_.ended_all = ended.all;
+    outcome_.ended_all = os::end_all_children(Deadline::after(end_bound), spared);
   }
 
   std::vector<census::RemainingProcess> examine(const replay::Tree &tree, const census::Walk &walk) const {

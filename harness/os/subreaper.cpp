@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <map>
 
 namespace pidleak::os {
 namespace {
@@ -41,20 +42,57 @@ bool reap_exited_children() {
   return false;
 }
 
-bool end_all_children(Deadline deadline) {
-  Backoff backoff;
-  while (!reap_exited_children()) {
-    if (deadline.passed())
-      return false;
-    std::vector<ProcessRef> dying;
-    std::vector<int> pidfds;
-    for (pid_t pid : read_children(::getpid()))
+namespace {
+
+/// Children that were sent SIGKILL and have not ended yet.
+class Dying {
+public:
+  explicit Dying(const std::set<pid_t> &spared) : spared_(spared) {}
+
+  /// True if there were any that were not dying yet.
+  bool kill_new_ones() {
+    std::erase_if(held_, [](const auto &entry) { return entry.second.has_exited(); }); // its number may be another's
+    bool met = false;
+    for (pid_t pid : read_children(::getpid())) {
+      if (held_.contains(pid) || spared_.contains(pid) || held_.size() >= most_held)
+        continue;
       if (auto child = ProcessRef::open(pid); child && !child->has_exited()) {
         child->send(SIGKILL);
-        pidfds.push_back(child->pidfd());
-        dying.push_back(std::move(*child));
+        held_.emplace(pid, std::move(*child));
+        met = true;
       }
-    wait_for_any_exit(pidfds, backoff.next());
+    }
+    return met;
+  }
+
+  bool empty() const { return held_.empty(); }
+
+  void wait_for_any(std::chrono::microseconds at_most) const {
+    std::vector<int> pidfds;
+    for (const auto &[pid, process] : held_)
+      pidfds.push_back(process.pidfd());
+    wait_for_any_exit(pidfds, at_most);
+  }
+
+private:
+  static constexpr std::size_t most_held = 256; // descriptors are few: the others' turn comes when these are reaped
+
+  const std::set<pid_t> &spared_;
+  std::map<pid_t, ProcessRef> held_;
+};
+
+} // namespace
+
+bool end_all_children(Deadline deadline, const std::set<pid_t> &spared) {
+  Dying dying(spared);
+  for (Backoff backoff; !reap_exited_children();) {
+    if (deadline.passed())
+      return false;
+    if (dying.kill_new_ones())
+      continue; // a chain of forks ends only if no time is lost
+    if (dying.empty() && !spared.empty())
+      return true;
+    dying.wait_for_any(backoff.next());
   }
   return true;
 }
