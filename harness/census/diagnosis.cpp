@@ -1,6 +1,5 @@
 #include "harness/census/diagnosis.hpp"
 
-#include "harness/census/waits.hpp"
 #include "harness/os/procfs.hpp"
 
 #include <fmt/format.h>
@@ -12,15 +11,6 @@ namespace pidleak::census {
 namespace {
 
 using Processes = std::vector<const RemainingProcess *>;
-
-/// One thread's wait, again as the system call that it was read from.
-os::ProcSyscall call_of(const ThreadWait &wait) {
-  os::ProcSyscall call;
-  call.running = wait.syscall == "running";
-  call.number = os::syscall_number(wait.syscall);
-  std::copy_n(wait.arguments.begin(), std::min<std::size_t>(wait.arguments.size(), 6), call.arguments.begin());
-  return call;
-}
 
 class Diagnostician {
 public:
@@ -77,7 +67,7 @@ private:
     text += fmt::format(", and its parent, {}, has not waited for it", name(process.parent));
     if (const auto *parent = find_process(process.parent); parent && !parent->waits.empty()) {
       bool waits = std::any_of(parent->waits.begin(), parent->waits.end(),
-                               [](const auto &wait) { return wait_of(call_of(wait)) == Wait::for_child; });
+                               [](const auto &wait) { return wait.wait == Wait::for_child; });
       text += waits ? " (a thread of it waits for another child)" : " (no thread of it is in a wait for a child)";
     }
     return {Cause::not_reaped, text};
@@ -127,7 +117,7 @@ private:
       return {Cause::uninterruptible, fmt::format("it waits in {}, where no signal reaches it", wait.syscall)};
     if (auto task = knowledge_.in_task.find(process.pid); task != knowledge_.in_task.end())
       return {Cause::in_task, fmt::format("it is still in task {}, in {}", task->second, wait.syscall)};
-    switch (wait_of(call_of(wait))) {
+    switch (wait.wait) {
     case Wait::to_read:
       return explain_pipe(process, wait, "reads", "write", &OpenPipe::writes, Cause::pipe_held_open);
     case Wait::to_write:

@@ -15,13 +15,22 @@ namespace {
 
 constexpr pid_t harness = 1, owner_pid = 2;
 
+/// As examine() would have found it. A call without a meaning to the census is one that it does not know.
 RemainingProcess process(pid_t pid, const std::string &syscall, const std::string &object = "") {
+  const std::map<std::string, Wait> meanings = {
+      {"pause", Wait::for_signal}, {"read", Wait::to_read}, {"futex", Wait::for_lock}, {"wait4", Wait::for_child}};
+  auto meaning = meanings.find(syscall);
   RemainingProcess made;
   made.pid = pid;
   made.parent = owner_pid;
   made.state = ProcessState::sleeping;
   made.status.emplace();
-  made.waits = {{.thread = pid, .state = 'S', .syscall = syscall, .arguments = {}, .object = object}};
+  made.waits = {{.thread = pid,
+                 .state = 'S',
+                 .syscall = syscall,
+                 .arguments = {},
+                 .wait = meaning == meanings.end() ? Wait::unknown_call : meaning->second,
+                 .object = object}};
   return made;
 }
 

@@ -1,6 +1,5 @@
 #include "harness/census/remaining.hpp"
 
-#include "harness/census/waits.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/syscall_error.hpp"
 
@@ -35,6 +34,7 @@ std::vector<ThreadWait> read_waits(pid_t pid, const std::vector<os::ProcFd> &fds
       wait.syscall = call->running ? "running" : call->number < 0 ? "none" : os::syscall_name(call->number);
       if (!call->running && call->number >= 0) {
         wait.arguments.assign(call->arguments.begin(), call->arguments.end());
+        wait.wait = wait_of(*call);
         wait.object = object_of(pid, *call, fds);
       }
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "harness/census/cause.hpp"
+#include "harness/census/waits.hpp"
 #include "harness/census/walk.hpp"
 #include "harness/os/procfs.hpp"
 
@@ -24,6 +25,7 @@ struct ThreadWait {
   char state = '?';
   std::string syscall; // name; `running` on a CPU; empty if it may not be read
   std::vector<std::uint64_t> arguments;
+  Wait wait = Wait::unknown_call; // what its call means; not a part of reports
   std::string object = {}; // what it waits for, where that can be told: `pipe:[INODE]`, `lock DEVICE:INODE+OFFSET`
   std::vector<std::string> stack = {}; // its calls, the innermost first; empty: not taken
 };

@@ -124,7 +124,7 @@ bool has_no_name_outside(const Mapping &mapping) {
 } // namespace
 
 std::optional<Lock> lock_of(pid_t pid, const os::ProcSyscall &call) {
-  const Lock own{.of_one_process = true, .of_the_replay = true, .memory = "", .name = "private lock"};
+  const Lock own{.of_the_replay = true, .name = "private lock"};
   if ((call.arguments[1] & FUTEX_PRIVATE_FLAG) != 0)
     return own;
   auto address = call.arguments[0];
@@ -133,9 +133,7 @@ std::optional<Lock> lock_of(pid_t pid, const os::ProcSyscall &call) {
       continue;
     if (!mapping.is_shared)
       return own;
-    return Lock{.of_one_process = false,
-                .of_the_replay = has_no_name_outside(mapping),
-                .memory = memory_of(mapping),
+    return Lock{.of_the_replay = has_no_name_outside(mapping),
                 .name = fmt::format("lock {}+{:#x}", memory_of(mapping), mapping.offset + (address - mapping.first))};
   }
   return {};

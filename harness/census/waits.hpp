@@ -25,16 +25,14 @@ Wait wait_of(const os::ProcSyscall &call);
 
 /// A futex as all processes that share it see it.
 struct Lock {
-  bool of_one_process = false; // private, or in memory that nobody shares
-  bool of_the_replay = false;  // or in shared memory that only the replay's processes can have: it has no name
-  std::string memory;          // `DEVICE:INODE`; empty if of_one_process
-  std::string name;            // `lock DEVICE:INODE+OFFSET`, `private lock`
+  bool of_the_replay = false; // private, or in memory without a name: only the replay's processes can have it
+  std::string name;           // `lock DEVICE:INODE+OFFSET`, `private lock`
 };
 
 /// The lock that a wait for_lock is about; nothing where the process's memory map may not be read.
 std::optional<Lock> lock_of(pid_t pid, const os::ProcSyscall &call);
 
-/// Shared mappings that a lock may lie in, as Lock::memory has them, without duplicates.
+/// Shared mappings that a lock may lie in, each `DEVICE:INODE`, without duplicates.
 std::vector<std::string> shared_memory_of(pid_t pid);
 
 /// What is waited for in words, where the arguments tell: `pipe:[INODE]`, `lock ...`, `pid N`; empty elsewhere.

@@ -192,10 +192,8 @@ std::optional<ProcSyscall> read_syscall(pid_t pid, pid_t thread) {
   return parse_file(thread_path(pid, thread, "syscall"), parse_syscall);
 }
 
-namespace {
-
-/// Those that processes wait in. A blocked thread in any other call is shown by its number.
-const std::map<long, const char *> &waiting_calls() {
+std::string syscall_name(long number) {
+  // Those that processes wait in. A blocked thread in any other call is shown by its number.
   static const std::map<long, const char *> names = {
 #define PIDLEAK_NAME(call) {SYS_##call, #call}
       PIDLEAK_NAME(read),
@@ -238,21 +236,8 @@ const std::map<long, const char *> &waiting_calls() {
 #endif
 #undef PIDLEAK_NAME
   };
-  return names;
-}
-
-} // namespace
-
-std::string syscall_name(long number) {
-  auto found = waiting_calls().find(number);
-  return found == waiting_calls().end() ? fmt::format("syscall {}", number) : found->second;
-}
-
-long syscall_number(std::string_view name) {
-  for (const auto &[number, known] : waiting_calls())
-    if (name == known)
-      return number;
-  return -1;
+  auto found = names.find(number);
+  return found == names.end() ? fmt::format("syscall {}", number) : found->second;
 }
 
 std::vector<pid_t> parse_pid_list(std::string_view text) {

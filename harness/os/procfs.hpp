@@ -71,8 +71,6 @@ std::optional<ProcSyscall> parse_syscall(std::string_view text);
 std::optional<ProcSyscall> read_syscall(pid_t pid, pid_t thread);
 /// `read`, `futex`, ... or `syscall 441` for a number that this build has no name for.
 std::string syscall_name(long number);
-/// The number of a call that this build has a name for, or -1.
-long syscall_number(std::string_view name);
 
 std::vector<pid_t> parse_pid_list(std::string_view text);
 /// Children of every thread of `pid` (/proc/PID/task/*/children, CONFIG_PROC_CHILDREN). Not atomic: walk again.
