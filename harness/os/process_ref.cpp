@@ -27,6 +27,11 @@ constexpr unsigned long pidfd_get_info = _IOWR(0xFF, 11, PidfdInfo);
 
 constexpr idtype_t p_pidfd = static_cast<idtype_t>(3); // P_PIDFD, Linux 5.4
 
+/// What waitid(2) has told of an exit.
+WaitStatus status_of(const siginfo_t &info) {
+  return {.signaled = info.si_code != CLD_EXITED, .value = info.si_status, .core_dumped = info.si_code == CLD_DUMPED};
+}
+
 } // namespace
 
 WaitStatus WaitStatus::from_raw(int status) {
@@ -75,8 +80,7 @@ std::optional<WaitStatus> ProcessRef::exit_status() const {
     return {};
   siginfo_t own{}; // child, that was not waited for yet
   if (::waitid(p_pidfd, static_cast<id_t>(pidfd_.get()), &own, WEXITED | WNOHANG | WNOWAIT) == 0 && own.si_pid != 0)
-    return WaitStatus{
-        .signaled = own.si_code != CLD_EXITED, .value = own.si_status, .core_dumped = own.si_code == CLD_DUMPED};
+    return status_of(own);
   auto from_pidfd = [&]() -> std::optional<WaitStatus> {
     PidfdInfo info;
     info.mask = pidfd_info_exit;
@@ -112,8 +116,7 @@ std::optional<WaitStatus> wait_for(const ProcessRef &child, int options) {
       throw_errno("waitid(P_PIDFD, {}) for pid {}", child.pidfd(), child.pid());
   if (info.si_pid == 0)
     return {};
-  return WaitStatus{
-      .signaled = info.si_code != CLD_EXITED, .value = info.si_status, .core_dumped = info.si_code == CLD_DUMPED};
+  return status_of(info);
 }
 
 } // namespace

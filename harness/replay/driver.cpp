@@ -277,11 +277,15 @@ private:
     }
   }
 
+  [[noreturn]] static void refuse_stranger(pid_t pid) {
+    throw SubjectFailure(fmt::format("the subject reports a worker with pid {}, but has no such descendant", pid));
+  }
+
   void check_worker(pid_t pid, long long task) const {
     if (pid == subject_->process().pid())
       throw SubjectFailure(fmt::format("the subject (pid {}) runs a task itself: workers are processes", pid));
-    if (!tree_->contains(pid))
-      throw SubjectFailure(fmt::format("the subject reports a worker with pid {}, but has no such descendant", pid));
+    if (tree_->first_stranger({pid}))
+      refuse_stranger(pid);
     if (task < 0 || task >= conditions_.workers)
       throw SubjectFailure(fmt::format("worker {} says that it is in task {}; 0 to {} were submitted", pid, task,
                                        conditions_.workers - 1));
@@ -296,10 +300,12 @@ private:
         order.push_back(pid);
     for (pid_t pid : order) {
       auto worker = os::ProcessRef::open(pid);
-      if (!worker || !tree_->contains(pid))
-        throw SubjectFailure(fmt::format("the subject reports a worker with pid {}, but has no such descendant", pid));
+      if (!worker)
+        refuse_stranger(pid);
       workers_.push_back(std::move(*worker));
     }
+    if (auto stranger = tree_->first_stranger(order))
+      refuse_stranger(*stranger);
   }
 
   /// That a worker is in its task, and stays there until the driver opens its gate, is more than a word of its own.

@@ -22,8 +22,8 @@ void absorb_point(Heard &heard, const Message &event, Timeline &timeline) {
   heard.held.emplace(point, pid);
   if (point != "in-task")
     return timeline.note("held", pid, point);
-  heard.refuse_working_helpers({pid});
   heard.task_of[pid] = event.integer("task");
+  heard.refuse_working_helpers();
   timeline.note("task-started", pid, fmt::format("task {}", heard.task_of[pid]));
 }
 
@@ -42,9 +42,7 @@ void absorb_members(Heard &heard, const Message &event, Timeline &timeline) {
     if (heard.helpers.emplace(helper.pid("pid"), helper.text("role")).second)
       timeline.note("spawned", helper.pid("pid"), helper.text("role"));
   }
-  heard.refuse_working_helpers(heard.workers);
-  for (const auto &[pid, task] : heard.task_of)
-    heard.refuse_working_helpers({pid});
+  heard.refuse_working_helpers();
   if (event.has("queue_capacity"))
     heard.queue_capacity = static_cast<int>(event.integer("queue_capacity"));
 }
@@ -134,9 +132,9 @@ void Timeline::note(const std::string &event, std::optional<pid_t> pid, const st
   events_.push_back({.at_ms = now_ms(), .event = event, .pid = pid, .detail = detail});
 }
 
-void Heard::refuse_working_helpers(const std::vector<pid_t> &working) const {
-  for (pid_t pid : working)
-    if (helpers.contains(pid))
+void Heard::refuse_working_helpers() const {
+  for (const auto &[pid, role] : helpers)
+    if (task_of.contains(pid) || std::find(workers.begin(), workers.end(), pid) != workers.end())
       throw protocol::ProtocolError(fmt::format("helpers: pid {} is a worker, and no helper", pid));
 }
 

@@ -49,8 +49,8 @@ struct Heard {
   /// Takes in one event. Throws ProtocolError, and SubjectError for the event `error`.
   void absorb(const protocol::Message &event, Timeline &timeline);
   void note_mistake(const std::string &mistake, Timeline &timeline);
-  /// Throws ProtocolError if one of them was declared a helper: helpers may stay, and workers may not.
-  void refuse_working_helpers(const std::vector<pid_t> &working) const;
+  /// Throws ProtocolError if a worker was declared a helper: helpers may stay, and workers may not.
+  void refuse_working_helpers() const;
 };
 
 /// The subject says of itself that it can't go on.

@@ -19,9 +19,12 @@ Tree::Tree(const Inside &inside, pid_t subject, bool direct_children_only)
       session_(::getsid(subject)), scope_{.root = direct_children_only ? subject : ::getpid(),
                                           .direct_children_only = direct_children_only} {}
 
-bool Tree::contains(pid_t pid) const {
+std::optional<pid_t> Tree::first_stranger(const std::vector<pid_t> &pids) const {
   auto members = census::walk_once(scope_);
-  return std::any_of(members.begin(), members.end(), [&](const auto &member) { return member.pid == pid; });
+  auto stranger = std::find_if(pids.begin(), pids.end(), [&](pid_t pid) {
+    return std::none_of(members.begin(), members.end(), [&](const auto &member) { return member.pid == pid; });
+  });
+  return stranger == pids.end() ? std::nullopt : std::optional(*stranger);
 }
 
 bool Tree::at_rest() const { return census::at_rest(census::walk_once(scope_), scope_, inside_.scratch).certain; }

@@ -25,8 +25,8 @@ public:
   /// `direct_children_only`: the detector switched off, for tests.
   Tree(const Inside &inside, pid_t subject, bool direct_children_only);
 
-  /// Whether this process is the subject's or a descendant's, or has been.
-  bool contains(pid_t pid) const;
+  /// The first of these that is neither the subject nor one of its descendants; nothing: there is none.
+  std::optional<pid_t> first_stranger(const std::vector<pid_t> &pids) const;
   /// Whether nothing moves any more, for certain.
   bool at_rest() const;
 
