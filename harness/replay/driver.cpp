@@ -9,6 +9,7 @@
 #include "harness/replay/evidence.hpp"
 #include "harness/replay/faults.hpp"
 #include "harness/replay/heard.hpp"
+#include "harness/replay/offers.hpp"
 #include "harness/replay/subject.hpp"
 #include "harness/replay/tree.hpp"
 #include "harness/replay/verdict.hpp"
@@ -167,51 +168,7 @@ private:
     report_.pool_version = hello->text("version");
     note("hello", subject_->process().pid(),
          Message::printable(fmt::format("{} {}", hello->text("pool"), report_.pool_version)));
-    require(*hello, "start_methods", spell(conditions_.start_method), {});
-    require(*hello, "dispositions", spell(conditions_.sigterm), {"default", "handler", "ignored", "blocked"});
-    if (conditions_.sigterm == Sigterm::handler || conditions_.sigterm == Sigterm::exits)
-      require(*hello, "handlers_registered", spell(conditions_.handler_registered), {});
-    require(*hello, "signal_resets", spell(conditions_.signal_reset), {"none"});
-    require(*hello, "terminates", spell(conditions_.terminate), {"as-is"});
-    require(*hello, "queue_slots", spell(conditions_.queue_slots), {"as-is"});
-    if (conditions_.death != Death::none) {
-      require(*hello, "death_points", spell(conditions_.death_point), {"in-task"});
-      if (conditions_.death_point != DeathPoint::in_task)
-        require_start_method(*hello, "death_points_with");
-    }
-    auto offers = [&](const char *member) { return hello->has(member) && hello->flag(member); };
-    runtime_handles_sigterm_ = offers("runtime_handles_sigterm");
-    reports_breakage_ = offers("reports_breakage");
-    reports_queue_depth_ = offers("reports_queue_depth");
-    holds_before_count_ = offers("holds_before_count");
-    if (hello->has("longest_timer"))
-      longest_timer_ =
-          std::chrono::seconds(std::clamp<long long>(hello->integer("longest_timer"), 0, protocol::longest_timer_s));
-    if (conditions_.victim == Victim::owner && needs_real_oom() && !offers("allocates"))
-      throw Judged{Verdict::skipped, "the pool's owner can't be told to allocate; --oom=sigkill uses a plain SIGKILL"};
-    if (conditions_.queue == CallQueueState::full && !reports_queue_depth_)
-      throw Judged{Verdict::skipped, "the pool does not say how full its call queue is"};
-  }
-
-  /// `by_default`: what a subject offers that does not say.
-  static void require(const Message &hello, const std::string &member, const std::string &wanted,
-                      const std::vector<std::string> &by_default) {
-    auto offered = hello.has(member) ? hello.texts(member) : by_default;
-    if (std::find(offered.begin(), offered.end(), wanted) != offered.end())
-      return;
-    auto reason =
-        fmt::format("the pool does not offer {} ({}: {})", wanted, member,
-                    offered.empty() ? "none" : Message::printable(fmt::format("{}", fmt::join(offered, ", "))));
-    if (member == "start_methods" && !offered.empty())
-      reason += "; try --start-method " + Message::printable(offered.front());
-    throw Judged{Verdict::skipped, reason};
-  }
-
-  void require_start_method(const Message &hello, const std::string &member) const {
-    if (hello.has(member) && hello.text(member) != spell(conditions_.start_method))
-      throw Judged{Verdict::skipped,
-                   fmt::format("the pool offers {} only with start method {}", spell(conditions_.death_point),
-                               Message::printable(hello.text(member)))};
+    offers_ = read_offers(*hello, conditions_, needs_real_oom());
   }
 
   void take(Step step) {
@@ -235,7 +192,7 @@ private:
 
   void create_pool() {
     holding_before_count_ =
-        conditions_.race == Race::exit_first && conditions_.death != Death::none && holds_before_count_;
+        conditions_.race == Race::exit_first && conditions_.death != Death::none && offers_.holds_before_count;
     subject_->send(Message::command("create_pool", {{"preset", plan_.pool.preset},
                                                     {"workers", conditions_.workers},
                                                     {"start_method", spell(conditions_.start_method)},
@@ -333,7 +290,7 @@ private:
       worker_sigterm_[worker.pid()] = of(worker);
     auto in_subject = of(subject_->process());
     owner_catches_ = in_subject == "handler";
-    report_.evidence.push_back(show_sigterm(conditions_, in_subject, worker_sigterm_, runtime_handles_sigterm_));
+    report_.evidence.push_back(show_sigterm(conditions_, in_subject, worker_sigterm_, offers_.runtime_handles_sigterm));
   }
 
   int ask_queue_depth() {
@@ -355,7 +312,7 @@ private:
       while (ask_queue_depth() < wanted && !deadline.passed())
         hear(backoff.next());
     }
-    if (reports_queue_depth_)
+    if (offers_.reports_queue_depth)
       depth_before_fault_ = ask_queue_depth();
   }
 
@@ -435,14 +392,14 @@ private:
       order_exits_before_count();
     // A pool that never reacts, or does not say so, is no failure of the replay: shutdown is called all the same.
     hear_until_rest([&] { return heard_.breakage_handled || heard_.management_thread_ended; },
-                    reports_breakage_ ? plan_.step_bound : plan_.shutdown_patience);
+                    offers_.reports_breakage ? plan_.step_bound : plan_.shutdown_patience);
     // A victim that is traced shows its end to a pidfd or a pipe, and to no wait of its parent's.
     if (!has_reacted_as_it_says() && !slow_exits_ && conditions_.death_point == DeathPoint::in_task)
       note("mistake", {}, "hello: reports_breakage is true, and breakage_handled was not sent");
   }
 
   bool has_reacted_as_it_says() const {
-    return !reports_breakage_ || heard_.breakage_handled || heard_.management_thread_ended;
+    return !offers_.reports_breakage || heard_.breakage_handled || heard_.management_thread_ended;
   }
 
   /// Its terminated workers die first, as far as SIGTERM ends them at all; then it may count those that live.
@@ -483,7 +440,7 @@ private:
   Settled settle_until(const std::function<bool()> &done, const std::map<pid_t, std::string> &may_stay) {
     auto hear_some = [this](auto at_most, const auto &exits) { return hear(at_most, exits); };
     auto stays = [&](pid_t pid) { return pid == subject_->process().pid() || may_stay.contains(pid); };
-    return tree_->settle(hear_some, done, stays, Deadline::after(plan_.settle_bound + longest_timer_));
+    return tree_->settle(hear_some, done, stays, Deadline::after(plan_.settle_bound + offers_.longest_timer));
   }
 
   void keep_remaining(const census::Walk &walk) {
@@ -583,9 +540,7 @@ private:
   std::map<pid_t, std::string> worker_sigterm_; // before the fault
   std::unique_ptr<SlowExits> slow_exits_;
   std::optional<int> depth_before_fault_;
-  bool runtime_handles_sigterm_ = false;
-  bool reports_breakage_ = false, reports_queue_depth_ = false, holds_before_count_ = false;
-  milliseconds longest_timer_{0}; // the pool's own
+  Offers offers_;
   bool holding_before_count_ = false;
   bool owner_killed_ = false, owner_catches_ = false;
   DeathFacts death_;
