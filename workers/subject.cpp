@@ -4,7 +4,7 @@
 //   events (stdout)  ◀── main thread, and the pool's management thread through Reporter
 //
 // The protocol is in harness/protocol/PROTOCOL.md. This program is also the example for adapters to other pools.
-#include "harness/os/launch.hpp"
+#include "harness/os/installation.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/signals.hpp"
 #include "harness/pool/pool.hpp"

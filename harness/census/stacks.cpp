@@ -1,5 +1,6 @@
 #include "harness/census/stacks.hpp"
 
+#include "harness/os/installation.hpp"
 #include "harness/os/launch.hpp"
 
 #include <fmt/format.h>

@@ -6,13 +6,9 @@
 #include "harness/replay/run.hpp"
 #include "reports/remaining_text.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
 #include <memory>
 
@@ -26,7 +22,7 @@ struct Options {
   guard::Options guard;
   double grace_s = 2, timeout_s = 0, kill_after_s = 5;
   int error_exitcode = 23; // as LeakSanitizer
-  std::string report_path, tier = "subreaper";
+  std::string report_path, tier = "subreaper", ended;
   Outputs outputs;
   Suppressions suppressions;
   std::time_t started = std::time(nullptr);
@@ -40,15 +36,6 @@ milliseconds from_seconds(double seconds) { return milliseconds(static_cast<long
 template <class... Values>
 void say(fmt::format_string<Values...> format, Values &&...values) {
   std::fputs(fmt::format(format, std::forward<Values>(values)...).c_str(), stderr);
-}
-
-/// A closed standard stream stays closed for the command; here no other file may take its number, and the words for it.
-void occupy_standard_streams() {
-  int fd = 0;
-  while ((fd = ::open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0 && fd <= STDERR_FILENO) {
-  }
-  if (fd >= 0)
-    ::close(fd);
 }
 
 void describe(Report &report, const Options &options) {
@@ -71,19 +58,6 @@ void show(const Report &report, bool keep) {
     say("  left alone (--keep)\n");
 }
 
-/// A shell leaves its script after Ctrl-C only if the command has died of it, and other parents tell a crash from an
-/// exit as well. Returns where the signal does nothing to this process: as init of a PID namespace.
-void die_of(int signal) {
-  std::fflush(nullptr);
-  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); // the command's core is enough
-  std::signal(signal, SIG_DFL);
-  sigset_t only;
-  sigemptyset(&only);
-  sigaddset(&only, signal);
-  ::sigprocmask(SIG_UNBLOCK, &only, nullptr);
-  ::raise(signal);
-}
-
 int guard_command(Options &options) {
   std::vector<Report> all;
   bool recorded = !options.report_path.empty() || options.outputs.wanted();
@@ -104,22 +78,25 @@ int guard_command(Options &options) {
   write_outputs(options.outputs, all);
   if (!options.guard.keep && all.front().verdict == Verdict::leaked)
     say("  {}\n", outcome.ended_all ? "ended" : "not all of them could be ended");
-  if (outcome.timed_out)
+  const auto &command = outcome.command;
+  if (command.timed_out)
     say("pidleak guard: the command was ended after {} s\n", options.timeout_s);
-  if (outcome.signal != 0 && !outcome.timed_out)
-    die_of(outcome.signal);
-  if (outcome.status != 0)
-    return outcome.status;
+  if (command.signal != 0 && !command.timed_out)
+    guard::die_of(command.signal);
+  if (command.status != 0)
+    return command.status;
   int status = all.front().verdict == Verdict::leaked ? options.error_exitcode : 0;
   return check_suppressions(options.suppressions, all, status);
 }
 
 int run(Options &options) {
-  occupy_standard_streams();
+  guard::occupy_standard_streams();
   options.guard.grace = from_seconds(options.grace_s);
-  options.guard.kill_after = from_seconds(options.kill_after_s);
+  options.guard.limit.kill_after = from_seconds(options.kill_after_s);
+  if (!options.ended.empty() && !(options.guard.ended = guard::read_end(options.ended)))
+    throw UsageError("--ended is for pidleak itself");
   if (options.timeout_s > 0)
-    options.guard.timeout = from_seconds(options.timeout_s);
+    options.guard.limit.timeout = from_seconds(options.timeout_s);
   if (!options.report_path.empty())
     check_output("--report", options.report_path);
   check_outputs(options.outputs);
@@ -164,6 +141,7 @@ void add_guard(CLI::App &app, int &status) {
       ->capture_default_str();
   command->add_flag("--keep", options->guard.keep, "Report what remains, and leave it alone");
   command->add_option("--report", options->report_path, "Write the JSON leak report to this file")->type_name("FILE");
+  command->add_option("--ended", options->ended)->group(""); // for `pidleak` itself, see harness/guard/main.cpp
   add_suppression_options(command, &options->suppressions);
   add_output_options(command, &options->outputs);
   command->positionals_at_end(); // what follows COMMAND is its own, options included

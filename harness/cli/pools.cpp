@@ -3,6 +3,7 @@
 #include "harness/base/suggestion.hpp"
 #include "harness/cli/interpreters.hpp"
 #include "harness/cli/verbs.hpp"
+#include "harness/os/installation.hpp"
 #include "harness/os/launch.hpp"
 #include "harness/pool/behaviour.hpp"
 

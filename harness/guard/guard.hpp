@@ -13,13 +13,10 @@
 // ends what it has started.
 #pragma once
 
-#include "harness/base/deadline.hpp"
+#include "harness/guard/command.hpp"
 #include "reports/report.hpp"
 
 #include <functional>
-#include <optional>
-#include <string>
-#include <vector>
 
 namespace pidleak::guard {
 
@@ -28,21 +25,18 @@ struct Options {
   /// How long processes may take to leave after the command, when it can't be known that they never will. Too short
   /// calls a slow process leaked.
   milliseconds grace{2000};
-  /// How long the command may run; nothing: as long as it likes. Then it gets SIGTERM,
-  std::optional<milliseconds> timeout = {};
-  /// and after this SIGKILL.
-  milliseconds kill_after{5000};
+  TimeLimit limit;
   /// Leaves alone what remains. It goes to whoever adopts the guard's children.
   bool keep = false;
+  /// This process has stood before the command already, and it has ended so: what remains is to be found.
+  std::optional<End> ended = {};
   /// Set by in_pid_namespace().
   reports::Tier tier = reports::Tier::subreaper;
   int outer_proc = -1; // a /proc of the namespace around
 };
 
 struct Outcome {
-  int status = 0; // the command's: 128 + N for signal N; 124 for a timeout; 126, 127 if it could not be executed
-  int signal = 0; // that has ended the command; 0: none
-  bool timed_out = false;
+  End command;
   bool ended_all = true;  // of what remained; where it was not to be kept
   reports::Report report; // clean or leaked; broken if the command could not be executed
 };

@@ -7,19 +7,37 @@ using namespace pidleak;
 using namespace pidleak::testing;
 using Catch::Matchers::ContainsSubstring;
 
+/// Without options it is pidleak itself that stands before the command, with some pidleak-cli.
+const std::vector<std::vector<std::string>> all_options = {{}, {"--grace", "1"}};
+
 TEST_CASE("the command's exit status is guard's", "[guard]") {
-  for (int status : {0, 1, 2, 3, 23, 42, 124, 126, 127, 128, 137, 255}) {
-    auto ran = guard_shell({}, "exit " + std::to_string(status));
-    CHECK(ran.status == status);
-    CHECK(ran.err == "");
+  for (const auto &options : all_options)
+    for (int status : {0, 1, 2, 3, 23, 42, 124, 126, 127, 128, 137, 255}) {
+      auto ran = guard_shell(options, "exit " + std::to_string(status));
+      CHECK(ran.status == status);
+      CHECK(ran.err == "");
+    }
+}
+
+TEST_CASE("a pidleak alone runs commands, and says what it is without when something is left", "[guard]") {
+  Scratch scratch;
+  auto alone = scratch / "pidleak";
+  std::filesystem::copy_file(PIDLEAK_BINARY_DIR "/pidleak", alone);
+  CHECK(run({"guard", "--", "/bin/sh", "-c", "exit 3"}, alone).status == 3);
+  for (const auto &arguments :
+       {std::vector<std::string>{"list"}, {"guard", "--", "/bin/sh", "-c", "sleep 0.1 >/dev/null 2>&1 &"}}) {
+    auto ran = run(arguments, alone);
+    CHECK(ran.status == 5);
+    CHECK_THAT(ran.err, ContainsSubstring("pidleak-cli is neither in") && ContainsSubstring("incomplete"));
   }
 }
 
 TEST_CASE("a command that a signal ends gives 128 and its number", "[guard]") {
-  for (int signal : {SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGKILL, SIGSEGV, SIGPIPE, SIGTERM, SIGRTMIN}) {
-    INFO(os::signal_name(signal));
-    CHECK(guard_shell({}, "ulimit -c 0; kill -" + std::to_string(signal) + " $$").status == 128 + signal);
-  }
+  for (const auto &options : all_options)
+    for (int signal : {SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGKILL, SIGSEGV, SIGPIPE, SIGTERM, SIGRTMIN}) {
+      INFO(os::signal_name(signal));
+      CHECK(guard_shell(options, "ulimit -c 0; kill -" + std::to_string(signal) + " $$").status == 128 + signal);
+    }
 }
 
 TEST_CASE("whoever waits for guard sees the command's signal, as a shell must after Ctrl-C", "[guard]") {

@@ -69,7 +69,7 @@ int in_pid_namespace(Options &options, const std::function<int()> &body) {
   for (;;) {
     if (auto status = os::try_reap(init))
       return status->signaled ? 128 + status->value : status->value;
-    relay.wait(init, {});
+    relay.wait(&init, {});
   }
 }
 

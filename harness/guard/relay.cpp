@@ -61,14 +61,14 @@ Relay::~Relay() {
   ::sigprocmask(SIG_SETMASK, &original_.mask, nullptr);
 }
 
-void Relay::pass_on(const signalfd_siginfo &info, const os::ProcessRef &command) {
+void Relay::pass_on(const signalfd_siginfo &info, const os::ProcessRef *command) {
   int signal = static_cast<int>(info.ssi_signo);
   asked_to_end_ = asked_to_end_ || is_request_to_end(signal);
-  if (is_for_this_process_alone(info))
-    command.send(signal);
+  if (command && is_for_this_process_alone(info))
+    command->send(signal);
 }
 
-Relay::Event Relay::wait(const os::ProcessRef &command, std::optional<Deadline> deadline) {
+Relay::Event Relay::wait(const os::ProcessRef *command, std::optional<Deadline> deadline) {
   pollfd readable{.fd = signals_.get(), .events = POLLIN, .revents = 0};
   int ready = ::poll(&readable, 1, deadline ? deadline->left_ms() : -1);
   if (ready < 0 && errno != EINTR)

@@ -32,9 +32,9 @@ public:
   const Original &original() const { return original_; }
 
   enum class Event { child, passed_on, nothing };
-  /// Waits for a signal until the deadline: passes it on to the command, if somebody has sent it to this process, or
-  /// tells that a child has changed. `nothing`: the time is over.
-  Event wait(const os::ProcessRef &command, std::optional<Deadline> deadline);
+  /// Waits for a signal until the deadline: passes it on to the command (null: it has ended), if somebody has sent it
+  /// to this process, or tells that a child has changed. `nothing`: the time is over.
+  Event wait(const os::ProcessRef *command, std::optional<Deadline> deadline);
 
   /// Readable when there is a signal to wait for.
   int fd() const { return signals_.get(); }
@@ -44,7 +44,7 @@ public:
   void forget_requests() { asked_to_end_ = false; }
 
 private:
-  void pass_on(const signalfd_siginfo &info, const os::ProcessRef &command);
+  void pass_on(const signalfd_siginfo &info, const os::ProcessRef *command);
   Original original_;
   os::UniqueFd signals_;
   bool asked_to_end_ = false;

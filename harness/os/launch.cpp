@@ -16,7 +16,6 @@
 
 #include <csignal>
 #include <cstdlib>
-#include <filesystem>
 
 namespace process = boost::process::v2;
 
@@ -117,24 +116,6 @@ std::optional<std::string> output_of(Launch what) {
   }
   return status == WaitStatus{} ? std::optional(text) : std::nullopt;
 }
-
-namespace {
-
-std::string sibling(const std::string &name, int access_mode) {
-  auto here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-  auto installed = here.parent_path() / "libexec" / "pidleak";
-  for (const auto &directory : {here, installed})
-    if (auto path = directory / name; ::access(path.c_str(), access_mode) == 0)
-      return path.string();
-  throw std::runtime_error(fmt::format("{} is neither in {} nor in {}: the installation is incomplete", name,
-                                       here.string(), installed.string()));
-}
-
-} // namespace
-
-std::string sibling_program(const std::string &name) { return sibling(name, X_OK); }
-
-std::string sibling_file(const std::string &name) { return sibling(name, R_OK); }
 
 std::string find_on_path(const std::string &name) {
   if (name.find('/') != name.npos)

@@ -29,12 +29,6 @@ ProcessRef launch(const Launch &what);
 /// error); nothing if it can't be executed, fails, or takes longer than ten seconds: then it is killed.
 std::optional<std::string> output_of(Launch what);
 
-/// The program called `name` that belongs to this installation: beside the running executable, or in
-/// ../libexec/pidleak. Throws std::runtime_error naming both places.
-std::string sibling_program(const std::string &name);
-/// The same for a file that belongs to it.
-std::string sibling_file(const std::string &name);
-
 /// `name` looked up on PATH; empty if it is not there. A name with a slash is taken as it is.
 std::string find_on_path(const std::string &name);
 

@@ -22,6 +22,11 @@ void become_subreaper() {
     throw_errno("prctl(PR_SET_CHILD_SUBREAPER)");
 }
 
+bool has_children() {
+  siginfo_t info{};
+  return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
+}
+
 void die_with_parent() {
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
     throw_errno("prctl(PR_SET_PDEATHSIG, SIGKILL)");

@@ -12,6 +12,9 @@ namespace pidleak::os {
 /// PR_SET_CHILD_SUBREAPER (Linux 3.4): orphans below this process become its children. Throws SyscallError.
 void become_subreaper();
 
+/// Whether this process has any child, zombies included.
+bool has_children();
+
 /// SIGKILL from the kernel when the thread that forked this process ends (PR_SET_PDEATHSIG). Reaches the init of a
 /// PID namespace too. Not inherited by children. The caller must check afterwards that the parent still lives.
 void die_with_parent();
