@@ -31,6 +31,15 @@ void stop_as_well(const os::ProcessRef &command) {
     command.send(SIGCONT);
 }
 
+End end_of(const siginfo_t &child, bool timed_out) {
+  bool exited = child.si_code == CLD_EXITED;
+  return {.status = timed_out ? timeout_status
+                    : exited  ? child.si_status
+                              : 128 + child.si_status,
+          .signal = exited ? 0 : child.si_status,
+          .timed_out = timed_out};
+}
+
 } // namespace
 
 Command::Command() { os::become_subreaper(); }
@@ -49,36 +58,31 @@ int Command::start(const std::vector<std::string> &command) {
 
 End Command::wait(const TimeLimit &limit) {
   auto deadline = limit.timeout ? std::optional(Deadline::after(*limit.timeout)) : std::nullopt;
-  while (!reap())
-    if (relay_.wait(&*command_, deadline) == Relay::Event::nothing && deadline && deadline->passed()) {
-      command_->send(std::exchange(end_.timed_out, true) ? SIGKILL : SIGTERM);
+  for (bool timed_out = false;;) {
+    auto child = next_change();
+    if (child.si_pid == command_->pid() && child.si_code != CLD_STOPPED)
+      return end_of(child, timed_out);
+    // Where there are many, signals and time pass between one and the next as well.
+    bool none_left = child.si_pid == 0;
+    auto event = relay_.wait(&*command_, none_left ? deadline : Deadline::after(milliseconds(0)));
+    if (event == Relay::Event::nothing && deadline && deadline->passed()) {
+      command_->send(std::exchange(timed_out, true) ? SIGKILL : SIGTERM);
       deadline = Deadline::after(limit.kill_after);
     }
-  if (end_.timed_out)
-    end_.status = timeout_status;
-  return end_;
+  }
 }
 
-/// True once the command has ended.
-bool Command::reap() {
-  bool ended = false;
-  siginfo_t info{};
-  while (!ended && ::waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | __WALL) == 0 && info.si_pid != 0) {
-    bool is_command = info.si_pid == command_->pid();
-    if (info.si_code == CLD_STOPPED) {
-      if (is_command)
-        stop_as_well(*command_);
-    } else {
-      before_.erase(info.si_pid); // the number is free for others now
-      if (is_command) {
-        end_.signal = info.si_code == CLD_EXITED ? 0 : info.si_status;
-        end_.status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
-      }
-      ended = ended || is_command;
-    }
-    info = {};
-  }
-  return ended;
+/// A child that has stopped, or ended and was reaped; no pid: there is none.
+siginfo_t Command::next_change() {
+  siginfo_t child{};
+  if (::waitid(P_ALL, 0, &child, WEXITED | WSTOPPED | WNOHANG | __WALL) != 0 || child.si_pid == 0)
+    return {};
+  bool is_command = child.si_pid == command_->pid();
+  if (child.si_code != CLD_STOPPED)
+    before_.erase(child.si_pid); // the number is free for others now
+  else if (is_command)
+    stop_as_well(*command_);
+  return child;
 }
 
 std::string write_end(const End &end) { return fmt::format("{}:{}", end.status, end.signal); }

@@ -44,12 +44,11 @@ public:
   const std::set<pid_t> &from_before() const { return before_; }
 
 private:
-  bool reap();
+  siginfo_t next_change();
 
   Relay relay_;
   std::set<pid_t> before_;
   std::optional<os::ProcessRef> command_;
-  End end_;
 };
 
 /// Keeps 0, 1 and 2 from being given to files: a stream that is closed stays closed for the command, but here its

@@ -1,6 +1,7 @@
 #include "harness/guard/guard.hpp"
 
 #include "harness/census/diagnosis.hpp"
+#include "harness/guard/fork_chain.hpp"
 #include "harness/os/procfs.hpp"
 #include "harness/os/subreaper.hpp"
 #include "harness/os/syscall_error.hpp"
@@ -71,20 +72,26 @@ private:
     replay::Inside inside;
     inside.outer_proc = options_.outer_proc;
     replay::Tree tree(inside, 0, false); // the command is not there any more; its session was ours
+    ForkChain chain;
     auto since = Clock::now();
     auto wait = [&](std::chrono::microseconds at_most, std::vector<int> exits) {
       exits.push_back(command_.relay().fd());
       os::wait_for_any_exit(exits, at_most);
       command_.relay().wait(nullptr, Deadline::after(milliseconds(0)));
+      chain.reap();
       return false;
     };
     // Whoever asks a guard to end that waits for stragglers has waited long enough.
-    auto may_stay = [this](pid_t pid) { return is_from_before(pid) || command_.relay().asked_to_end(); };
+    auto waits_no_longer = [&] { return command_.relay().asked_to_end() || chain.shown(); };
+    auto may_stay = [&](pid_t pid) { return is_from_before(pid) || waits_no_longer(); };
     auto settled = tree.settle(
         wait, [] { return true; }, may_stay, Deadline::after(options_.grace));
-    if (command_.relay().asked_to_end()) {
+    if (waits_no_longer()) {
       settled.by = reports::SettledBy::deadline;
-      settled.why_not_quiescent = "a signal asked to end";
+      settled.why_not_quiescent =
+          command_.relay().asked_to_end()
+              ? "a signal asked to end"
+              : fmt::format("it forks without rest: {} have come and gone since", chain.come_and_gone());
     }
     report.settle_ms = milliseconds_between(since, Clock::now());
     take_census(tree, settled);

@@ -4,8 +4,11 @@
 #include "harness/os/procfs.hpp"
 #include "harness/os/syscall_error.hpp"
 
+#include <poll.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <map>
@@ -32,7 +35,7 @@ void die_with_parent() {
     throw_errno("prctl(PR_SET_PDEATHSIG, SIGKILL)");
 }
 
-bool reap_exited_children() {
+bool reap_exited_children(std::size_t *reaped) {
   for (int tries = 0; tries < most_at_once; ++tries) {
     siginfo_t info{};
     if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL) != 0) { // __WALL: clones without exit signal too
@@ -42,6 +45,8 @@ bool reap_exited_children() {
         throw_errno("waitid(P_ALL, WNOHANG)");
     } else if (info.si_pid == 0) {
       return false;
+    } else if (reaped) {
+      ++*reaped;
     }
   }
   return false;
@@ -49,23 +54,25 @@ bool reap_exited_children() {
 
 namespace {
 
-/// Children that were sent SIGKILL and have not ended yet.
+/// Children that were sent SIGKILL and have not ended yet. Their numbers are theirs until this process reaps them, so
+/// that a pidfd of one is of the right one.
 class Dying {
 public:
   explicit Dying(const std::set<pid_t> &spared) : spared_(spared) {}
 
-  /// True if there were any that were not dying yet.
+  /// True if there were any that were not dying yet. The newest first: of a chain of forks, it is the one that goes on.
   bool kill_new_ones() {
-    std::erase_if(held_, [](const auto &entry) { return entry.second.has_exited(); }); // its number may be another's
+    std::erase_if(held_, [](const auto &entry) { return has_ended(entry.second); });
     bool met = false;
-    for (pid_t pid : read_children(::getpid())) {
-      if (held_.contains(pid) || spared_.contains(pid) || held_.size() >= most_held)
+    auto children = read_children(::getpid());
+    for (auto pid = children.rbegin(); pid != children.rend(); ++pid) {
+      if (held_.contains(*pid) || spared_.contains(*pid) || held_.size() >= most_held)
         continue;
-      if (auto child = ProcessRef::open(pid); child && !child->has_exited()) {
-        child->send(SIGKILL);
-        held_.emplace(pid, std::move(*child));
-        met = true;
-      }
+      auto child = UniqueFd::adopt(static_cast<int>(::syscall(SYS_pidfd_open, *pid, 0)));
+      if (!child || ::syscall(SYS_pidfd_send_signal, child.get(), SIGKILL, nullptr, 0) != 0 || has_ended(child))
+        continue;
+      held_.emplace(*pid, std::move(child));
+      met = true;
     }
     return met;
   }
@@ -74,16 +81,21 @@ public:
 
   void wait_for_any(std::chrono::microseconds at_most) const {
     std::vector<int> pidfds;
-    for (const auto &[pid, process] : held_)
-      pidfds.push_back(process.pidfd());
+    for (const auto &[pid, pidfd] : held_)
+      pidfds.push_back(pidfd.get());
     wait_for_any_exit(pidfds, at_most);
   }
 
 private:
   static constexpr std::size_t most_held = 256; // descriptors are few: the others' turn comes when these are reaped
 
+  static bool has_ended(const UniqueFd &pidfd) {
+    pollfd ended{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
+    return ::poll(&ended, 1, 0) == 1;
+  }
+
   const std::set<pid_t> &spared_;
-  std::map<pid_t, ProcessRef> held_;
+  std::map<pid_t, UniqueFd> held_;
 };
 
 } // namespace

@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <set>
 
 namespace pidleak::os {
@@ -20,8 +21,8 @@ bool has_children();
 void die_with_parent();
 
 /// Reaps what has exited, without blocking, and not without end: some thousands at once. True if no child is left at
-/// all (ECHILD).
-bool reap_exited_children();
+/// all (ECHILD). Adds their number to `reaped`, if that is not null.
+bool reap_exited_children(std::size_t *reaped = nullptr);
 
 /// Sends SIGKILL to every child but the spared ones, and to those that their death hands over, until there is none or
 /// the deadline has passed. Each is signalled through a pidfd. True if none is left that is not spared.

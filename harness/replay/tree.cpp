@@ -31,6 +31,8 @@ bool Tree::at_rest() const { return census::at_rest(census::walk_once(scope_), s
 
 namespace {
 
+constexpr milliseconds walk_bound{50}; // what has exited meanwhile is not reaped, and the next walk is the longer
+
 bool is_own_zombie(const census::Member &member) {
   return member.state == census::ProcessState::zombie && member.parent == ::getpid();
 }
@@ -44,7 +46,7 @@ Settled Tree::settle(const Hear &hear, const std::function<bool()> &done, const 
     while (hear(std::chrono::microseconds(0), {})) {
     }
     os::reap_exited_children();
-    Settled settled{.walk = census::walk(scope_, deadline)};
+    Settled settled{.walk = census::walk(scope_, deadline.sooner_of(Deadline::after(walk_bound)))};
     const auto &members = settled.walk.members;
     // An orphan that has exited since waits for this process alone: that is no zombie of the pool's.
     if (std::any_of(members.begin(), members.end(), is_own_zombie) && !deadline.passed())
