@@ -1,6 +1,8 @@
 // Real commands under guard, unchanged.
 #include "harness/guard/guard_test_support.hpp"
 
+#include <catch2/generators/catch_generators.hpp>
+
 using namespace pidleak;
 using namespace pidleak::testing;
 using Catch::Matchers::ContainsSubstring;
@@ -90,6 +92,50 @@ TEST_CASE("guard under strace is guard", "[guard]") {
   if (ran.status == 1)
     SKIP("strace may not trace here: " + ran.err);
   CHECK(ran.status == 6);
+}
+
+TEST_CASE("guard under gdb, and gdb under guard", "[guard]") {
+  skip_without("gdb");
+  const std::vector<std::string> to_its_end = {"-nx", "-batch", "-ex", "run", "-ex", "print $_exitcode", "--args"};
+  auto gdb = os::find_on_path("gdb");
+  auto with = [&](std::vector<std::string> arguments, const std::vector<std::string> &command) {
+    arguments.insert(arguments.end(), command.begin(), command.end());
+    return arguments;
+  };
+  auto around =
+      run(with(to_its_end, with({PIDLEAK_BINARY_DIR "/pidleak"}, guarded({}, {"/bin/sh", "-c", "exit 6"}))), gdb);
+  if (around.out.find("exited") == std::string::npos ||
+      around.err.find("under ptrace") != std::string::npos) // LeakSanitizer
+    SKIP("gdb may not trace here: " + around.err);
+  CHECK_THAT(around.out, ContainsSubstring("$1 = 6"));
+  auto below = guard({}, with({gdb}, with(to_its_end, {"/bin/sh", "-c", "exit 6"})));
+  CHECK(below.status == 0);
+  CHECK_THAT(below.out, ContainsSubstring("$1 = 6"));
+  auto leak =
+      guard({"--grace", "0.1"}, with({gdb}, with(to_its_end, {"/bin/sh", "-c", "sleep 600 >/dev/null 2>&1 & exit 0"})));
+  CHECK(leak.status == 23);
+}
+
+TEST_CASE("in a container without rights whose cgroups are read-only, guard is its init or not", "[guard]") {
+  skip_without("unshare");
+  skip_without("setpriv");
+  if (::geteuid() != 0)
+    SKIP("only root can build the container");
+  auto first = GENERATE(std::string("exec "), std::string());
+  check_in_child([&] {
+    auto ran = run({"--mount", "--pid", "--fork", "--mount-proc", "/bin/sh", "-c",
+                    "for cgroup in $(awk '$3 ~ /^cgroup/ { print $2 }' /proc/mounts); do\n"
+                    "  mount -o remount,bind,ro $cgroup || exit 99\n"
+                    "done\n" +
+                        first +
+                        "setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs --bounding-set=-all "
+                        "--inh-caps=-all " PIDLEAK_BINARY_DIR "/pidleak guard --grace 0.1 -- "
+                        "sh -c 'grep CapBnd /proc/self/status; sleep 600 >/dev/null 2>&1 &'; exit $?"},
+                   os::find_on_path("unshare"));
+    expect_equal(ran.status, 23, "status; " + ran.err);
+    expect(ran.out.find("0000000000000000") != std::string::npos, "it has no rights: " + ran.out);
+    expect(ran.err.find("sleep") != std::string::npos, "who remains is named: " + ran.err);
+  });
 }
 
 TEST_CASE("a command that adopts its own orphans is a command as others", "[guard]") {
