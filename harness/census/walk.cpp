@@ -3,6 +3,8 @@
 #include "harness/os/procfs.hpp"
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 namespace pidleak::census {
 namespace {
@@ -49,22 +51,24 @@ bool agree(const std::vector<Member> &a, const std::vector<Member> &b) {
 
 std::vector<Member> walk_once(const Scope &scope) {
   std::vector<Member> members;
-  std::vector<pid_t> parents = {scope.root};
-  while (!parents.empty()) {
-    pid_t parent = parents.back();
-    parents.pop_back();
-    for (pid_t pid : os::read_children(parent)) {
-      auto stat = os::read_stat(pid);
-      if (!stat) // reaped meanwhile
-        continue;
-      Member member{
-          .pid = pid, .parent = stat->parent, .start_ticks = stat->start_ticks, .state = state_of(pid, *stat)};
-      if (std::find(members.begin(), members.end(), member) != members.end())
-        continue; // reparented while we walked, and met twice
-      members.push_back(member);
-      if (!scope.direct_children_only)
-        parents.push_back(pid);
-    }
+  std::set<std::pair<pid_t, std::uint64_t>> met;
+  auto children = os::read_children(scope.root);
+  while (!children.empty()) {
+    pid_t pid = children.back();
+    children.pop_back();
+    auto stat = os::read_stat(pid);
+    if (!stat) // reaped meanwhile
+      continue;
+    if (!met.emplace(pid, stat->start_ticks).second)
+      continue; // reparented while we walked, and met twice
+    members.push_back(
+        {.pid = pid, .parent = stat->parent, .start_ticks = stat->start_ticks, .state = state_of(pid, *stat)});
+    if (scope.direct_children_only)
+      continue;
+    // Most have one thread, and need not be asked who their threads are. One that has started since is like one that
+    // starts after the list was read.
+    auto below = stat->threads == 1 ? os::read_thread_children(pid, pid) : os::read_children(pid);
+    children.insert(children.end(), below.begin(), below.end());
   }
   std::sort(members.begin(), members.end(), [](const Member &a, const Member &b) { return a.pid < b.pid; });
   return members;

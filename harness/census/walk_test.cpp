@@ -162,6 +162,31 @@ TEST_CASE("children of threads, of a nested subreaper and of CLONE_PARENT are fo
   });
 }
 
+TEST_CASE("a child of a member's thread is found, while that thread lives and afterwards", "[census]") {
+  testing::check_in_child([] {
+    auto end_thread = os::open_pipe();
+    auto member = testing::plant([&] {
+      auto ready = os::open_pipe();
+      std::thread([&end_thread, ready = ready.write_end.get()] { // the child is listed under this thread's task alone
+        testing::plant();
+        os::write_all(ready, ".");
+        char byte = 0;
+        os::read_exactly(end_thread.read_end.get(), &byte, 1);
+      })
+          .detach();
+      char byte = 0;
+      os::read_exactly(ready.read_end.get(), &byte, 1);
+    });
+    auto threads = [&] { return os::read_stat(member.pid())->threads; };
+    expect_equal(threads(), 2, "threads");
+    expect(os::read_thread_children(member.pid(), member.pid()).empty(), "the leader has no child");
+    expect_equal(census::walk_once(below(::getpid())).size(), 2U, "the member and its thread's child");
+    os::write_all(end_thread.write_end.get(), ".");
+    testing::wait_until([&] { return threads() == 1; }, "the thread ends");
+    expect_equal(census::walk_once(below(::getpid())).size(), 2U, "the member and the child it has inherited");
+  });
+}
+
 TEST_CASE("a process in a PID namespace of its own is found", "[census]") {
   testing::check_in_child([] {
     auto child = testing::plant([] {

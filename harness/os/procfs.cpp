@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <charconv>
 #include <memory>
 
@@ -64,15 +65,14 @@ bool parse_number(std::string_view text, T &value, int base = 10) {
 }
 
 std::vector<std::string_view> split_words(std::string_view text) {
+  auto is_space = [](char c) { return c == ' ' || c == '\t' || c == '\n'; };
   std::vector<std::string_view> words;
-  for (;;) {
-    auto start = text.find_first_not_of(" \t\n");
-    if (start == text.npos)
+  for (auto end = text.begin();;) {
+    auto start = std::find_if_not(end, text.end(), is_space);
+    if (start == text.end())
       return words;
-    text.remove_prefix(start);
-    auto size = std::min(text.find_first_of(" \t\n"), text.size());
-    words.push_back(text.substr(0, size));
-    text.remove_prefix(size);
+    end = std::find_if(start, text.end(), is_space);
+    words.emplace_back(start, end);
   }
 }
 
@@ -252,12 +252,15 @@ std::vector<pid_t> read_threads(pid_t pid) {
   return numbered_entries(proc_path(pid, "task")).value_or(std::vector<int>{});
 }
 
+std::vector<pid_t> read_thread_children(pid_t pid, pid_t thread) {
+  return parse_pid_list(read_proc(thread_path(pid, thread, "children")).value_or(""));
+}
+
 std::vector<pid_t> read_children(pid_t pid) {
   std::vector<pid_t> children;
   for (pid_t thread : read_threads(pid))
-    if (auto text = read_proc(thread_path(pid, thread, "children")))
-      for (pid_t child : parse_pid_list(*text))
-        children.push_back(child);
+    for (pid_t child : read_thread_children(pid, thread))
+      children.push_back(child);
   return children;
 }
 
