@@ -65,6 +65,18 @@ TEST_CASE("every specimen at once: none is missed", "[guard]") {
   });
 }
 
+TEST_CASE("more may remain than this process may open descriptors", "[guard]") {
+  check_in_child([] {
+    Scratch scratch;
+    auto ran = shell(fmt::format("ulimit -n 300; exec " PIDLEAK_BINARY_DIR "/pidleak guard --grace 0.1 --report {} -- "
+                                 "sh -c 'for i in $(seq 400); do {} done'",
+                                 scratch / "report.json", leave_a_sleep));
+    expect_equal(ran.status, 23, "status; " + ran.err);
+    expect(os::reap_exited_children(), "nobody is left");
+    expect_equal(scratch.report().at("remaining").size(), 400U, "remaining");
+  });
+}
+
 TEST_CASE("what remains is told on standard error and in the report, and ended", "[guard]") {
   check_in_child([] {
     Scratch scratch;
