@@ -1,5 +1,9 @@
 #include "reports/report.hpp"
 
+#include <fmt/format.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
 #include <algorithm>
 
 namespace pidleak::reports {
@@ -26,6 +30,19 @@ int exit_status(const std::vector<Verdict> &verdicts) {
     if (std::any_of(verdicts.begin(), verdicts.end(), [&](Verdict v) { return exit_status(v) == status; }))
       return status;
   return exit_status(Verdict::skipped);
+}
+
+void sign(Report &report, std::time_t started) {
+  utsname names{};
+  ::uname(&names);
+  report.tool_version = PIDLEAK_VERSION;
+  report.kernel = fmt::format("{} {} {}", names.sysname, names.release, names.machine);
+  report.user = ::geteuid();
+  std::tm utc{};
+  ::gmtime_r(&started, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  report.started = text;
 }
 
 } // namespace pidleak::reports

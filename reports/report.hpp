@@ -5,6 +5,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <ctime>
 #include <map>
 #include <optional>
 #include <string>
@@ -96,6 +97,9 @@ struct Report {
 int exit_status(Verdict verdict);
 /// The status of several: broken before invalid before leak, then skipped only where nothing ran (so also of none).
 int exit_status(const std::vector<Verdict> &verdicts);
+
+/// Fills in what every report says of the program, the machine and the moment.
+void sign(Report &report, std::time_t started);
 
 nlohmann::ordered_json to_json(const Report &report);
 /// Reads every version up to schema_version. Throws std::invalid_argument naming the member that is missing or wrong.

@@ -3,14 +3,11 @@
 #include "harness/os/test_support.hpp"
 #include "harness/protocol/vocabulary.hpp"
 #include "reports/sample_reports.hpp"
+#include "reports/schema_test_support.hpp"
 #include "reports/temporary_directory.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <fcntl.h>
-#include <valijson/adapters/nlohmann_json_adapter.hpp>
-#include <valijson/schema.hpp>
-#include <valijson/schema_parser.hpp>
-#include <valijson/validator.hpp>
 
 namespace {
 
@@ -20,33 +17,8 @@ using namespace pidleak::testing;
 using Json = nlohmann::ordered_json;
 using Texts = std::vector<std::string>;
 
-const Json &schema() {
-  static const Json json = Json::parse(os::read_file(PIDLEAK_SOURCE_DIR "/reports/report.schema.json"));
-  return json;
-}
-
 const Json &report_schema() { return schema()["definitions"]["report"]["properties"]; }
 const Json &process_schema() { return schema()["definitions"]["remaining_process"]["properties"]; }
-
-/// What the schema finds wrong with a document. Empty: nothing.
-std::string errors_in(const Json &document) {
-  static const auto compiled = [] {
-    nlohmann::json plain = schema();
-    auto result = std::make_unique<valijson::Schema>();
-    valijson::SchemaParser(valijson::SchemaParser::kDraft7)
-        .populateSchema(valijson::adapters::NlohmannJsonAdapter(plain), *result);
-    return result;
-  }();
-  nlohmann::json plain = document;
-  static valijson::Validator validator; // keeps its regular expressions
-  valijson::ValidationResults results;
-  if (validator.validate(*compiled, valijson::adapters::NlohmannJsonAdapter(plain), &results))
-    return "";
-  std::string text;
-  for (const auto &error : results)
-    text += fmt::format("{}: {}\n", fmt::join(error.context, ""), error.description);
-  return text.empty() ? "unnamed" : text;
-}
 
 Json document_of(const Json &report) {
   return {{"schema_version", schema_version}, {"reports", Json::array({report})}};

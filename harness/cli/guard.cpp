@@ -3,7 +3,6 @@
 #include "harness/cli/suppressions.hpp"
 #include "harness/guard/isolation.hpp"
 #include "harness/os/signals.hpp"
-#include "harness/replay/run.hpp"
 #include "reports/remaining_text.hpp"
 
 #include <fmt/format.h>
@@ -39,7 +38,7 @@ void say(fmt::format_string<Values...> format, Values &&...values) {
 }
 
 void describe(Report &report, const Options &options) {
-  replay::sign(report, replay::utc_text(options.started));
+  reports::sign(report, options.started);
   report.scenario = "guard";
   report.pool = fmt::format("{}", fmt::join(options.guard.command, " "));
 }

@@ -11,6 +11,7 @@ std::string describe_errno(int error) {
 }
 
 SyscallError::SyscallError(int error, const std::string &call)
-    : std::runtime_error(call + ": " + describe_errno(error)), error_(error) {}
+    : std::system_error(error, std::generic_category()),
+      text_(std::make_shared<std::string>(call + ": " + describe_errno(error))) {}
 
 } // namespace pidleak::os

@@ -4,20 +4,22 @@
 #include <fmt/format.h>
 
 #include <cerrno>
-#include <stdexcept>
+#include <memory>
 #include <string>
+#include <system_error>
 
 namespace pidleak::os {
 
 /// Thrown for every errno that the caller does not tolerate by name.
-class SyscallError : public std::runtime_error {
+class SyscallError : public std::system_error {
 public:
   /// `error` is the errno; `call` names the call with its arguments and, where it has one, its pid.
   SyscallError(int error, const std::string &call);
-  int error() const { return error_; }
+  int error() const { return code().value(); }
+  const char *what() const noexcept override { return text_->c_str(); }
 
 private:
-  int error_;
+  std::shared_ptr<const std::string> text_; // copies of an exception must not throw
 };
 
 /// `ENOENT (No such file or directory)`

@@ -6,7 +6,6 @@
 
 #include <nlohmann/json.hpp>
 #include <poll.h>
-#include <sys/utsname.h>
 
 #include <ctime>
 #include <list>
@@ -14,23 +13,6 @@
 namespace pidleak::replay {
 
 using reports::Report;
-
-std::string utc_text(std::time_t now) {
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
-}
-
-void sign(Report &report, const std::string &started) {
-  utsname names{};
-  ::uname(&names);
-  report.tool_version = PIDLEAK_VERSION;
-  report.kernel = fmt::format("{} {} {}", names.sysname, names.release, names.machine);
-  report.user = ::geteuid();
-  report.started = started;
-}
 
 namespace {
 
@@ -62,14 +44,14 @@ Job job_of(const Plan &plan, const RunOptions &options) {
 
 struct Running {
   std::size_t index;
-  std::string started;
+  std::time_t started;
   Clock::time_point since;
   Sandbox sandbox;
 };
 
 Running start(std::size_t index, const Job &job) {
   return {.index = index,
-          .started = utc_text(std::time(nullptr)),
+          .started = std::time(nullptr),
           .since = Clock::now(),
           .sandbox =
               Sandbox::start(job.sandbox, [&job](const Inside &inside) { return to_json(job.body(inside)).dump(); })};
@@ -85,7 +67,7 @@ Report finish(const Running &running, const Job &job) {
     report.reason = "the replay did not come to its end: " +
                     (running.sandbox.failure().empty() ? "no result" : running.sandbox.failure());
   }
-  sign(report, running.started);
+  reports::sign(report, running.started);
   job.describe(report);
   report.total_ms = milliseconds_between(running.since, Clock::now());
   return report;

@@ -4,7 +4,6 @@
 #include "harness/replay/sandbox.hpp"
 #include "harness/replay/scenario.hpp"
 
-#include <ctime>
 #include <functional>
 
 namespace pidleak::replay {
@@ -16,11 +15,6 @@ struct RunOptions {
   /// Called after each replay, in the order in which they end, with how many have ended.
   std::function<void(std::size_t done, const reports::Report &)> on_done = [](std::size_t, const reports::Report &) {};
 };
-
-/// A moment of the wall clock as reports have it: RFC 3339, UTC.
-std::string utc_text(std::time_t moment);
-/// Fills in what every report says of the program, the machine and the moment.
-void sign(reports::Report &report, const std::string &started);
 
 /// One report a plan, in the plans' order. The caller must have no other thread. Throws SyscallError where no
 /// sandbox can be started at all; everything else is in the verdicts.
