@@ -37,6 +37,18 @@ pidleak_tests(report_tests reports/file_test.cpp reports/file_atomicity_test.cpp
 pidleak_tests(replay_tests harness/replay/sandbox_test.cpp harness/replay/subject_test.cpp
   harness/replay/ablation_test.cpp harness/replay/evidence_test.cpp harness/replay/verdict_test.cpp USES pidleak_replay LABELS replay TIMEOUT 120)
 pidleak_tests(cli_tests harness/cli/cli_test.cpp harness/cli/report_test.cpp USES pidleak_os nlohmann_json::nlohmann_json LABELS cli TIMEOUT 120)
+pidleak_tests(library_tests harness/library/guard_test.cpp harness/library/listeners_test.cpp
+  harness/library/parallel_test.cpp USES pidleak_library valijson LABELS library TIMEOUT 120)
+add_executable(pidleak-catch2-subject harness/library/catch2_subject.cpp)
+# The whole archive: nothing is missing that one of its parts needs.
+target_link_libraries(pidleak-catch2-subject PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,pidleak::pidleak> Catch2::Catch2WithMain)
+add_dependencies(library_tests pidleak-catch2-subject)
+find_package(GTest)
+if(GTest_FOUND)
+  add_executable(pidleak-gtest-subject harness/library/gtest_subject.cpp)
+  target_link_libraries(pidleak-gtest-subject PRIVATE pidleak::pidleak GTest::gtest)
+  add_dependencies(library_tests pidleak-gtest-subject)
+endif()
 pidleak_tests(guard_tests harness/guard/commands_test.cpp harness/guard/guard_test.cpp
   harness/guard/isolation_test.cpp harness/guard/leaks_test.cpp harness/guard/signals_test.cpp
   harness/guard/terminal_test.cpp USES pidleak_specimens pidleak_replay LABELS guard TIMEOUT 120)

@@ -19,6 +19,8 @@
 #     `pidleak guard -- ctest`;
 #   - tests that set CROSSCOMPILING_EMULATOR or, from CMake 3.29, TEST_LAUNCHER of their target themselves;
 #   - what is left of a test that ctest's TIMEOUT has ended.
+# Where pidleak is a part of the build (FetchContent), a target whose tests are discovered after it was built needs
+# add_dependencies(target pidleak): it is run under guard then.
 #
 # For both: a test with PASS_REGULAR_EXPRESSION or WILL_FAIL passes whatever its exit status says, so that a leak is
 # shown in its output and no more.
@@ -104,7 +106,7 @@ function(pidleak_guard_test)
     set(directory WORKING_DIRECTORY "${arg_WORKING_DIRECTORY}")
   endif()
   cmake_language(EVAL CODE "add_test(NAME [====[${arg_NAME}]====] \${directory}
-    COMMAND $<TARGET_FILE:pidleak::pidleak> guard \${options} --${arguments})")
+    COMMAND $<TARGET_FILE:pidleak::program> guard \${options} --${arguments})")
   if(DEFINED arg_LABELS)
     set_property(TEST ${arg_NAME} PROPERTY LABELS ${arg_LABELS})
   endif()
@@ -117,11 +119,23 @@ function(pidleak_guard_test)
   endif()
 endfunction()
 
+# The program's path: the emulator takes no generator expressions.
+function(_pidleak_program result)
+  get_target_property(is_imported pidleak::program IMPORTED)
+  if(is_imported)
+    get_target_property(program pidleak::program LOCATION)
+  else() # FetchContent, add_subdirectory()
+    get_target_property(directory pidleak::program RUNTIME_OUTPUT_DIRECTORY)
+    set(program ${directory}/pidleak)
+  endif()
+  set(${result} ${program} PARENT_SCOPE)
+endfunction()
+
 function(pidleak_guard_all_tests)
   cmake_parse_arguments(PARSE_ARGV 0 arg "" "GRACE;SUPPRESSIONS" "")
   _pidleak_check_arguments(pidleak_guard_all_tests "GRACE and SUPPRESSIONS")
   _pidleak_guard_options(options "${arg_GRACE}" "${arg_SUPPRESSIONS}")
-  get_target_property(pidleak pidleak::pidleak LOCATION) # a path: the emulator takes no generator expressions
+  _pidleak_program(pidleak)
   set(guard "${pidleak}" guard ${options} --)
   set(has_launcher FALSE)
   if(CMAKE_VERSION VERSION_GREATER_EQUAL 3.29)

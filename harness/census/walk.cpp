@@ -39,15 +39,15 @@ ProcessState state_of(pid_t pid, const os::ProcStat &stat) {
   return state;
 }
 
-/// The same processes, and the same of them dead. One that dies during the second pass leaves its children to the
-/// root, whose list has been read by then: both passes find it alone, and miss a child made in between.
+} // namespace
+
+// One that dies during the second pass leaves its children to the
+// root, whose list has been read by then: both passes find it alone, and miss a child made in between.
 bool agree(const std::vector<Member> &a, const std::vector<Member> &b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Member &x, const Member &y) {
     return x == y && (x.state == ProcessState::zombie) == (y.state == ProcessState::zombie);
   });
 }
-
-} // namespace
 
 std::vector<Member> walk_once(const Scope &scope) {
   std::vector<Member> members;
@@ -67,7 +67,7 @@ std::vector<Member> walk_once(const Scope &scope) {
       continue;
     // Most have one thread, and need not be asked who their threads are. One that has started since is like one that
     // starts after the list was read.
-    auto below = stat->threads == 1 ? os::read_thread_children(pid, pid) : os::read_children(pid);
+    auto below = stat->threads == 1 ? os::read_children(pid, pid) : os::read_children(pid);
     children.insert(children.end(), below.begin(), below.end());
   }
   std::sort(members.begin(), members.end(), [](const Member &a, const Member &b) { return a.pid < b.pid; });

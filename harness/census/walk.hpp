@@ -41,6 +41,9 @@ struct Walk {
   bool complete = false;       // two passes one after the other found the same processes, and the same of them dead
 };
 
+/// The same processes, and the same of them dead: nobody was missed where two passes in turn agree.
+bool agree(const std::vector<Member> &a, const std::vector<Member> &b);
+
 /// Passes until two agree or the deadline is over.
 Walk walk(const Scope &scope, Deadline deadline);
 

@@ -252,14 +252,14 @@ std::vector<pid_t> read_threads(pid_t pid) {
   return numbered_entries(proc_path(pid, "task")).value_or(std::vector<int>{});
 }
 
-std::vector<pid_t> read_thread_children(pid_t pid, pid_t thread) {
+std::vector<pid_t> read_children(pid_t pid, pid_t thread) {
   return parse_pid_list(read_proc(thread_path(pid, thread, "children")).value_or(""));
 }
 
 std::vector<pid_t> read_children(pid_t pid) {
   std::vector<pid_t> children;
   for (pid_t thread : read_threads(pid))
-    for (pid_t child : read_thread_children(pid, thread))
+    for (pid_t child : read_children(pid, thread))
       children.push_back(child);
   return children;
 }

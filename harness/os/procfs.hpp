@@ -75,8 +75,8 @@ std::string syscall_name(long number);
 std::vector<pid_t> parse_pid_list(std::string_view text);
 /// Children of every thread of `pid` (/proc/PID/task/*/children, CONFIG_PROC_CHILDREN). Not atomic: walk again.
 std::vector<pid_t> read_children(pid_t pid);
-/// Those of one thread: for a process that has no other, at two thirds of the cost.
-std::vector<pid_t> read_thread_children(pid_t pid, pid_t thread);
+/// Those of one thread: what it has forked; of the main thread also whom the process has adopted.
+std::vector<pid_t> read_children(pid_t pid, pid_t thread);
 std::vector<pid_t> read_threads(pid_t pid);
 
 /// The arguments, NUL-separated in the kernel; empty for a zombie. Any bytes.

@@ -30,6 +30,18 @@ bool has_children() {
   return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
 }
 
+bool is_subreaper() {
+  int is = 0;
+  if (::prctl(PR_GET_CHILD_SUBREAPER, &is, 0, 0, 0) != 0)
+    throw_errno("prctl(PR_GET_CHILD_SUBREAPER)");
+  return is != 0;
+}
+
+void cease_to_be_subreaper() {
+  if (::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) != 0)
+    throw_errno("prctl(PR_SET_CHILD_SUBREAPER, 0)");
+}
+
 void die_with_parent() {
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
     throw_errno("prctl(PR_SET_PDEATHSIG, SIGKILL)");

@@ -12,6 +12,9 @@ namespace pidleak::os {
 
 /// PR_SET_CHILD_SUBREAPER (Linux 3.4): orphans below this process become its children. Throws SyscallError.
 void become_subreaper();
+bool is_subreaper();
+/// Orphans go to the next subreaper above again; those that were adopted stay. Throws SyscallError.
+void cease_to_be_subreaper();
 
 /// Whether this process has any child, zombies included.
 bool has_children();

@@ -1,0 +1,75 @@
+// What listeners_test.cpp runs: a program with the listener for Catch2.
+#include <catch2/catch_test_macros.hpp>
+#include <pidleak/catch2.hpp>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <stdexcept>
+
+namespace {
+
+struct Listener : pidleak::Catch2Listener {
+  using Catch2Listener::Catch2Listener;
+  pidleak::GuardOptions options() const override { return {.name = {}, .grace = std::chrono::milliseconds(0)}; }
+};
+CATCH_REGISTER_LISTENER(Listener)
+
+void leave_a_process() {
+  if (fork() == 0)
+    for (;;)
+      pause();
+}
+
+} // namespace
+
+TEST_CASE("clean") {
+  pid_t child = fork();
+  if (child == 0)
+    _exit(0);
+  CHECK(waitpid(child, nullptr, 0) == child);
+}
+
+TEST_CASE("leaking") {
+  leave_a_process();
+  CHECK(true);
+}
+
+TEST_CASE("leaking without an assertion of its own") { leave_a_process(); }
+
+TEST_CASE("leaking in one of three sections") {
+  CHECK(true);
+  SECTION("first") { CHECK(true); }
+  SECTION("second") {
+    SECTION("inner") { leave_a_process(); }
+  }
+  SECTION("third") { CHECK(true); }
+}
+
+TEST_CASE("leaking and throwing") {
+  SECTION("within") {
+    leave_a_process();
+    throw std::runtime_error("thrown");
+  }
+}
+
+TEST_CASE("leaking, as expected", "[!shouldfail]") { leave_a_process(); }
+
+TEST_CASE("a forked child that returns from its test case", "[.]") {
+  pid_t child = fork();
+  if (child != 0)
+    CHECK(waitpid(child, nullptr, 0) == child);
+}
+
+TEST_CASE("matcher") {
+  pidleak::Guard guard({.name = "matched", .grace = std::chrono::milliseconds(0)});
+  CHECK_THAT(guard.check(), pidleak::NothingRemains());
+  leave_a_process();
+  CHECK_THAT(guard.check(), !pidleak::NothingRemains());
+  CHECK_THAT(guard.check(), pidleak::NothingRemains());
+  CHECK(guard.end_remaining());
+}
+
+TEST_CASE("crashing", "[.]") {
+  leave_a_process();
+  *static_cast<volatile int *>(nullptr) = 0;
+}

@@ -1,0 +1,176 @@
+#include "harness/library/findings.hpp"
+
+#include "harness/base/spelling.hpp"
+#include "harness/census/diagnosis.hpp"
+#include "harness/os/pipe.hpp"
+#include "harness/os/procfs.hpp"
+#include "reports/remaining_text.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <ostream>
+
+namespace pidleak {
+
+std::ostream &operator<<(std::ostream &out, const Findings &findings) { return out << findings.text; }
+
+} // namespace pidleak
+
+namespace pidleak::library {
+
+using census::Cause;
+using census::Kind;
+using census::ProcessState;
+using reports::Report;
+using reports::SuppressionRule;
+using reports::Verdict;
+
+std::vector<SuppressionRule> read_rules(const std::string &file) {
+  return file.empty() ? std::vector<SuppressionRule>{} : reports::parse_suppressions(os::read_file(file), file);
+}
+
+std::vector<census::Member> those_that_count(const Look &look) {
+  std::vector<census::Member> counting;
+  for (const auto &suspect : look.suspects)
+    if (!suspect.claim.left_to_another)
+      counting.push_back(suspect.who.process());
+  return counting;
+}
+
+namespace {
+
+std::string list_of(const std::vector<std::string> &guards) {
+  std::vector<std::string> names;
+  for (const auto &name : guards)
+    names.push_back(name.empty() ? "one without a name" : name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+/// What the diagnosis can't know: whose it is.
+void add_doubts(census::RemainingProcess &process, const Suspect &suspect, bool adopts) {
+  if (adopts && process.state == ProcessState::zombie && process.parent == ::getpid() && suspect.who.forked_by.id == 0)
+    process.diagnosis.front().text +=
+        "; unless it is an orphan that was adopted for the guard: the kernel does not say";
+  if (!suspect.claim.may_be_of.empty())
+    process.diagnosis.push_back(
+        {Cause::unknown, "it may be another's: the kernel does not say which of the guards' threads has started it; "
+                         "there were also: " +
+                             list_of(suspect.claim.may_be_of)});
+}
+
+/// In the order of the suspects, without those that are gone; `suspects` without these as well.
+std::vector<census::RemainingProcess> examine(std::vector<Suspect> &suspects) {
+  std::vector<census::RemainingProcess> remaining;
+  census::Knowledge knowledge; // no harness: who is this process's child need not be an orphan
+  census::Surroundings around{.session = ::getsid(0)};
+  std::erase_if(suspects, [&](const Suspect &suspect) {
+    auto process = census::examine(suspect.who.process(), around);
+    if (!process)
+      return true;
+    process->outside_pid = process->pid;
+    if (suspect.adopted && process->kind == Kind::live)
+      process->kind = Kind::orphan;
+    if (process->state == ProcessState::zombie)
+      if (auto held = os::ProcessRef::open(process->pid))
+        if (auto status = held->exit_status())
+          knowledge.ends[process->pid] = status->text();
+    remaining.push_back(std::move(*process));
+    return false;
+  });
+  census::diagnose(remaining, nullptr, knowledge);
+  bool adopts = Registry::of_this_process().adopts_for_guards_alone();
+  for (std::size_t i = 0; i < remaining.size(); ++i)
+    add_doubts(remaining[i], suspects[i], adopts);
+  return remaining;
+}
+
+/// What a rule lets remain, then what is left to another guard.
+void tolerate(Report &report, const std::vector<Suspect> &suspects, const std::vector<SuppressionRule> &rules) {
+  if (!rules.empty())
+    reports::apply(rules, report, std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now()));
+  for (std::size_t i = 0; i < suspects.size(); ++i)
+    if (suspects[i].claim.left_to_another && !report.remaining[i].suppressed_by)
+      report.remaining[i].suppressed_by =
+          "left to the guards that have not been checked yet, of: " + list_of(suspects[i].claim.may_be_of);
+}
+
+void judge(Report &report) {
+  int tolerated = 0;
+  report.live = report.zombies = 0;
+  for (const auto &process : report.remaining)
+    ++(process.suppressed_by ? tolerated : process.state == ProcessState::zombie ? report.zombies : report.live);
+  auto count = report.live + report.zombies;
+  report.verdict = count == 0 && report.census_complete ? Verdict::clean : Verdict::leaked;
+  report.reason = count == 0   ? "nothing remains"
+                  : count == 1 ? "a process remains"
+                               : fmt::format("{} processes remain", count);
+  if (tolerated > 0)
+    report.reason += fmt::format(" besides {} that may", tolerated);
+  if (!report.census_complete)
+    report.reason += count == 0 ? " for long enough to be named, but somebody comes and goes"
+                                : ", and maybe more: they come and go faster than they can be counted";
+}
+
+Remaining remaining_of(const census::RemainingProcess &process, const Suspect &suspect) {
+  Remaining remaining{.pid = process.pid,
+                      .parent = process.parent,
+                      .kind = spell(process.kind),
+                      .name = process.comm,
+                      .command_line = process.command_line,
+                      .diagnosis = {},
+                      .may_be_of = suspect.claim.may_be_of,
+                      .tolerated_because = process.suppressed_by.value_or("")};
+  for (const auto &finding : process.diagnosis)
+    remaining.diagnosis.push_back({spell(finding.cause), finding.text});
+  return remaining;
+}
+
+std::string command_line() { return fmt::format("{}", fmt::join(os::read_command_line(::getpid()), " ")); }
+
+} // namespace
+
+std::vector<census::Member> those_to_end(const Look &look, const std::vector<SuppressionRule> &rules) {
+  auto suspects = look.suspects;
+  std::erase_if(suspects, [](const Suspect &suspect) { return suspect.claim.another_exists; });
+  if (!rules.empty()) {
+    Report report;
+    report.remaining = examine(suspects);
+    tolerate(report, suspects, rules);
+    std::size_t at = 0;
+    std::erase_if(suspects, [&](const Suspect &) { return report.remaining[at++].suppressed_by.has_value(); });
+  }
+  return those_that_count({.suspects = std::move(suspects)});
+}
+
+Findings findings_of(const Settled &settled, const GuardOptions &options, const std::vector<SuppressionRule> &rules) {
+  Report report;
+  reports::sign(report, settled.started);
+  report.scenario = "guard";
+  report.pool = options.name.empty() ? command_line() : options.name;
+  if (!options.adopt_orphans)
+    report.tier_notes.emplace_back("this process adopts no orphans for this guard: daemons may have got out of sight");
+  report.settled_by = settled.by;
+  report.not_quiescent_because = settled.by == reports::SettledBy::deadline ? settled.why_not_quiescent : "";
+  report.settle_ms = report.total_ms = settled.ms;
+  report.census_complete = settled.look.complete;
+  auto suspects = settled.look.suspects;
+  report.remaining = examine(suspects);
+  tolerate(report, suspects, rules);
+  judge(report);
+
+  Findings findings;
+  findings.complete = report.census_complete;
+  for (std::size_t i = 0; i < suspects.size(); ++i) {
+    const auto &process = report.remaining[i];
+    (process.suppressed_by ? findings.tolerated : findings.remaining).push_back(remaining_of(process, suspects[i]));
+  }
+  findings.text =
+      fmt::format("pidleak: {}: {}\n{}{}", reports::printable(report.pool), reports::printable(report.reason),
+                  reports::remaining_lines(report, "  "), reports::suppression_lines(report, "  "));
+  findings.json = reports::to_document({report});
+  return findings;
+}
+
+} // namespace pidleak::library

@@ -1,0 +1,29 @@
+// From what a guard has seen to what it says: the leak report, and the public form of it.
+#pragma once
+
+#include "harness/library/suspects.hpp"
+#include "pidleak/guard.hpp"
+#include "reports/suppressions.hpp"
+
+namespace pidleak::library {
+
+struct Settled {
+  Look look;
+  std::time_t started = 0; // the guard
+  reports::SettledBy by = reports::SettledBy::deadline;
+  std::string why_not_quiescent = {};
+  double ms = 0;
+};
+
+/// None if there is no file. Throws std::invalid_argument, or SyscallError if it can't be read.
+std::vector<reports::SuppressionRule> read_rules(const std::string &file);
+
+/// Without those that are left to other guards.
+std::vector<census::Member> those_that_count(const Look &look);
+/// Without those that another guard may still need, and those that a rule lets remain.
+std::vector<census::Member> those_to_end(const Look &look, const std::vector<reports::SuppressionRule> &rules);
+
+Findings findings_of(const Settled &settled, const GuardOptions &options,
+                     const std::vector<reports::SuppressionRule> &rules);
+
+} // namespace pidleak::library

@@ -1,0 +1,42 @@
+// For GoogleTest: every test fails that leaves a process behind. In main(), after testing::InitGoogleTest():
+//
+//   testing::UnitTest::GetInstance()->listeners().Append(new pidleak::GTestListener);
+#pragma once
+
+#include <gtest/gtest.h>
+#include <pidleak/guard.hpp>
+
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace pidleak {
+
+/// What remains after a test is a failure of that test, and is ended then: the next one starts from nothing.
+class GTestListener : public testing::EmptyTestEventListener {
+public:
+  /// The name is the test's.
+  explicit GTestListener(GuardOptions options = {}) : options_(std::move(options)) {}
+
+  void OnTestStart(const testing::TestInfo &test) override {
+    options_.name = std::string(test.test_suite_name()) + "." + test.name();
+    guard_.emplace(options_);
+  }
+
+  void OnTestEnd(const testing::TestInfo &test) override {
+    if (!guard_ || !guard_->is_of_this_process())
+      return;
+    auto findings = guard_->check();
+    if (!findings.clean()) {
+      ADD_FAILURE_AT(test.file(), test.line()) << findings.text;
+      guard_->end_remaining();
+    }
+    guard_.reset();
+  }
+
+private:
+  GuardOptions options_;
+  std::optional<Guard> guard_;
+};
+
+} // namespace pidleak

@@ -1,0 +1,48 @@
+// Who has come since a guard was made, and may be that guard's.
+#pragma once
+
+#include "harness/library/registry.hpp"
+#include "harness/os/process_ref.hpp"
+
+#include <map>
+#include <vector>
+
+namespace pidleak::library {
+
+struct Suspect {
+  Descendant who;
+  Claim claim;
+  bool adopted = false; // for certain
+};
+
+struct Look {
+  std::vector<Suspect> suspects;
+  bool complete = false; // two passes one after the other found the same suspects
+  Family family;
+
+  std::vector<census::Member> members() const; // the suspects
+};
+
+/// The beginning of a guard, and what it is compared with.
+class Suspects {
+public:
+  /// Takes the baseline: `mine` has just been entered. Throws SyscallError.
+  explicit Suspects(const Entry *mine);
+
+  /// Reaps on its way the ended orphans that this process has adopted for its guards alone: init would have. Throws
+  /// SyscallError.
+  Look look();
+
+private:
+  Look look_once();
+  bool was_there_before(const Descendant &descendant) const;
+  bool is_adopted(const census::Member &process) const;
+  void keep_those_elsewhere(const Look &look);
+
+  const Entry *mine_;
+  pid_t session_;                             // of this process then; it may have made one of its own since
+  std::vector<os::ProcessRef> of_that_tick_;  // there at the baseline, but not older than it by the clock
+  std::map<pid_t, os::ProcessRef> elsewhere_; // seen below another parent than this process
+};
+
+} // namespace pidleak::library
