@@ -6,7 +6,9 @@ add_test(NAME package-installed COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-e
 add_test(NAME package-built COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-example
   $<TARGET_FILE:pidleak> ${PROJECT_BINARY_DIR} ${PROJECT_BINARY_DIR}/example-built)
 set_tests_properties(package-installed PROPERTIES FIXTURES_REQUIRED installed)
-set_tests_properties(package-installed package-built PROPERTIES LABELS install TIMEOUT 60)
+add_test(NAME package-subproject COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-subproject
+  ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/subproject)
+set_tests_properties(package-installed package-built package-subproject PROPERTIES LABELS install TIMEOUT 120)
 
 add_test(NAME completions COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-completions $<TARGET_FILE:pidleak>)
 set_tests_properties(completions PROPERTIES LABELS cli TIMEOUT 60)
