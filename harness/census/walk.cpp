@@ -3,8 +3,8 @@
 #include "harness/os/procfs.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <set>
-#include <utility>
 
 namespace pidleak::census {
 namespace {
@@ -39,10 +39,62 @@ ProcessState state_of(pid_t pid, const os::ProcStat &stat) {
   return state;
 }
 
+/// Calls `look` once for each of the pids and every one below; what it says is whether to go on below that.
+template <class Look>
+void descend(std::vector<pid_t> pids, bool direct_children_only, Look look) {
+  std::set<pid_t> met; // one that is reparented while we walk may be listed twice
+  while (!pids.empty()) {
+    pid_t pid = pids.back();
+    pids.pop_back();
+    if (!met.insert(pid).second)
+      continue;
+    // Its children first: if it is alive afterwards, these were all. Death gives them to another, whose list may have
+    // been read before.
+    auto children = direct_children_only ? std::vector<pid_t>{} : os::read_children(pid);
+    if (look(pid))
+      pids.insert(pids.end(), children.begin(), children.end());
+  }
+}
+
+/// Nothing if it was reaped meanwhile.
+std::optional<Member> read_member(pid_t pid) {
+  auto stat = os::read_stat(pid);
+  if (!stat)
+    return {};
+  return Member{.pid = pid, .parent = stat->parent, .start_ticks = stat->start_ticks, .state = state_of(pid, *stat)};
+}
+
+std::vector<Member> walk_down(std::vector<pid_t> pids, bool direct_children_only) {
+  std::vector<Member> members;
+  descend(std::move(pids), direct_children_only, [&](pid_t pid) {
+    auto member = read_member(pid);
+    if (member)
+      members.push_back(std::move(*member));
+    return member.has_value();
+  });
+  std::sort(members.begin(), members.end(), [](const Member &a, const Member &b) { return a.pid < b.pid; });
+  return members;
+}
+
+/// One pass at half the cost.
+std::set<pid_t> pids_below(const Scope &scope) {
+  std::set<pid_t> pids;
+  descend(os::read_children(scope.root), scope.direct_children_only,
+          [&](pid_t pid) { return pids.insert(pid).second; });
+  return pids;
+}
+
+/// Whether there are these and no others, and all alive: then none of them was dead before either.
+bool are_alive(const std::vector<Member> &members, const std::set<pid_t> &pids) {
+  return members.size() == pids.size() && std::all_of(members.begin(), members.end(), [&](const Member &member) {
+           return pids.contains(member.pid) && member.state != ProcessState::zombie;
+         });
+}
+
 } // namespace
 
-// One that dies during the second pass leaves its children to the
-// root, whose list has been read by then: both passes find it alone, and miss a child made in between.
+// One that dies during the second pass leaves its children to the root, whose list has been read by then: both passes
+// find it alone, and miss a child made in between.
 bool agree(const std::vector<Member> &a, const std::vector<Member> &b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Member &x, const Member &y) {
     return x == y && (x.state == ProcessState::zombie) == (y.state == ProcessState::zombie);
@@ -50,32 +102,14 @@ bool agree(const std::vector<Member> &a, const std::vector<Member> &b) {
 }
 
 std::vector<Member> walk_once(const Scope &scope) {
-  std::vector<Member> members;
-  std::set<std::pair<pid_t, std::uint64_t>> met;
-  auto children = os::read_children(scope.root);
-  while (!children.empty()) {
-    pid_t pid = children.back();
-    children.pop_back();
-    auto stat = os::read_stat(pid);
-    if (!stat) // reaped meanwhile
-      continue;
-    if (!met.emplace(pid, stat->start_ticks).second)
-      continue; // reparented while we walked, and met twice
-    members.push_back(
-        {.pid = pid, .parent = stat->parent, .start_ticks = stat->start_ticks, .state = state_of(pid, *stat)});
-    if (scope.direct_children_only)
-      continue;
-    // Most have one thread, and need not be asked who their threads are. One that has started since is like one that
-    // starts after the list was read.
-    auto below = stat->threads == 1 ? os::read_children(pid, pid) : os::read_children(pid);
-    children.insert(children.end(), below.begin(), below.end());
-  }
-  std::sort(members.begin(), members.end(), [](const Member &a, const Member &b) { return a.pid < b.pid; });
-  return members;
+  return walk_down(os::read_children(scope.root), scope.direct_children_only);
 }
 
 Walk walk(const Scope &scope, Deadline deadline) {
+  auto pids = pids_below(scope);
   Walk result{.members = walk_once(scope), .complete = false};
+  if (are_alive(result.members, pids))
+    return {.members = std::move(result.members), .complete = true};
   do {
     auto again = walk_once(scope);
     result.complete = agree(again, result.members);
