@@ -61,7 +61,11 @@ std::optional<Member> read_member(pid_t pid) {
   auto stat = os::read_stat(pid);
   if (!stat)
     return {};
-  return Member{.pid = pid, .parent = stat->parent, .start_ticks = stat->start_ticks, .state = state_of(pid, *stat)};
+  return Member{.pid = pid,
+                .parent = stat->parent,
+                .start_ticks = stat->start_ticks,
+                .state = state_of(pid, *stat),
+                .comm = stat->comm};
 }
 
 std::vector<Member> walk_down(std::vector<pid_t> pids, bool direct_children_only) {
@@ -103,6 +107,14 @@ bool agree(const std::vector<Member> &a, const std::vector<Member> &b) {
 
 std::vector<Member> walk_once(const Scope &scope) {
   return walk_down(os::read_children(scope.root), scope.direct_children_only);
+}
+
+std::vector<Member> walk_from(const std::vector<Member> &roots) {
+  std::vector<pid_t> pids;
+  for (const auto &root : roots)
+    if (auto member = read_member(root.pid); member && *member == root)
+      pids.push_back(root.pid);
+  return walk_down(std::move(pids), false);
 }
 
 Walk walk(const Scope &scope, Deadline deadline) {

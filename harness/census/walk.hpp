@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace pidleak::census {
@@ -24,6 +25,7 @@ struct Member {
   pid_t parent = 0;
   std::uint64_t start_ticks = 0;
   ProcessState state = ProcessState::running; // zombie: every thread has exited; a dead leader alone is not enough
+  std::string comm = {};                      // any bytes
   bool operator==(const Member &other) const { return pid == other.pid && start_ticks == other.start_ticks; }
 };
 
@@ -35,6 +37,9 @@ struct Scope {
 
 /// One pass. A process that forks or ends meanwhile may be missed.
 std::vector<Member> walk_once(const Scope &scope);
+
+/// One pass down from each of these, themselves included, as far as they are still there.
+std::vector<Member> walk_from(const std::vector<Member> &roots);
 
 struct Walk {
   std::vector<Member> members; // sorted by pid

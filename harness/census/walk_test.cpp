@@ -231,6 +231,24 @@ TEST_CASE("a walk without time says that it is not complete rather than wait", "
   });
 }
 
+TEST_CASE("a walk from several finds them and those below, each once, and none that is another by now", "[census]") {
+  testing::check_in_child([] {
+    auto one = testing::plant([] { testing::plant(); }), other = testing::plant();
+    auto all = census::walk_once(below(::getpid()));
+    expect_equal(all.size(), 3U, "members");
+    expect_equal(pids(census::walk_from(all)), pids(all), "those below are known already");
+    auto stat = os::read_stat(one.pid()).value();
+    census::Member root{.pid = one.pid(), .start_ticks = stat.start_ticks};
+    auto found = census::walk_from({root, root});
+    expect_equal(found.size(), 2U, "it, and the one below");
+    expect(std::all_of(found.begin(), found.end(), [&](const auto &member) { return member.pid != other.pid(); }),
+           "nobody beside it");
+    expect_equal(found.front().comm, stat.comm, "name");
+    root.start_ticks += 1;
+    expect(census::walk_from({root}).empty(), "another with its number");
+  });
+}
+
 TEST_CASE("nobody else's processes are members", "[census]") {
   testing::check_in_child([] {
     auto mine = testing::plant();
