@@ -39,7 +39,7 @@ std::string annotation(const layout::Group &group, const Report &report, int cou
   auto message = reason_of(report, deviation);
   if (group.reports.size() > 1)
     message += fmt::format(" (in {} of {} replays)", count, group.reports.size());
-  if (auto lines = remaining_lines(report, ""); !lines.empty())
+  if (auto lines = growth_lines(growing_groups(report), "") + remaining_lines(report, ""); !lines.empty())
     message.append("\n").append(lines, 0, lines.size() - 1);
   return fmt::format("::{} title={}::{}\n", command_for(report), escaped(title, Place::property),
                      escaped(message, Place::message));

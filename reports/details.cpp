@@ -34,7 +34,7 @@ std::string body_of(const Report &report) {
   for (const auto &event : report.timeline)
     if (event.event == "mistake")
       text += fmt::format("  mistake   {}\n", printable(event.detail));
-  text += remaining_lines(report, "  ") + suppression_lines(report, "  ");
+  text += growth_lines(growing_groups(report), "  ") + remaining_lines(report, "  ") + suppression_lines(report, "  ");
   if (report.settled_by)
     text +=
         fmt::format("  settled   by {} after {:.{}f} ms{}\n", spell(*report.settled_by), report.settle_ms,

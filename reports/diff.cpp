@@ -29,7 +29,10 @@ const Report &worst(const Cell &cell) {
 /// Of a process that nobody has asked why it is there, its kind alone.
 std::set<std::string> causes_in(const Cell &cell) {
   std::set<std::string> causes;
-  for (const auto &report : cell.replays)
+  for (const auto &report : cell.replays) {
+    for (const auto &group : growing_groups(report))
+      if (!group.oldest.suppressed_by)
+        causes.insert(fmt::format("{}: accumulates", printable(group.comm)));
     for (const auto &process : report.remaining) {
       if (process.suppressed_by)
         continue;
@@ -39,6 +42,7 @@ std::set<std::string> causes_in(const Cell &cell) {
       for (const auto &finding : process.diagnosis)
         causes.insert(fmt::format("{}: {}", name, spell(finding.cause)));
     }
+  }
   return causes;
 }
 

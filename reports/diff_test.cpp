@@ -55,6 +55,15 @@ TEST_CASE("with the same verdict the number that remains decides", "[report]") {
   CHECK(only({clean_one, leak}, {leak, leak}).change == Change::changed); // more often, but the worst is as it was
 }
 
+TEST_CASE("what accumulates is a cause", "[report]") {
+  auto before = grown();
+  before.growth->groups.clear();
+  CHECK(only({before}, {grown()}).new_causes == std::vector<std::string>{"python3: accumulates"});
+  auto allowed = grown();
+  allowed.growth->groups[0].oldest.suppressed_by = "known";
+  CHECK(only({before}, {allowed}).new_causes.empty());
+}
+
 TEST_CASE("what only one document has went away or is new, and a new leak is worse", "[report]") {
   CHECK(only({leak}, {}).change == Change::removed);
   CHECK_FALSE(got_worse(diff({clean_one}, {})));

@@ -26,7 +26,7 @@ TEST_CASE("what is no document is refused, and said why", "[report]") {
   refused(std::string(100000, '['), "not JSON");
   refused("[]", "\"schema_version\" is missing");
   refused("{\"schema_version\": \"2\"}", "\"schema_version\" is missing");
-  refused("{\"schema_version\": 3, \"reports\": []}", "\"schema_version\" is 3, this program reads 1 to 2");
+  refused("{\"schema_version\": 4, \"reports\": []}", "\"schema_version\" is 4, this program reads 1 to 3");
   refused("{\"schema_version\": 0, \"reports\": []}", "is 0");
   refused("{\"schema_version\": 2, \"comparison\": []}", "no list \"reports\"");
   refused("{\"schema_version\": 2, \"reports\": [3]}", "number 1 of its reports");
@@ -39,7 +39,8 @@ TEST_CASE("a document with every verdict and hostile names, for reports/check_re
   auto strange = full_report();
   auto name = "<a b=\"c\">&]]>|`" + hostile + "\xef\xbf\xbe";
   strange.scenario = strange.pool = strange.reason = strange.remaining[0].comm = strange.subject_stderr = name;
+  strange.growth->groups[0].comm = strange.growth->groups[0].starter_comm = name;
   strange.conditions[name] = strange.evidence[0].text = strange.timeline[0].event = strange.timeline[0].detail = name;
-  check_golden("every-verdict.json", to_document({clean(), leaked(), leaked(), hung(), invalid(), broken(), strange,
-                                                  skipped("incident", "cpython37")}));
+  check_golden("every-verdict.json", to_document({clean(), leaked(), leaked(), hung(), grown(), invalid(), broken(),
+                                                  strange, skipped("incident", "cpython37")}));
 }

@@ -80,6 +80,25 @@ Json process_to_json(const RemainingProcess &process) {
           {"suppressed_by", process.suppressed_by ? Json(as_utf8(*process.suppressed_by)) : Json(nullptr)}};
 }
 
+Json growth_to_json(const census::Growth &growth) {
+  Json groups = Json::array();
+  for (const auto &group : growth.groups)
+    groups.push_back(
+        {{"starter",
+          {{"pid", group.starter}, {"start_ticks", group.starter_ticks}, {"comm", as_utf8(group.starter_comm)}}},
+         {"comm", as_utf8(group.comm)},
+         {"from", group.from},
+         {"now", group.now},
+         {"zombies", group.zombies},
+         {"seen", group.seen},
+         {"ended", group.ended},
+         {"since_ms", group.since_ms},
+         {"over_ms", group.over_ms},
+         {"per_hour", group.per_hour},
+         {"oldest", process_to_json(group.oldest)}});
+  return {{"looks", growth.looks}, {"watched_ms", growth.watched_ms}, {"groups", groups}};
+}
+
 // --- reading -----------------------------------------------------------------------------------------------------
 
 const Json &member(const Json &object, const char *name) {
@@ -248,9 +267,33 @@ RemainingProcess process_from_json(const Json &json) {
   return process;
 }
 
+census::GrowingGroup group_from_json(const Json &json) {
+  const auto &starter = object_in(json, "starter");
+  return {.starter = read_pid(starter, "pid"),
+          .starter_ticks = read<std::uint64_t>(starter, "start_ticks"),
+          .starter_comm = read<std::string>(starter, "comm"),
+          .comm = read<std::string>(json, "comm"),
+          .from = read_count(json, "from"),
+          .now = read_count(json, "now"),
+          .zombies = read_count(json, "zombies"),
+          .seen = read_count(json, "seen"),
+          .ended = read_count(json, "ended"),
+          .since_ms = read_duration(json, "since_ms"),
+          .over_ms = read_duration(json, "over_ms"),
+          .per_hour = read_number<double>(json, "per_hour"),
+          .oldest = process_from_json(object_in(json, "oldest"))};
+}
+
+census::Growth growth_from_json(const Json &json) {
+  census::Growth growth{
+      .looks = read_count(json, "looks"), .watched_ms = read_duration(json, "watched_ms"), .groups = {}};
+  for (const auto &group : list(json, "groups"))
+    growth.groups.push_back(group_from_json(group));
+  return growth;
+}
+
 /// Version 2 has more members.
-Json from_version_1(Json json) {
-  json["schema_version"] = schema_version;
+void add_what_version_2_has(Json &json) {
   json["owner"] = nullptr;
   json["suppressions"] = Json::array();
   list(json, "remaining"); // or an error
@@ -263,6 +306,14 @@ Json from_version_1(Json json) {
       wait["stack"] = Json::array();
     }
   }
+}
+
+Json as_current_version(Json json, int version) {
+  if (version < 2)
+    add_what_version_2_has(json);
+  if (version < 3)
+    json["growth"] = nullptr;
+  json["schema_version"] = schema_version;
   return json;
 }
 
@@ -310,6 +361,7 @@ Json to_json(const Report &report) {
           {"remaining", remaining},
           {"owner", report.owner ? process_to_json(*report.owner) : Json(nullptr)},
           {"suppressions", suppressions},
+          {"growth", report.growth ? growth_to_json(*report.growth) : Json(nullptr)},
           {"settled_by", report.settled_by ? Json(spell(*report.settled_by)) : Json(nullptr)},
           {"not_quiescent_because", as_utf8(report.not_quiescent_because)},
           {"durations_ms",
@@ -322,7 +374,7 @@ Report from_json(const Json &told) {
   if (told_version < 1 || told_version > schema_version)
     throw std::invalid_argument(
         fmt::format("report: \"schema_version\" is {}, this program reads 1 to {}", told_version, schema_version));
-  const auto json = told_version == 1 ? from_version_1(told) : told;
+  const auto json = as_current_version(told, told_version);
   Report report;
   const auto &tool = object_in(json, "tool");
   if (read<std::string>(tool, "name") != "pidleak")
@@ -369,6 +421,8 @@ Report from_json(const Json &told) {
                                    .expires = read<std::string>(suppression, "expires"),
                                    .expired = read<bool>(suppression, "expired"),
                                    .used = read_count(suppression, "used")});
+  report.growth = read_or_null(
+      json, "growth", [](const Json &object, const char *name) { return growth_from_json(object_in(object, name)); });
   report.settled_by = read_or_null(json, "settled_by", read_word<SettledBy>);
   report.not_quiescent_because = read<std::string>(json, "not_quiescent_because");
   const auto &durations = object_in(json, "durations_ms");

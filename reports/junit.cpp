@@ -167,7 +167,7 @@ std::string body_of(const Report &report) {
   for (const auto &evidence : report.evidence)
     text += fmt::format("{} {}: {}\n", evidence.shown ? "shown    " : "NOT SHOWN", printable(evidence.condition),
                         printable(evidence.text));
-  text += remaining_lines(report, "") + suppression_lines(report, "");
+  text += growth_lines(growing_groups(report), "") + remaining_lines(report, "") + suppression_lines(report, "");
   if (report.verdict == Verdict::broken && !report.subject_stderr.empty())
     text += "the subject's standard error ends with:\n" + printable(report.subject_stderr, LineBreaks::kept);
   return text;

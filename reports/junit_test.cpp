@@ -16,9 +16,9 @@ std::string expected_leak(const Report &report) { return report.verdict == Verdi
 } // namespace
 
 TEST_CASE("each verdict is a failure, an error, skipped or passed in JUnit", "[report]") {
-  auto text = render_junit({clean(), leaked(), hung(), invalid(), skipped("incident", "cpython37"), broken()});
+  auto text = render_junit({clean(), leaked(), hung(), grown(), invalid(), skipped("incident", "cpython37"), broken()});
   check_golden("verdicts.junit.xml", text);
-  CHECK_THAT(text, ContainsSubstring(R"(<testsuites name="pidleak" tests="6" failures="3" errors="1" time="10.105")"));
+  CHECK_THAT(text, ContainsSubstring(R"(<testsuites name="pidleak" tests="7" failures="4" errors="1" time="10.124")"));
   CHECK_THAT(text, ContainsSubstring(
                        R"(<testsuite name="incident" tests="3" failures="1" errors="0" time="10.050" skipped="1")"));
   CHECK_THAT(render_junit({}), ContainsSubstring(R"(tests="0")"));

@@ -69,6 +69,16 @@ std::string remaining_table(const Report &report) {
   return text + "\n</details>\n";
 }
 
+std::string growth(const Report &report) {
+  std::string text;
+  for (const auto &group : growing_groups(report)) {
+    text += fmt::format("- {}\n", markdown_text(sentence_of(group)));
+    if (auto causes = why(group.oldest); !causes.empty())
+      text += fmt::format("  <br>the oldest, pid {}: {}\n", group.oldest.pid, causes);
+  }
+  return text;
+}
+
 std::string rules(const Report &report) {
   std::string text;
   for (const auto &suppression : report.suppressions)
@@ -93,7 +103,8 @@ std::string entry(const Group &group, const Report &report, int count, const Dev
       if (!evidence.shown)
         missing +=
             fmt::format("- not shown: {}: {}\n", markdown_text(evidence.condition), markdown_text(evidence.text));
-  for (const auto &part : {missing, rules(report), report.remaining.empty() ? "" : remaining_table(report)})
+  for (const auto &part :
+       {missing, growth(report), rules(report), report.remaining.empty() ? "" : remaining_table(report)})
     if (!part.empty())
       text.append("\n").append(part);
   return text;

@@ -16,7 +16,7 @@ using Catch::Matchers::StartsWith;
 namespace {
 
 std::vector<Report> one_of_each() {
-  return {clean(), leaked(), hung(), invalid(), skipped("incident", "cpython37"), broken()};
+  return {clean(), leaked(), hung(), grown(), invalid(), skipped("incident", "cpython37"), broken()};
 }
 
 std::string leak_expected(const Report &report) { return report.verdict == Verdict::leaked ? "" : "leaked"; }

@@ -92,6 +92,46 @@ std::string remaining_lines(const Report &report, const std::string &indent) {
   return text;
 }
 
+namespace {
+
+std::string duration(double ms) {
+  constexpr double second = 1000, minute = 60 * second, hour = 60 * minute, day = 24 * hour;
+  auto [unit, name] = ms < 2 * minute ? std::pair(second, "s")
+                      : ms < 2 * hour ? std::pair(minute, "min")
+                      : ms < 2 * day  ? std::pair(hour, "h")
+                                      : std::pair(day, "days");
+  return fmt::format("{:.{}f} {}", ms / unit, ms < 10 * unit ? 1 : 0, name);
+}
+
+std::string rate(double per_hour) {
+  auto [of_hour, name] = per_hour < 2      ? std::pair(24.0, "day")
+                         : per_hour < 120  ? std::pair(1.0, "hour")
+                         : per_hour < 7200 ? std::pair(1.0 / 60, "minute")
+                                           : std::pair(1.0 / 3600, "second");
+  auto value = per_hour * of_hour;
+  return fmt::format("{:.{}f} a{} {}", value, value < 10 ? 1 : 0, *name == 'h' ? "n" : "", name);
+}
+
+} // namespace
+
+std::string sentence_of(const census::GrowingGroup &group) {
+  auto zombies = group.zombies == 0 ? "" : fmt::format(" ({} zombie{})", group.zombies, group.zombies == 1 ? "" : "s");
+  return fmt::format("{} of pid {} ({}) accumulate: from {} to {}{} in {}, {}; {} of {} {} ended",
+                     printable(group.comm), group.starter, printable(group.starter_comm), group.from, group.now,
+                     zombies, duration(group.over_ms), rate(group.per_hour),
+                     group.ended == 0 ? "none" : fmt::to_string(group.ended), group.seen,
+                     group.ended == 1 ? "has" : "have");
+}
+
+std::string growth_lines(const std::vector<census::GrowingGroup> &groups, const std::string &indent) {
+  std::string text;
+  for (const auto &group : groups) {
+    text += fmt::format("{}{:<9} {}\n", indent, "grows", sentence_of(group));
+    text += lines_of("oldest", {group.oldest}, indent);
+  }
+  return text;
+}
+
 std::string suppression_lines(const Report &report, const std::string &indent) {
   std::string text;
   for (const auto &suppression : report.suppressions) {

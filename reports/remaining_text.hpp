@@ -1,4 +1,4 @@
-// A remaining process in words: what every rendering says of it. Everything is printable.
+// A process that remains, or that accumulates, in words: what every rendering says of it. Everything is printable.
 #pragma once
 
 #include "reports/layout.hpp"
@@ -14,6 +14,12 @@ std::vector<std::string> causes_of(const census::RemainingProcess &process);
 /// A line for each remaining process, followed by lines that say why it is there and what lets it remain; each after
 /// `indent`.
 std::string remaining_lines(const Report &report, const std::string &indent);
+
+/// `python3 of pid 2 (gunicorn) accumulate: from 3 to 9 (1 zombie) in 8.5 min, 42 an hour; 1 of 10 has ended`.
+std::string sentence_of(const census::GrowingGroup &group);
+
+/// That of each group, followed by lines about the oldest, as of a remaining process.
+std::string growth_lines(const std::vector<census::GrowingGroup> &groups, const std::string &indent);
 
 /// A line for each rule that let a process remain, or does no more.
 std::string suppression_lines(const Report &report, const std::string &indent);

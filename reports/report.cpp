@@ -8,6 +8,11 @@
 
 namespace pidleak::reports {
 
+const std::vector<census::GrowingGroup> &growing_groups(const Report &report) {
+  static const std::vector<census::GrowingGroup> none;
+  return report.growth ? report.growth->groups : none;
+}
+
 int exit_status(Verdict verdict) {
   switch (verdict) {
   case Verdict::clean:

@@ -1,7 +1,7 @@
 // The leak report: one replay, what was done, what was shown, what remains. Every rendering is made from this.
 #pragma once
 
-#include "harness/census/remaining.hpp"
+#include "harness/census/growth.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -13,7 +13,7 @@
 
 namespace pidleak::reports {
 
-constexpr int schema_version = 2; // earlier ones are read as well
+constexpr int schema_version = 3; // earlier ones are read as well
 
 BOOST_DEFINE_ENUM_CLASS(Verdict, clean, leaked,
                         hung,    // shutdown never returned
@@ -23,6 +23,7 @@ BOOST_DEFINE_ENUM_CLASS(Verdict, clean, leaked,
 
 /// How strong isolation and census were, weakest first.
 BOOST_DEFINE_ENUM_CLASS(Tier,
+                        attached,         // a service that ran before: what loses its parent may be missed
                         subreaper,        // census complete; what outlives harness and warden at once is not ended
                         namespace_,       // a PID namespace: the kernel ends everything with its init
                         namespace_cgroup) // that, and a cgroup that caps and cross-checks
@@ -84,6 +85,7 @@ struct Report {
   std::vector<census::RemainingProcess> remaining;
   std::optional<census::RemainingProcess> owner; // of the pool, as it was then; nothing: it had ended, or no census
   std::vector<Suppression> suppressions;         // in the order of their file
+  std::optional<census::Growth> growth;          // while it ran; nothing: it was not watched
 
   std::optional<SettledBy> settled_by;
   std::string not_quiescent_because; // settled by deadline: what kept the wait from being called endless
@@ -92,6 +94,9 @@ struct Report {
   double total_ms = 0;
   std::string subject_stderr; // its last few KiB
 };
+
+/// What accumulated; none if nobody watched.
+const std::vector<census::GrowingGroup> &growing_groups(const Report &report);
 
 /// The exit status that this verdict gives a command (DESIGN.md): 0, 1, 3, 4 or 5.
 int exit_status(Verdict verdict);

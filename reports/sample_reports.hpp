@@ -70,6 +70,22 @@ inline census::RemainingProcess helper(pid_t pid) {
   return process;
 }
 
+inline census::GrowingGroup growing_workers() {
+  return {.starter = 2,
+          .starter_ticks = 41,
+          .starter_comm = "gunicorn",
+          .comm = "python3",
+          .from = 3,
+          .now = 9,
+          .zombies = 1,
+          .seen = 10,
+          .ended = 1,
+          .since_ms = 1000,
+          .over_ms = 511'000,
+          .per_hour = 42.5,
+          .oldest = live_worker(6)};
+}
+
 /// Every member set, and to another value than the minimal report has.
 inline Report full_report() {
   auto report = minimal_report();
@@ -108,6 +124,7 @@ inline Report full_report() {
                           .expires = "2027-01-31",
                           .expired = true,
                           .used = 1}};
+  report.growth = census::Growth{.looks = 600, .watched_ms = 599'000, .groups = {growing_workers()}};
   report.settled_by = reports::SettledBy::deadline;
   report.not_quiescent_because = "thread 3 sleeps with a timer";
   report.settle_ms = 1.5;

@@ -86,6 +86,18 @@ inline Report hung() {
   return report;
 }
 
+/// Nothing remained, but something accumulated.
+inline Report grown() {
+  auto report = report_of("guard", "gunicorn app:app", "", Verdict::leaked);
+  report.conditions.clear();
+  report.workers = 0;
+  report.reason = "python3 accumulated while it ran";
+  report.census_complete = true;
+  report.growth = census::Growth{.looks = 600, .watched_ms = 599'000, .groups = {growing_workers()}};
+  report.growth->groups.front().oldest.outside_pid.reset();
+  return report;
+}
+
 inline Report invalid() {
   auto report = report_of("oom-killed-child", "cpython37", "spawn", Verdict::invalid);
   report.reason = "the fault was not shown to have happened: death";

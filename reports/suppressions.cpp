@@ -42,6 +42,11 @@ void judge_again(Report &report) {
       ++culprits;
       suppressed += process.suppressed_by.has_value();
     }
+  auto remaining = culprits;
+  for (const auto &group : growing_groups(report)) {
+    ++culprits;
+    suppressed += group.oldest.suppressed_by.has_value();
+  }
   if (report.verdict != Verdict::leaked || suppressed == 0)
     return;
   if (suppressed < culprits) {
@@ -49,8 +54,9 @@ void judge_again(Report &report) {
     return;
   }
   report.verdict = Verdict::clean;
-  report.reason =
-      culprits == 1 ? "1 process remains, suppressed" : fmt::format("{} processes remain, all suppressed", culprits);
+  report.reason = remaining == 0   ? "what accumulated is suppressed"
+                  : remaining == 1 ? "1 process remains, suppressed"
+                                   : fmt::format("{} processes remain, all suppressed", remaining);
 }
 
 std::string date(const std::chrono::year_month_day &day) {
@@ -96,16 +102,22 @@ void apply(const std::vector<SuppressionRule> &rules, Report &report, std::chron
                                    .expires = rule.expires ? date(*rule.expires) : "",
                                    .expired = rule.expired_on(today),
                                    .used = 0});
-  for (auto &process : report.remaining) {
+  auto suppress = [&](RemainingProcess &process) {
     auto rule = std::find_if(rules.begin(), rules.end(), [&](const SuppressionRule &candidate) {
       return !candidate.expired_on(today) && candidate.matches(process);
     });
     if (rule == rules.end())
-      continue;
+      return false;
     process.suppressed_by = rule->reason;
     ++report.suppressions[static_cast<std::size_t>(rule - rules.begin())].used;
-    discount(process, report);
-  }
+    return true;
+  };
+  for (auto &process : report.remaining)
+    if (suppress(process))
+      discount(process, report);
+  if (report.growth)
+    for (auto &group : report.growth->groups)
+      suppress(group.oldest);
   judge_again(report);
 }
 

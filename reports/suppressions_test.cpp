@@ -127,6 +127,17 @@ TEST_CASE("a rule is stale if no report has used it, and the first that matches 
   CHECK(stale_rules({}).empty());
 }
 
+TEST_CASE("what accumulates is suppressed where a rule is for its oldest", "[report]") {
+  auto report = grown();
+  apply(rules(R"("kind": "orphan")"), report, today);
+  CHECK(report.verdict == Verdict::leaked);
+  apply(rules(R"("kind": "live")"), report, today);
+  CHECK(report.verdict == Verdict::clean);
+  CHECK(report.reason == "what accumulated is suppressed");
+  CHECK(report.growth->groups[0].oldest.suppressed_by == "known");
+  CHECK(report.suppressions[0].used == 1);
+}
+
 TEST_CASE("every rendering shows what is suppressed and why", "[report]") {
   const std::vector<Report> reports = {under(R"("comm": "*")")};
   for (const auto &text : {render_details(reports, {}), render_junit(reports), render_markdown(reports)}) {

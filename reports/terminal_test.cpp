@@ -20,7 +20,7 @@ bool is_harmless(const std::string &text) { return printable(text, LineBreaks::k
 } // namespace
 
 TEST_CASE("each verdict has its row, and all but clean their details", "[report]") {
-  auto text = rendered({clean(), leaked(), hung(), invalid(), skipped("incident", "cpython37"), broken()});
+  auto text = rendered({clean(), leaked(), hung(), grown(), invalid(), skipped("incident", "cpython37"), broken()});
   CHECK(is_harmless(text));
   check_golden("verdicts.txt", text);
 }

@@ -17,6 +17,13 @@ std::vector<std::string> with(std::vector<std::string> words, const std::string 
   return words;
 }
 
+/// No replay is attached to anything.
+std::vector<std::string> replay_tiers() {
+  auto tiers = spellings<reports::Tier>();
+  std::erase(tiers, spell(reports::Tier::attached));
+  return tiers;
+}
+
 std::vector<std::string> scenario_names() {
   std::vector<std::string> names;
   for (const auto *scenario : scenarios::all())
@@ -45,7 +52,7 @@ Candidates candidates(const CLI::Option &option) {
   if (type == "METHOD")
     return {Kind::words, with(spellings<StartMethod>(), "all")};
   if (type == "TIER")
-    return {Kind::words, spellings<reports::Tier>()};
+    return {Kind::words, replay_tiers()};
   if (type == "SHELL")
     return {Kind::words, {"bash", "zsh", "fish"}};
   if (type == "FILE" || type == "BEFORE" || type == "AFTER")

@@ -67,6 +67,8 @@ reports::Tier choose_tier(const ReplayOptions &options, const replay::Facilities
   auto tier = facilities.strongest;
   if (!options.tier.empty())
     tier = std::min(tier, word<reports::Tier>("--tier", options.tier));
+  if (tier == reports::Tier::attached)
+    throw UsageError("--tier attached: no replay is, but what pidleak guard --attach watches");
   return tier;
 }
 

@@ -50,6 +50,16 @@ function replayOf(report) {
   ], { class: 'facts' });
 }
 
+function growthOf(report) {
+  const groupOf = (group) => [
+    element('p', {}, element('code', {}, group.comm), ` of pid ${group.starter.pid} (`,
+      element('code', {}, group.starter.comm), `): from ${group.from} to ${group.now} in ${duration(group.over_ms)}`,
+      group.zombies > 0 ? `, ${counted(group.zombies, 'zombie')} among them` : '',
+      `; ${group.ended} of ${group.seen} ended. The oldest:`),
+    diagnosisOf(group.oldest), detailsOf(group.oldest)];
+  return list((report.growth?.groups ?? []).map(groupOf), { class: 'plain' });
+}
+
 function ownerOf(report) {
   if (!report.owner) return null;
   return [diagnosisOf(report.owner), detailsOf(report.owner)];
@@ -73,6 +83,7 @@ function bodyOf(report) {
     isBroken ? standardError : null,
     part('Evidence', evidenceOf(report)),
     part('Timeline', timelineOf(report)),
+    part('What accumulated', growthOf(report)),
     part('What remains', report.remaining.length > 0 ? treeOf(report.remaining) : null),
     part('The pool’s owner', ownerOf(report)),
     part('Suppressions', suppressionsOf(report)),
