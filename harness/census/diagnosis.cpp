@@ -12,6 +12,16 @@ namespace {
 
 using Processes = std::vector<const RemainingProcess *>;
 
+/// Of very many, which are all told of on their own anyway, the first.
+std::string joined(std::vector<std::string> words, const char *separator) {
+  constexpr std::size_t most = 8;
+  auto more = words.size() > most + 1 ? words.size() - most : 0;
+  words.resize(words.size() - more);
+  if (more > 0)
+    words.push_back(fmt::format("{} others", more));
+  return fmt::format("{}", fmt::join(words, separator));
+}
+
 class Diagnostician {
 public:
   Diagnostician(Processes all, const RemainingProcess *owner, const Knowledge &knowledge)
@@ -49,7 +59,7 @@ private:
     words.reserve(pids.size());
     for (pid_t pid : pids)
       words.push_back(pid == self ? "itself" : name(pid));
-    return fmt::format("{}", fmt::join(words, ", "));
+    return joined(std::move(words), ", ");
   }
 
   const RemainingProcess *find_process(pid_t pid) const {
@@ -201,7 +211,8 @@ private:
         doing.push_back(fmt::format("{}, which {}", name(holder->pid), doing_of(*holder)));
     if (doing.empty())
       return {Cause::waits_for_lock, shared + "; besides those that wait for it only the pool's owner has that memory"};
-    return {Cause::waits_for_lock, fmt::format("{}; it may be held by {}", shared, fmt::join(doing, ", or by "))};
+    return {Cause::waits_for_lock,
+            fmt::format("{}; it may be held by {}", shared, joined(std::move(doing), ", or by "))};
   }
 
   /// What its first thread does, short.

@@ -59,6 +59,16 @@ std::string main_cause(std::vector<RemainingProcess> remaining, const Knowledge 
 
 } // namespace
 
+TEST_CASE("of very many holders the first are named, and the others counted", "[census]") {
+  std::vector<RemainingProcess> many;
+  for (pid_t pid = 10; pid < 19; ++pid)
+    many.push_back(reader(pid, {{.fd = 3, .target = "pipe:[7]", .reads = true, .writes = true}}));
+  CHECK_THAT(main_finding(many).text, ContainsSubstring("pid 17, pid 18 hold"));
+  for (pid_t pid = 19; pid < 100; ++pid)
+    many.push_back(reader(pid, {{.fd = 3, .target = "pipe:[7]", .reads = true, .writes = true}}));
+  CHECK_THAT(main_finding(many).text, ContainsSubstring("pid 17, 82 others hold"));
+}
+
 TEST_CASE("a pipe is held open by those that can write to it, and by nobody known if they are not there", "[census]") {
   const OpenPipe reads{.fd = 4, .target = "pipe:[7]", .reads = true, .writes = false};
   const OpenPipe writes{.fd = 5, .target = "pipe:[7]", .reads = false, .writes = true};
