@@ -49,9 +49,9 @@ if(GTest_FOUND)
   target_link_libraries(pidleak-gtest-subject PRIVATE pidleak::pidleak GTest::gtest)
   add_dependencies(library_tests pidleak-gtest-subject)
 endif()
-pidleak_tests(guard_tests harness/guard/commands_test.cpp harness/guard/guard_test.cpp
+pidleak_tests(guard_tests harness/guard/attach_test.cpp harness/guard/commands_test.cpp harness/guard/guard_test.cpp
   harness/guard/isolation_test.cpp harness/guard/leaks_test.cpp harness/guard/signals_test.cpp
-  harness/guard/terminal_test.cpp USES pidleak_specimens pidleak_replay LABELS guard TIMEOUT 120)
+  harness/guard/terminal_test.cpp harness/guard/watch_test.cpp USES pidleak_specimens pidleak_replay LABELS guard TIMEOUT 120)
 add_dependencies(guard_tests pidleak-specimen)
 pidleak_tests(scenario_tests scenarios/scenarios_test.cpp scenarios/ground_truth_test.cpp
   scenarios/real_pools_test.cpp scenarios/diagnosis_test.cpp USES pidleak_scenarios pidleak_pools LABELS scenario TIMEOUT 120)

@@ -1,14 +1,19 @@
-// pidleak guard: runs a command and fails if it leaves a process behind.
+// pidleak guard: runs a command and fails if it leaves a process behind, or watches a service that runs already.
+#include "harness/cli/guard_words.hpp"
 #include "harness/cli/outputs.hpp"
+#include "harness/cli/service.hpp"
 #include "harness/cli/suppressions.hpp"
+#include "harness/guard/attach.hpp"
 #include "harness/guard/isolation.hpp"
+#include "harness/os/procfs.hpp"
 #include "harness/os/signals.hpp"
-#include "reports/remaining_text.hpp"
+#include "harness/os/syscall_error.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 namespace pidleak::cli {
@@ -19,7 +24,9 @@ using reports::Verdict;
 
 struct Options {
   guard::Options guard;
-  double grace_s = 2, timeout_s = 0, kill_after_s = 5;
+  double grace_s = 2, timeout_s = 0, kill_after_s = 5, every_s = 1;
+  bool watch = false;
+  pid_t service = 0;       // 0: a command is run
   int error_exitcode = 23; // as LeakSanitizer
   std::string report_path, tier = "subreaper", ended;
   Outputs outputs;
@@ -31,33 +38,27 @@ constexpr char mark = '\x1f';
 
 milliseconds from_seconds(double seconds) { return milliseconds(static_cast<long long>(seconds * 1000)); }
 
-/// Nobody may be there to read it. That must not keep guard from its work, and fmt::print would throw.
-template <class... Values>
-void say(fmt::format_string<Values...> format, Values &&...values) {
-  std::fputs(fmt::format(format, std::forward<Values>(values)...).c_str(), stderr);
-}
-
 void describe(Report &report, const Options &options) {
   reports::sign(report, options.started);
   report.scenario = "guard";
   report.pool = fmt::format("{}", fmt::join(options.guard.command, " "));
 }
 
-/// What the user reads: nothing, if nothing was left.
-void show(const Report &report, bool keep) {
-  if (report.verdict == Verdict::broken) {
-    say("pidleak guard: {}\n", reports::printable(report.reason));
+/// Whoever watches a service for weeks wants the report now; but what is no file is written to once, at the end.
+/// Nothing that goes wrong here may end the service.
+void write_early(const std::string &path, const std::vector<Report> &so_far) {
+  std::error_code none_yet;
+  auto type = std::filesystem::symlink_status(path, none_yet).type();
+  if (type != std::filesystem::file_type::regular && type != std::filesystem::file_type::not_found)
     return;
+  try {
+    reports::write_atomically(path, reports::to_document(so_far));
+  } catch (const os::SyscallError &e) {
+    say("pidleak guard: {}\n", e.what());
   }
-  if (report.remaining.empty())
-    return;
-  say("pidleak guard: {}: {}\n{}{}", reports::printable(report.pool), reports::printable(report.reason),
-      reports::remaining_lines(report, "  "), reports::suppression_lines(report, "  "));
-  if (keep)
-    say("  left alone (--keep)\n");
 }
 
-int guard_command(Options &options) {
+int guard_command(Options &options, const os::ProcessRef *service = nullptr) {
   std::vector<Report> all;
   bool recorded = !options.report_path.empty() || options.outputs.wanted();
   auto tell = [&](Report &report) {
@@ -69,13 +70,21 @@ int guard_command(Options &options) {
     report = all.front();
     show(report, options.guard.keep);
   };
-  auto outcome = guard::run(options.guard, tell);
+  auto tell_growth = [&](Report &report, const std::vector<std::size_t> &news) {
+    describe(report, options);
+    std::vector<Report> so_far = {report};
+    apply_suppressions(options.suppressions, so_far);
+    if (show_growth(so_far.front(), news) && !options.report_path.empty())
+      write_early(options.report_path, so_far);
+  };
+  auto outcome = service ? guard::attach(*service, options.guard, tell, tell_growth)
+                         : guard::run(options.guard, tell, tell_growth);
   if (all.empty()) // it could not be executed
     tell(outcome.report);
   if (!options.report_path.empty())
     reports::write_atomically(options.report_path, reports::to_document(all));
   write_outputs(options.outputs, all);
-  if (!options.guard.keep && all.front().verdict == Verdict::leaked)
+  if (!options.guard.keep && all.front().verdict == Verdict::leaked && !all.front().remaining.empty())
     say("  {}\n", outcome.ended_all ? "ended" : "not all of them could be ended");
   const auto &command = outcome.command;
   if (command.timed_out)
@@ -86,6 +95,16 @@ int guard_command(Options &options) {
     return command.status;
   int status = all.front().verdict == Verdict::leaked ? options.error_exitcode : 0;
   return check_suppressions(options.suppressions, all, status);
+}
+
+int watch_service(Options &options) {
+  auto service = find_service(options.service);
+  options.guard.command = os::read_command_line(options.service);
+  options.guard.keep = true;
+  say("pidleak guard: watches pid {} ({}) at tier attached: {}\n", options.service,
+      reports::printable(fmt::format("{}", fmt::join(options.guard.command, " "))),
+      fmt::join(guard::limits_of(options.service), "; "));
+  return guard_command(options, &service);
 }
 
 int run(Options &options) {
@@ -100,11 +119,28 @@ int run(Options &options) {
     check_output("--report", options.report_path);
   check_outputs(options.outputs);
   read_suppressions(options.suppressions);
+  if (options.watch || options.service != 0)
+    options.guard.every = from_seconds(options.every_s);
+  if (options.service != 0)
+    return watch_service(options);
   if (options.tier == "subreaper")
     return guard_command(options);
   if (options.guard.keep)
     throw UsageError("--keep: a PID namespace ends with its guard, and everything in it");
   return guard::in_pid_namespace(options.guard, [&] { return guard_command(options); });
+}
+
+/// What the parser can't know.
+void check_usage(const CLI::App &command, const Options &options) {
+  if (options.guard.command.empty() == (options.service == 0))
+    throw UsageError(options.service == 0 ? "guard: what command? (or --attach PID, for a service that runs already)"
+                                          : "--attach: there is a command as well; it is one or the other");
+  if (command.count("--every") > 0 && !options.watch && options.service == 0)
+    throw UsageError("--every: there are no looks without --watch or --attach");
+  if (options.service != 0)
+    for (const char *option : {"--keep", "--kill-after", "--tier"})
+      if (command.count(option) > 0)
+        throw UsageError(fmt::format("{}: with --attach nothing is ever ended, nor isolated", option));
 }
 
 } // namespace
@@ -120,11 +156,13 @@ std::vector<std::string> keep_whole(std::vector<std::string> arguments) {
 void add_guard(CLI::App &app, int &status) {
   auto options = std::make_shared<Options>();
   auto *command = app.add_subcommand("guard", "Run any command, and fail if it leaves a process behind");
-  command->add_option("COMMAND", options->guard.command, "The command and its arguments")->required()->type_name("");
+  command->add_option("COMMAND", options->guard.command, "The command and its arguments")->type_name("");
   command->add_option("--grace", options->grace_s, "Seconds that processes may take to leave after the command")
       ->check(CLI::Range(0.0, 86400.0))
       ->capture_default_str();
-  command->add_option("--timeout", options->timeout_s, "Seconds after which the command gets SIGTERM; 0: never")
+  command
+      ->add_option("--timeout", options->timeout_s,
+                   "Seconds after which the command gets SIGTERM, or the watching ends; 0: never")
       ->check(CLI::Range(0.0, 1e7));
   command->add_option("-k,--kill-after", options->kill_after_s, "Seconds after which it gets SIGKILL then")
       ->check(CLI::Range(0.0, 86400.0))
@@ -139,6 +177,13 @@ void add_guard(CLI::App &app, int &status) {
       ->check(CLI::IsMember({"subreaper", "namespace"}))
       ->capture_default_str();
   command->add_flag("--keep", options->guard.keep, "Report what remains, and leave it alone");
+  command->add_flag("--watch", options->watch, "Tell what accumulates while the command runs; that fails as well");
+  command->add_option("--every", options->every_s, "Seconds between two looks; growth shows after 64 of them")
+      ->check(CLI::Range(0.001, 86400.0))
+      ->capture_default_str();
+  command->add_option("--attach", options->service, "Watch a service that runs already, and only look at it")
+      ->type_name("PID")
+      ->check(CLI::Range(1, 4194304));
   command->add_option("--report", options->report_path, "Write the JSON leak report to this file")->type_name("FILE");
   command->add_option("--ended", options->ended)->group(""); // for `pidleak` itself, see harness/guard/main.cpp
   add_suppression_options(command, &options->suppressions);
@@ -150,11 +195,14 @@ void add_guard(CLI::App &app, int &status) {
                   "Examples:\n"
                   "  pidleak guard -- make test\n"
                   "  pidleak guard --timeout 600 --junit leaks.xml -- ctest --output-on-failure\n"
-                  "  pidleak guard --keep --report left.json -- ./start-server");
-  command->callback([options, &status] {
+                  "  pidleak guard --keep --report left.json -- ./start-server\n"
+                  "  pidleak guard --watch --report growth.json -- gunicorn app:app\n"
+                  "  pidleak guard --attach 4711 --timeout 3600");
+  command->callback([options, command, &status] {
     for (auto &argument : options->guard.command)
       if (argument.starts_with(mark))
         argument.erase(0, 1);
+    check_usage(*command, *options);
     status = run(*options);
   });
 }

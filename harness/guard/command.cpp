@@ -56,15 +56,18 @@ int Command::start(const std::vector<std::string> &command) {
   return std::get<int>(started);
 }
 
-End Command::wait(const TimeLimit &limit) {
+End Command::wait(const TimeLimit &limit, const std::function<Deadline()> &look) {
   auto deadline = limit.timeout ? std::optional(Deadline::after(*limit.timeout)) : std::nullopt;
+  auto next_look = look ? std::optional(look()) : std::nullopt;
   for (bool timed_out = false;;) {
     auto child = next_change();
     if (child.si_pid == command_->pid() && child.si_code != CLD_STOPPED)
       return end_of(child, timed_out);
     // Where there are many, signals and time pass between one and the next as well.
-    bool none_left = child.si_pid == 0;
-    auto event = relay_.wait(&*command_, none_left ? deadline : Deadline::after(milliseconds(0)));
+    auto until = next_look ? next_look->sooner_of(deadline.value_or(*next_look)) : deadline;
+    auto event = relay_.wait(&*command_, child.si_pid == 0 ? until : Deadline::after(milliseconds(0)));
+    if (next_look && next_look->passed())
+      next_look = look();
     if (event == Relay::Event::nothing && deadline && deadline->passed()) {
       command_->send(std::exchange(timed_out, true) ? SIGKILL : SIGTERM);
       deadline = Deadline::after(limit.kill_after);

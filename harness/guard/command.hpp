@@ -3,6 +3,7 @@
 
 #include "harness/guard/relay.hpp"
 
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -36,8 +37,10 @@ public:
   /// 0, or the errno of its exec.
   int start(const std::vector<std::string> &command);
   /// Until it has ended and was reaped. Whatever else ends below is reaped as well, so that no zombie is kept that its
-  /// own parent would not have kept.
-  End wait(const TimeLimit &limit);
+  /// own parent would not have kept. `look`, if there is one, is called at once, and again whenever the moment has come
+  /// that it has returned.
+  End wait(const TimeLimit &limit, const std::function<Deadline()> &look = {});
+  pid_t pid() const { return command_->pid(); }
 
   Relay &relay() { return relay_; }
   /// The children that this process had before it started, of whoever has executed it.

@@ -2,6 +2,7 @@
 
 #include "harness/census/diagnosis.hpp"
 #include "harness/guard/fork_chain.hpp"
+#include "harness/guard/watch.hpp"
 #include "harness/os/procfs.hpp"
 #include "harness/os/subreaper.hpp"
 #include "harness/os/syscall_error.hpp"
@@ -23,13 +24,16 @@ constexpr milliseconds second_look_bound{200};
 
 class Guard {
 public:
-  Guard(const Options &options, const Tell &tell) : options_(options), tell_(tell) {}
+  Guard(const Options &options, const Tell &tell, const TellGrowth &tell_growth)
+      : options_(options), tell_(tell), tell_growth_(tell_growth) {
+    inside_.outer_proc = options_.outer_proc;
+  }
 
   Outcome run() {
     if (options_.ended)
       outcome_.command = *options_.ended;
     else if (int error = command_.start(options_.command); error == 0)
-      outcome_.command = command_.wait(options_.limit);
+      wait();
     else
       return not_executed(error);
     find_remaining();
@@ -42,6 +46,44 @@ private:
     outcome_.report.reason =
         fmt::format("{} can't be executed: {}", options_.command[0], std::generic_category().message(error));
     return std::move(outcome_);
+  }
+
+  void wait() {
+    if (!options_.every) {
+      outcome_.command = command_.wait(options_.limit);
+      return;
+    }
+    replay::Tree tree(inside_, command_.pid(), false);
+    watch_.emplace(command_.pid(), *options_.every, tell_growth_,
+                   [&](const auto &members) { return explain(tree, members); });
+    outcome_.command = command_.wait(options_.limit, [this] {
+      watch_->look(members(), report_so_far());
+      return watch_->next();
+    });
+  }
+
+  /// Of the command, itself included. Whoever forks or ends meanwhile may be missed: a window of looks forgives that.
+  std::vector<census::Member> members() const {
+    auto members = census::walk_once({.root = ::getpid()});
+    std::erase_if(members, [this](const auto &member) { return is_from_before(member.pid); });
+    return members;
+  }
+
+  reports::Report report_so_far() const {
+    reports::Report report;
+    report.verdict = Verdict::clean;
+    report.tier = options_.tier;
+    return report;
+  }
+
+  static std::vector<census::RemainingProcess> explain(const replay::Tree &tree,
+                                                       const std::vector<census::Member> &members) {
+    census::Walk walk{.members = members, .complete = false};
+    auto processes = tree.examine(walk, {});
+    if (auto command = tree.examine_subject(walk)) // it may hold what another waits for
+      processes.push_back(std::move(*command));
+    census::diagnose(processes, nullptr, {.harness = ::getpid()});
+    return processes;
   }
 
   /// A child that this process had when it started, or a descendant of one.
@@ -65,13 +107,13 @@ private:
     if (from_before().empty() && os::reap_exited_children()) { // ECHILD: there is nobody
       report.census_complete = true;
       report.nothing_left_below = true;
+      if (watch_)
+        watch_->conclude(report);
       tell_(report);
       return;
     }
-    command_.relay().forget_requests(); // they were for the command
-    replay::Inside inside;
-    inside.outer_proc = options_.outer_proc;
-    replay::Tree tree(inside, 0, false); // the command is not there any more; its session was ours
+    command_.relay().forget_requests();   // they were for the command
+    replay::Tree tree(inside_, 0, false); // the command is not there any more; its session was ours
     ForkChain chain;
     auto since = Clock::now();
     auto wait = [&](std::chrono::microseconds at_most, std::vector<int> exits) {
@@ -95,6 +137,8 @@ private:
     }
     report.settle_ms = milliseconds_between(since, Clock::now());
     take_census(tree, settled);
+    if (watch_)
+      watch_->conclude(report);
     tell_(report);
     if (options_.keep || report.verdict != Verdict::leaked)
       return;
@@ -147,12 +191,17 @@ private:
 
   const Options &options_;
   const Tell &tell_;
+  const TellGrowth &tell_growth_;
+  replay::Inside inside_;
   Command command_;
+  std::optional<Watch> watch_;
   Outcome outcome_;
 };
 
 } // namespace
 
-Outcome run(const Options &options, const Tell &tell) { return Guard(options, tell).run(); }
+Outcome run(const Options &options, const Tell &tell, const TellGrowth &tell_growth) {
+  return Guard(options, tell, tell_growth).run();
+}
 
 } // namespace pidleak::guard

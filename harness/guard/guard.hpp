@@ -1,7 +1,7 @@
 // Runs a command as if nobody were in between, and finds whatever it leaves behind.
 //
 //   shell ──▶ guard (subreaper) ──▶ command ──▶ whatever it starts
-//               │ adopts and reaps all that loses its parent, while the command runs
+//               │ adopts and reaps all that loses its parent, while the command runs, and looks for what accumulates
 //               └ when the command has ended: nothing left (ECHILD) ── the usual case, and nothing was read
 //                                             something left ── settle, census, diagnosis, report, end
 //
@@ -28,6 +28,8 @@ struct Options {
   TimeLimit limit;
   /// Leaves alone what remains. It goes to whoever adopts the guard's children.
   bool keep = false;
+  /// How often the tree is looked at while the command runs, for what accumulates; nothing: never.
+  std::optional<milliseconds> every = {};
   /// This process has stood before the command already, and it has ended so: what remains is to be found.
   std::optional<End> ended = {};
   /// Set by in_pid_namespace().
@@ -44,8 +46,12 @@ struct Outcome {
 /// Called once it is known what remains, before that is ended. What it marks as suppressed is left alone.
 using Tell = std::function<void(reports::Report &)>;
 
+/// Called while the command runs, when something is found to accumulate: with the report so far, and those of its
+/// growth's groups that are news. Needed with Options::every.
+using TellGrowth = std::function<void(reports::Report &, const std::vector<std::size_t> &news)>;
+
 /// The caller must have no other thread, and not wait for children of its own meanwhile. Those that it has already are
 /// left alone. Throws SyscallError.
-Outcome run(const Options &options, const Tell &tell);
+Outcome run(const Options &options, const Tell &tell, const TellGrowth &tell_growth = {});
 
 } // namespace pidleak::guard

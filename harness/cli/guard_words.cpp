@@ -1,0 +1,34 @@
+#include "harness/cli/guard_words.hpp"
+
+#include "reports/remaining_text.hpp"
+
+namespace pidleak::cli {
+
+using reports::printable;
+
+void show(const reports::Report &report, bool keep) {
+  if (report.verdict == reports::Verdict::broken) {
+    say("pidleak guard: {}\n", printable(report.reason));
+    return;
+  }
+  const auto &growing = reports::growing_groups(report);
+  if (report.remaining.empty() && growing.empty())
+    return;
+  say("pidleak guard: {}: {}\n{}{}{}", printable(report.pool), printable(report.reason),
+      reports::growth_lines(growing, "  "), reports::remaining_lines(report, "  "),
+      reports::suppression_lines(report, "  "));
+  if (keep && !report.remaining.empty())
+    say("  left alone{}\n", report.tier == reports::Tier::attached ? "" : " (--keep)");
+}
+
+bool show_growth(const reports::Report &report, const std::vector<std::size_t> &news) {
+  std::vector<census::GrowingGroup> told;
+  for (auto i : news)
+    if (const auto &group = reports::growing_groups(report)[i]; !group.oldest.suppressed_by)
+      told.push_back(group);
+  if (!told.empty())
+    say("pidleak guard: {}, while it runs:\n{}", printable(report.pool), reports::growth_lines(told, "  "));
+  return !told.empty();
+}
+
+} // namespace pidleak::cli

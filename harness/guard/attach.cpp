@@ -1,0 +1,181 @@
+#include "harness/guard/attach.hpp"
+
+#include "harness/census/diagnosis.hpp"
+#include "harness/guard/own_cgroup.hpp"
+#include "harness/guard/watch.hpp"
+#include "harness/os/procfs.hpp"
+#include "harness/os/syscall_error.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+
+namespace pidleak::guard {
+
+using census::Member;
+using reports::Verdict;
+
+namespace {
+
+/// Requests to end this process, as something to wait for. It goes on with its work then, as far as that is a report.
+class Requests {
+public:
+  Requests() {
+    sigset_t asked;
+    ::sigemptyset(&asked);
+    for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT})
+      if (struct sigaction action{}; ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler != SIG_IGN)
+        ::sigaddset(&asked, signal); // nohup's SIGHUP asks for nothing
+    if (::sigprocmask(SIG_BLOCK, &asked, &original_) != 0)
+      os::throw_errno("sigprocmask(SIG_BLOCK)");
+    signals_ = os::UniqueFd::adopt(::signalfd(-1, &asked, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!signals_)
+      os::throw_errno("signalfd()");
+  }
+  Requests(const Requests &) = delete;
+  Requests &operator=(const Requests &) = delete;
+  ~Requests() {
+    signalfd_siginfo taken{};
+    while (::read(signals_.get(), &taken, sizeof taken) > 0) { // answered: it must not end this process after all
+    }
+    ::sigprocmask(SIG_SETMASK, &original_, nullptr);
+  }
+
+  int fd() const { return signals_.get(); }
+  bool any() const {
+    pollfd readable{.fd = fd(), .events = POLLIN, .revents = 0};
+    return ::poll(&readable, 1, 0) == 1;
+  }
+
+private:
+  sigset_t original_{};
+  os::UniqueFd signals_;
+};
+
+class Attached {
+public:
+  Attached(const os::ProcessRef &service, const Options &options, const Tell &tell, const TellGrowth &tell_growth)
+      : service_(service), options_(options), tell_(tell), cgroup_(own_cgroup_of(service.pid())),
+        limits_(limits_of(service.pid())), watch_(service.pid(), options.every.value(), tell_growth,
+                                                  [this](const auto &members) { return explain(members); }) {
+    known_ = {{.pid = service.pid(), .parent = 0, .start_ticks = service.start_ticks()}};
+  }
+
+  Outcome run() {
+    auto end =
+        options_.limit.timeout ? Deadline::after(*options_.limit.timeout) : Deadline::at(Clock::time_point::max());
+    while (!service_.has_exited() && !requests_.any() && !end.passed()) {
+      if (watch_.next().passed())
+        watch_.look(look(), new_report());
+      os::wait_for_any_exit({service_.pidfd(), requests_.fd()}, milliseconds(watch_.next().sooner_of(end).left_ms()));
+    }
+    auto report = new_report();
+    if (service_.has_exited())
+      find_remaining(report);
+    else
+      report.reason = "the service was still running";
+    watch_.conclude(report);
+    tell_(report);
+    return {.report = std::move(report)};
+  }
+
+private:
+  reports::Report new_report() const {
+    reports::Report report;
+    report.verdict = Verdict::clean;
+    report.tier = reports::Tier::attached;
+    report.tier_notes = limits_;
+    return report;
+  }
+
+  /// Everybody who is there of those that are or were below the service, or are in its cgroup; the service as well.
+  const std::vector<Member> &look() {
+    for (pid_t pid : cgroup_.empty() ? std::vector<pid_t>{} : members_of_cgroup(cgroup_))
+      if (auto stat = os::read_stat(pid); stat && stat->start_ticks >= service_.start_ticks()) // else it is older
+        known_.push_back({.pid = pid, .parent = stat->parent, .start_ticks = stat->start_ticks});
+    known_ = census::walk_from(known_);
+    return known_;
+  }
+
+  /// Who lost its parent has one now that is none of the service's processes.
+  census::Surroundings surroundings_of(const Member &member) const {
+    bool has_parent =
+        std::any_of(known_.begin(), known_.end(), [&](const auto &other) { return other.pid == member.parent; });
+    return {.harness = has_parent ? 0 : member.parent, .subject = service_.pid(), .session = session_};
+  }
+
+  std::vector<census::RemainingProcess> explain(const std::vector<Member> &members) const {
+    std::vector<census::RemainingProcess> processes;
+    for (const auto &member : members)
+      if (auto process = census::examine(member, surroundings_of(member))) {
+        process->outside_pid = process->pid;
+        processes.push_back(std::move(*process));
+      }
+    census::diagnose(processes, nullptr, {});
+    return processes;
+  }
+
+  std::vector<Member> others() {
+    auto members = look();
+    std::erase_if(members, [this](const auto &member) { return member.pid == service_.pid(); });
+    return members;
+  }
+
+  void find_remaining(reports::Report &report) {
+    auto since = Clock::now();
+    auto deadline = Deadline::after(options_.grace);
+    Backoff backoff;
+    auto members = others();
+    for (; !members.empty() && !deadline.passed() && !requests_.any(); members = others())
+      os::wait_for_any_exit({requests_.fd()}, backoff.next());
+    report.settle_ms = milliseconds_between(since, Clock::now());
+    report.settled_by = members.empty() ? reports::SettledBy::all_gone : reports::SettledBy::deadline;
+    if (!members.empty())
+      report.not_quiescent_because = requests_.any() ? "a signal asked to end" : "guard is not above the service";
+    report.remaining = explain(members);
+    for (const auto &process : report.remaining)
+      ++(process.state == census::ProcessState::zombie ? report.zombies : report.live);
+    auto count = report.remaining.size();
+    report.reason = count == 0 ? "nothing that was seen is left of the service"
+                               : fmt::format("{} outlived the service",
+                                             count == 1 ? "a process" : fmt::format("{} processes", count));
+    report.verdict = count == 0 ? Verdict::clean : Verdict::leaked;
+  }
+
+  const os::ProcessRef &service_;
+  const Options &options_;
+  const Tell &tell_;
+  Requests requests_;
+  std::string cgroup_;
+  std::vector<std::string> limits_;
+  pid_t session_ = ::getsid(service_.pid());
+  std::vector<Member> known_;
+  Watch watch_;
+};
+
+} // namespace
+
+std::vector<std::string> limits_of(pid_t service) {
+  auto cgroup = own_cgroup_of(service);
+  std::vector<std::string> limits = {
+      cgroup.empty()
+          ? "what lost its parent between two looks is missed: the service is not below guard, and has no cgroup to "
+            "itself"
+          : fmt::format(
+                "its cgroup {} is read too, and what has started there since counts as the service's: missed is "
+                "only what left that and lost its parent between two looks",
+                cgroup)};
+  if (!os::read_fds(service))
+    limits.emplace_back("why a process is still there can't be told: another user's may not be looked at so closely");
+  return limits;
+}
+
+Outcome attach(const os::ProcessRef &service, const Options &options, const Tell &tell, const TellGrowth &tell_growth) {
+  return Attached(service, options, tell, tell_growth).run();
+}
+
+} // namespace pidleak::guard

@@ -1,0 +1,51 @@
+// Watching a tree while its service runs: a look now and then, and word when something is found to accumulate.
+#pragma once
+
+#include "harness/base/deadline.hpp"
+#include "harness/census/growth.hpp"
+#include "harness/guard/guard.hpp"
+
+#include <map>
+#include <string>
+#include <utility>
+
+namespace pidleak::guard {
+
+class Watch {
+public:
+  /// Everything about these, and why they are there. Takes a moment for each.
+  using Explain = std::function<std::vector<census::RemainingProcess>(const std::vector<census::Member> &)>;
+
+  /// `root`: the service's first process. The first look is due at once.
+  Watch(pid_t root, milliseconds every, const TellGrowth &tell, Explain explain);
+
+  /// When the next look is due.
+  Deadline next() const { return next_; }
+
+  /// `members`: everybody, the root included. Tells of groups that accumulate: of each once, and again when it has
+  /// doubled. `so_far` is completed and handed on.
+  void look(const std::vector<census::Member> &members, reports::Report so_far);
+
+  /// What accumulated at the last look goes into the report: that is `leaked` then.
+  void conclude(reports::Report &report) const;
+
+private:
+  struct Told {
+    int count = 0;
+    census::RemainingProcess oldest;
+  };
+  using Group = std::pair<std::pair<pid_t, std::uint64_t>, std::string>;
+  static Group key_of(const census::GrowingGroup &group);
+
+  void explain_oldest(census::Growth &growth, const std::vector<census::Member> &members) const;
+
+  milliseconds every_;
+  const TellGrowth &tell_;
+  Explain explain_;
+  Clock::time_point started_ = Clock::now();
+  Deadline next_ = Deadline::at(started_);
+  census::History history_;
+  std::map<Group, Told> told_;
+};
+
+} // namespace pidleak::guard
