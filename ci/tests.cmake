@@ -76,6 +76,17 @@ if(PIDLEAK_PYTHON)
   set_tests_properties(renderings-replay renderings PROPERTIES LABELS report TIMEOUT 120)
 endif()
 
+# What a census costs, beside psutil and ps. ci/benchmark shows all of it; the test, what is promised.
+find_package(benchmark QUIET)
+if(benchmark_FOUND AND PIDLEAK_PYTHON AND NOT PIDLEAK_SANITIZE)
+  add_executable(census_benchmark harness/census/census_benchmark.cpp)
+  target_link_libraries(census_benchmark PRIVATE pidleak_census benchmark::benchmark)
+  target_compile_definitions(census_benchmark PRIVATE PIDLEAK_PYTHON="${PIDLEAK_PYTHON}")
+  add_test(NAME census-cost COMMAND ${PIDLEAK_PYTHON} ${PROJECT_SOURCE_DIR}/ci/benchmark --check
+    --bin ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} --output ${PROJECT_BINARY_DIR}/benchmark)
+  set_tests_properties(census-cost PROPERTIES LABELS census TIMEOUT 120 RUN_SERIAL TRUE)
+endif()
+
 # Who includes whom; and once with an arrow that is wrong, so that the check is known to see one.
 add_test(NAME layers COMMAND ${PROJECT_SOURCE_DIR}/ci/check-layers)
 file(WRITE ${PROJECT_BINARY_DIR}/wrong-layers/harness/census/wrong.cpp "#include \"harness/pool/pool.hpp\"\n")
