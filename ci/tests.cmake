@@ -38,7 +38,9 @@ pidleak_tests(replay_tests harness/replay/sandbox_test.cpp harness/replay/subjec
   harness/replay/ablation_test.cpp harness/replay/evidence_test.cpp harness/replay/verdict_test.cpp USES pidleak_replay LABELS replay TIMEOUT 120)
 pidleak_tests(cli_tests harness/cli/cli_test.cpp harness/cli/report_test.cpp USES pidleak_os nlohmann_json::nlohmann_json LABELS cli TIMEOUT 120)
 pidleak_tests(library_tests harness/library/guard_test.cpp harness/library/listeners_test.cpp
-  harness/library/parallel_test.cpp USES pidleak_library valijson LABELS library TIMEOUT 120)
+  harness/library/parallel_test.cpp harness/library/specimens_test.cpp
+  USES pidleak_library pidleak_specimens valijson LABELS library TIMEOUT 120)
+add_dependencies(library_tests pidleak-specimen)
 add_executable(pidleak-catch2-subject harness/library/catch2_subject.cpp)
 # The whole archive: nothing is missing that one of its parts needs.
 target_link_libraries(pidleak-catch2-subject PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,pidleak::pidleak> Catch2::Catch2WithMain)

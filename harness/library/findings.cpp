@@ -34,7 +34,7 @@ std::vector<SuppressionRule> read_rules(const std::string &file) {
 std::vector<census::Member> those_that_count(const Look &look) {
   std::vector<census::Member> counting;
   for (const auto &suspect : look.suspects)
-    if (!suspect.claim.left_to_another)
+    if (!suspect.claim.left_to_another && !suspect.may_be_of_init())
       counting.push_back(suspect.who.process());
   return counting;
 }
@@ -49,51 +49,59 @@ std::string list_of(const std::vector<std::string> &guards) {
 }
 
 /// What the diagnosis can't know: whose it is.
-void add_doubts(census::RemainingProcess &process, const Suspect &suspect, bool adopts) {
-  if (adopts && process.state == ProcessState::zombie && process.parent == ::getpid() && suspect.who.forked_by.id == 0)
-    process.diagnosis.front().text +=
-        "; unless it is an orphan that was adopted for the guard: the kernel does not say";
-  if (!suspect.claim.may_be_of.empty())
+void add_doubt(census::RemainingProcess &process, const Claim &claim) {
+  if (!claim.may_be_of.empty())
     process.diagnosis.push_back(
         {Cause::unknown, "it may be another's: the kernel does not say which of the guards' threads has started it; "
                          "there were also: " +
-                             list_of(suspect.claim.may_be_of)});
+                             list_of(claim.may_be_of)});
 }
 
 /// In the order of the suspects, without those that are gone; `suspects` without these as well.
 std::vector<census::RemainingProcess> examine(std::vector<Suspect> &suspects) {
   std::vector<census::RemainingProcess> remaining;
+  std::vector<Suspect> still_there;
   census::Knowledge knowledge; // no harness: who is this process's child need not be an orphan
   census::Surroundings around{.session = ::getsid(0)};
-  std::erase_if(suspects, [&](const Suspect &suspect) {
+  for (auto &suspect : suspects) {
     auto process = census::examine(suspect.who.process(), around);
     if (!process)
-      return true;
+      continue;
     process->outside_pid = process->pid;
-    if (suspect.adopted && process->kind == Kind::live)
+    if (suspect.origin == Origin::adopted && process->kind == Kind::live)
       process->kind = Kind::orphan;
     if (process->state == ProcessState::zombie)
       if (auto held = os::ProcessRef::open(process->pid))
         if (auto status = held->exit_status())
           knowledge.ends[process->pid] = status->text();
     remaining.push_back(std::move(*process));
-    return false;
-  });
+    still_there.push_back(std::move(suspect));
+  }
+  suspects = std::move(still_there);
   census::diagnose(remaining, nullptr, knowledge);
-  bool adopts = Registry::of_this_process().adopts_for_guards_alone();
   for (std::size_t i = 0; i < remaining.size(); ++i)
-    add_doubts(remaining[i], suspects[i], adopts);
+    add_doubt(remaining[i], suspects[i].claim);
   return remaining;
 }
 
-/// What a rule lets remain, then what is left to another guard.
+/// Why it does not count, if it does not.
+std::string reason_to_tolerate(const Suspect &suspect) {
+  if (suspect.may_be_of_init())
+    return "an orphan that has ended, which init would have reaped; unless it was started here without fork(3): that "
+           "is "
+           "not known";
+  return suspect.claim.left_to_another
+             ? "left to the guards that have not been checked yet, of: " + list_of(suspect.claim.may_be_of)
+             : "";
+}
+
+/// A rule comes first.
 void tolerate(Report &report, const std::vector<Suspect> &suspects, const std::vector<SuppressionRule> &rules) {
   if (!rules.empty())
     reports::apply(rules, report, std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now()));
   for (std::size_t i = 0; i < suspects.size(); ++i)
-    if (suspects[i].claim.left_to_another && !report.remaining[i].suppressed_by)
-      report.remaining[i].suppressed_by =
-          "left to the guards that have not been checked yet, of: " + list_of(suspects[i].claim.may_be_of);
+    if (auto reason = reason_to_tolerate(suspects[i]); !reason.empty() && !report.remaining[i].suppressed_by)
+      report.remaining[i].suppressed_by = reason;
 }
 
 void judge(Report &report) {

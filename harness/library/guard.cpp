@@ -3,6 +3,7 @@
 
 #include "harness/census/quiescence.hpp"
 #include "harness/library/findings.hpp"
+#include "harness/library/fork_log.hpp"
 #include "harness/os/syscall_error.hpp"
 
 #include <unistd.h>
@@ -13,13 +14,13 @@
 
 namespace pidleak {
 
-using library::Look;
 using library::Registry;
 using reports::SettledBy;
 
 namespace {
 
 constexpr std::chrono::seconds end_bound{5};
+constexpr milliseconds census_bound{500};
 constexpr std::size_t most_held = 256; // descriptors are few
 
 /// Throws SyscallError where this process's children can't be listed.
@@ -64,27 +65,32 @@ public:
 
   Findings check() {
     Registry::of_this_process().note_check(entered_.entry());
-    auto settled = settle(Deadline::after(options_.grace));
+    auto settled = settle(Deadline::after(options_.grace), Deadline::after(options_.grace + census_bound));
     return library::findings_of(settled, options_, rules_);
   }
 
   bool end_remaining() {
     auto deadline = Deadline::after(end_bound);
+    std::vector<os::ProcessRef> dying; // to be reaped, whatever they look like once they have ended
     for (Backoff backoff;;) {
       auto look = suspects_.look();
       auto doomed = library::those_to_end(look, rules_);
-      if (doomed.empty() && look.complete)
+      std::erase_if(dying, is_gone);
+      if (doomed.empty() && dying.empty() && look.complete)
         return true;
       if (deadline.passed())
         return false;
       for (const auto &process : doomed)
-        end(process);
+        if (dying.size() < most_held &&
+            std::none_of(dying.begin(), dying.end(), [&](const auto &other) { return other.pid() == process.pid; }))
+          end(process, dying);
       wait_for_any_exit(doomed, std::min(backoff.next(), left(deadline)));
     }
   }
 
 private:
-  library::Settled settle(Deadline deadline) {
+  /// `last`: for the census to become complete.
+  library::Settled settle(Deadline deadline, Deadline last) {
     auto since = Clock::now();
     Backoff backoff(std::chrono::microseconds(500));
     for (;;) {
@@ -94,8 +100,8 @@ private:
         settled.by = SettledBy::all_gone;
       else if (is_at_rest(settled))
         settled.by = SettledBy::quiescence;
-      else if (!deadline.passed()) {
-        wait_for_any_exit(leaving, std::min(backoff.next(), left(deadline)));
+      else if (!deadline.passed() || (!settled.look.complete && !last.passed())) {
+        wait_for_any_exit(leaving, std::min(backoff.next(), left(last)));
         continue;
       }
       settled.ms = milliseconds_between(since, Clock::now());
@@ -105,11 +111,12 @@ private:
 
   /// Another thread of this process could still do what is waited for: write to a pipe, or wait for a child.
   static bool is_at_rest(library::Settled &settled) {
-    const auto &[suspects, complete, family] = settled.look;
-    settled.why_not_quiescent = !complete ? "the census does not see everything" : "this process has other threads";
-    if (!complete || family.threads != 1)
+    const auto &look = settled.look;
+    settled.why_not_quiescent =
+        !look.complete ? "the census does not see everything" : "this process has other threads";
+    if (!look.complete || look.family.threads != 1)
       return false;
-    auto rest = census::at_rest(family.members, {.root = ::getpid()}, "");
+    auto rest = census::at_rest(look.family.members, {.root = ::getpid()}, "");
     settled.why_not_quiescent = rest.why_not;
     return rest.certain;
   }
@@ -128,19 +135,23 @@ private:
     os::wait_for_any_exit(pidfds, at_most);
   }
 
-  static void end(const census::Member &process) {
+  static void end(const census::Member &process, std::vector<os::ProcessRef> &dying) {
     auto held = os::ProcessRef::open(process.pid);
     if (!held || held->start_ticks() != process.start_ticks)
       return;
     try {
-      if (!held->has_exited())
-        held->send(SIGKILL);
-      else if (process.parent == ::getpid())
-        os::try_reap(*held);
+      held->send(SIGKILL);
+      dying.push_back(std::move(*held));
     } catch (const os::SyscallError &e) {
-      if (e.error() != ECHILD && e.error() != EPERM) // somebody else has waited for it; it has another user
+      if (e.error() != EPERM) // it has another user
         throw;
     }
+  }
+
+  /// Reaps it where it is, or has become, a child of this process.
+  static bool is_gone(const os::ProcessRef &process) {
+    library::reap_if_child(process);
+    return !process.send(0);
   }
 
   const GuardOptions options_;
@@ -152,6 +163,7 @@ private:
 
 Guard::Guard(GuardOptions options) {
   check_proc();
+  library::keep_fork_log();
   impl_ = std::make_unique<Impl>(std::move(options));
 }
 Guard::Guard(Guard &&) noexcept = default;

@@ -106,17 +106,48 @@ TEST_CASE("an ended orphan that was seen below its parent is no leak either, wha
   });
 }
 
-TEST_CASE("an ended child that may be an orphan is reported, and that this is not known", "[library]") {
-  check_in_plain_child([] {
+TEST_CASE("an ended child that may be an orphan is tolerated, and that this is not known is said", "[library]") {
+  auto spawn = [] {
+    std::string program = "true";
+    char *arguments[] = {program.data(), nullptr};
+    pid_t pid = 0;
+    expect_equal(::posix_spawnp(&pid, "true", nullptr, nullptr, arguments, environ), 0, "posix_spawn");
+    wait_for_end(os::ProcessRef::open(pid).value());
+  };
+  check_in_plain_child([&] {
     Guard guard({.grace = never});
-    start_daemon(false, [] {});
-    wait_until([&] { return guard.check().text.find("zombie") != std::string::npos; }, "it ends");
-    expect_says(only(guard.check()).diagnosis[0].text, "unless it is an orphan");
+    spawn();
+    auto findings = guard.check();
+    expect_clean(findings);
+    expect_says(findings.tolerated.at(0).tolerated_because, "not known");
+    expect(guard.end_remaining(), "nothing is there that counts");
+    expect_equal(os::read_children(::getpid()).size(), 1U, "it was left alone");
   });
-  check_in_plain_child([] { // where nobody is adopted there is no doubt
+  check_in_plain_child([&] { // where nobody is adopted it is known
     Guard guard({.grace = never, .adopt_orphans = false});
-    wait_for_end(start([] {}));
-    expect(only(guard.check()).diagnosis[0].text.find("orphan") == std::string::npos, "no doubt");
+    spawn();
+    only(guard.check());
+  });
+  check_in_plain_child([&] { // and in another thread than the main one
+    std::string failure;
+    std::thread([&] {
+      try {
+        Guard guard({.grace = never});
+        spawn();
+        only(guard.check());
+      } catch (const std::exception &e) {
+        failure = e.what();
+      }
+    }).join();
+    expect_equal(failure, "", "failure");
+  });
+}
+
+TEST_CASE("an orphan of another program that has ended is no leak", "[library]") {
+  check_in_plain_child([] {
+    Guard guard({.grace = ample});
+    expect_equal(std::system("sleep 0.1 & sleep 0.2 & true"), 0, "system");
+    expect_clean(guard.check());
   });
 }
 

@@ -9,6 +9,8 @@
 
 namespace pidleak::library {
 
+constexpr int most_remembered = 256; // guards of the past: a guard that is there for long may see any number
+
 std::uint64_t now_ticks() {
   timespec now{};
   ::clock_gettime(CLOCK_BOOTTIME, &now);
@@ -57,6 +59,8 @@ void Registry::leave(Entry *entry) noexcept {
     if (other.exists())
       oldest = std::min(oldest, other.begin);
   entries_.remove_if([&](const Entry &other) { return !other.exists() && other.end < oldest; });
+  auto past = std::count_if(entries_.begin(), entries_.end(), [](const Entry &other) { return !other.exists(); });
+  entries_.remove_if([&](const Entry &other) { return !other.exists() && past-- > most_remembered; });
 }
 
 void Registry::note_check(Entry *entry) {
@@ -75,7 +79,7 @@ Claim Registry::claim(const Entry *mine, const Descendant &descendant) {
     if (other.thread == mine->thread || !other.existed_at(descendant.process().start_ticks))
       continue;
     if (other.thread == thread)
-      return {.anothers = true, .may_be_of = {}};
+      return {.anothers = true};
     claim.may_be_of.push_back(other.name);
     claim.left_to_another |= other.unchecked;
     claim.another_exists |= other.exists();

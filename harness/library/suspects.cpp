@@ -1,6 +1,8 @@
 #include "harness/library/suspects.hpp"
 
+#include "harness/library/fork_log.hpp"
 #include "harness/os/procfs.hpp"
+#include "harness/os/subreaper.hpp"
 #include "harness/os/syscall_error.hpp"
 
 #include <unistd.h>
@@ -22,17 +24,16 @@ bool is_same(const os::ProcessRef &held, const Member &member) {
   return held.pid() == member.pid && held.start_ticks() == member.start_ticks && held.send(0); // not reaped since
 }
 
-/// Nothing is lost if a thread of the user's has waited for it at the same time.
-void reap_if_there(const os::ProcessRef &child) {
+} // namespace
+
+void reap_if_child(const os::ProcessRef &process) {
   try {
-    os::try_reap(child);
+    os::try_reap(process);
   } catch (const os::SyscallError &e) {
     if (e.error() != ECHILD)
       throw;
   }
 }
-
-} // namespace
 
 std::vector<Member> Look::members() const {
   std::vector<Member> members;
@@ -52,7 +53,7 @@ Look Suspects::look() {
   auto last = look_once();
   for (int tries = 0; tries < most_tries && !last.complete; ++tries) {
     auto next = look_once();
-    next.complete = next.family.consistent && census::agree(last.members(), next.members());
+    next.complete = next.family.consistent && !next.reaped && census::agree(last.members(), next.members());
     last = std::move(next);
   }
   return last;
@@ -71,10 +72,11 @@ Look Suspects::look_once() {
       continue;
     if (process.parent == ::getpid() && descendant.forked_by.id == 0)
       if (auto held = os::ProcessRef::open(process.pid); held && is_same(*held, process)) {
-        suspect.adopted = is_adopted(process) && held->send(0);
-        if (suspect.adopted && process.state == ProcessState::zombie) {
+        suspect.origin = origin_of(process);
+        if (suspect.origin == Origin::adopted && process.state == ProcessState::zombie && held->send(0)) {
           if (reaps)
-            reap_if_there(*held);
+            reap_if_child(*held);
+          look.reaped = look.reaped || reaps;
           continue;
         }
       }
@@ -94,11 +96,15 @@ bool Suspects::was_there_before(const Descendant &descendant) const {
 
 // A fork of this process has its session, or later one of its own. What clone(2) makes with CLONE_PARENT in a child
 // that has left the session looks like an orphan.
-bool Suspects::is_adopted(const Member &process) const {
+Origin Suspects::origin_of(const Member &process) const {
   if (auto seen = elsewhere_.find(process.pid); seen != elsewhere_.end() && is_same(seen->second, process))
-    return true;
+    return Origin::adopted;
+  if (auto parent = noted_parent_of(process))
+    return *parent == ::getpid() ? Origin::own : Origin::adopted;
   auto stat = os::read_stat(process.pid);
-  return stat && stat->session != process.pid && stat->session != session_ && stat->session != ::getsid(0);
+  if (stat && stat->session != process.pid && stat->session != session_ && stat->session != ::getsid(0))
+    return Origin::adopted;
+  return os::is_subreaper() || ::getpid() == 1 ? Origin::unknown : Origin::own;
 }
 
 void Suspects::keep_those_elsewhere(const Look &look) {

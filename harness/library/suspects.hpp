@@ -9,19 +9,32 @@
 
 namespace pidleak::library {
 
+/// Whose child it was at first, of those that this process has now.
+enum class Origin { own, adopted, unknown };
+
 struct Suspect {
   Descendant who;
   Claim claim;
-  bool adopted = false; // for certain
+  Origin origin = Origin::own;
+
+  /// It has ended, and elsewhere init would have reaped it, or the next one who should have.
+  bool may_be_of_init() const {
+    return origin == Origin::unknown && who.process().state == census::ProcessState::zombie;
+  }
 };
 
 struct Look {
   std::vector<Suspect> suspects;
-  bool complete = false; // two passes one after the other found the same suspects
+  bool complete = false; // two passes one after the other found the same suspects, and nobody to reap
+  bool reaped = false;   // somebody
   Family family;
 
   std::vector<census::Member> members() const; // the suspects
 };
+
+/// If it has ended. Nothing is lost if a thread of the user's has waited for it at the same time, nor if it has another
+/// parent. Throws SyscallError.
+void reap_if_child(const os::ProcessRef &process);
 
 /// The beginning of a guard, and what it is compared with.
 class Suspects {
@@ -36,7 +49,7 @@ public:
 private:
   Look look_once();
   bool was_there_before(const Descendant &descendant) const;
-  bool is_adopted(const census::Member &process) const;
+  Origin origin_of(const census::Member &process) const;
   void keep_those_elsewhere(const Look &look);
 
   const Entry *mine_;

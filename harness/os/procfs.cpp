@@ -269,8 +269,10 @@ bool has_one_thread(pid_t pid) {
 } // namespace
 
 std::vector<pid_t> read_children(pid_t pid) {
+  if (has_one_thread(pid))
+    return read_children(pid, pid);
   std::vector<pid_t> children;
-  for (pid_t thread : has_one_thread(pid) ? std::vector{pid} : read_threads(pid))
+  for (pid_t thread : read_threads(pid))
     for (pid_t child : read_children(pid, thread))
       children.push_back(child);
   return children;

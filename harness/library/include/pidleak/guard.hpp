@@ -17,9 +17,11 @@
 // Orphans: as long as there is a Guard the process is a subreaper (PR_SET_CHILD_SUBREAPER of prctl(2)), so that a
 // daemon becomes its child instead of getting out of sight. Code that waits for any child, until there is none, meets
 // these as well. One that has ended is init's business elsewhere and so no leak: check() reaps it where it is certain
-// that nobody of this process has forked it, by its session, or since it was seen below another parent. Where it is not
-// certain, it counts and its diagnosis says so. No other child is ever reaped but by end_remaining(). Until then ended
-// orphans stay in the process table.
+// that nobody of this process has started it, by its session, or since it was seen below another parent, or since
+// fork(3) was called elsewhere (noted by pthread_atfork(3)). Where it is not certain it is among the tolerated, which
+// say so: that may also be a child that this process has started by vfork, posix_spawn, popen or clone and not waited
+// for, if its main thread has. No other child is ever reaped but by end_remaining(). Until then they stay in the
+// process table.
 //
 // Threads: the kernel lists children by the thread that has forked them. What leads to the thread of another guard is
 // that guard's; what leads to this guard's thread is its own. It does not say that of orphans, nor of the children of
@@ -70,7 +72,7 @@ struct Remaining {
 
 struct Findings {
   std::vector<Remaining> remaining; // what counts
-  std::vector<Remaining> tolerated; // what a suppression lets remain, and what is left to another guard
+  std::vector<Remaining> tolerated; // what a suppression lets remain, is left to another guard, or may be init's
   bool complete = true;             // false: processes come and go faster than they can be counted
   std::string text;                 // for people, all of it; ends with a line break
   std::string json;                 // the leak report, as `pidleak guard --report` writes it

@@ -1,0 +1,63 @@
+#include "harness/library/fork_log.hpp"
+
+#include "harness/library/registry.hpp"
+#include "harness/os/syscall_error.hpp"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+
+namespace pidleak::library {
+namespace {
+
+struct Note {
+  std::atomic<std::uint64_t> ticks; // when the child ran: not before its start
+  std::atomic<pid_t> parent;
+  std::atomic<pid_t> child; // written last
+};
+
+struct Log {
+  std::atomic<std::uint32_t> written;
+  std::array<Note, 4096> notes;
+};
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free); // it is shared between processes
+
+Log *shared = nullptr;
+thread_local pid_t forking = 0; // getppid(2) would be another's by the time that the child asks
+
+void before_fork() { forking = ::getpid(); }
+
+void in_child() {
+  auto &note = shared->notes[shared->written++ % shared->notes.size()];
+  note.child = 0;
+  note.ticks = now_ticks();
+  note.parent = forking;
+  note.child = ::getpid();
+}
+
+Log *start_log() {
+  auto *memory = ::mmap(nullptr, sizeof(Log), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED)
+    os::throw_errno("mmap({} bytes, shared)", sizeof(Log));
+  shared = static_cast<Log *>(memory); // zeros, which is what these atomics begin with
+  if (int error = ::pthread_atfork(before_fork, nullptr, in_child); error != 0)
+    throw os::SyscallError(error, "pthread_atfork()");
+  return shared;
+}
+
+} // namespace
+
+void keep_fork_log() { [[maybe_unused]] static const auto *once = start_log(); }
+
+std::optional<pid_t> noted_parent_of(const census::Member &process) {
+  for (const auto &note : shared->notes)
+    // Whoever had this number when it was noted, and has started before, is this one. One of earlier has gone.
+    if (note.child == process.pid && note.ticks >= process.start_ticks)
+      return note.parent;
+  return {};
+}
+
+} // namespace pidleak::library
