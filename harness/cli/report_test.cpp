@@ -106,7 +106,7 @@ TEST_CASE("report merge makes one document of several", "[cli]") {
   auto a = write_some(directory, "a", {"clean"}), b = write_some(directory, "b", {"leaked", "hung"});
   CHECK(run({"report", "merge", a, b, "-o", directory / "all"}).status == 0);
   auto merged = nlohmann::json::parse(os::read_file(directory / "all"));
-  CHECK(merged["reports"].size() == 4);
+  CHECK(merged["reports"].size() == 5);
   CHECK(merged["reports"][0]["verdict"] == "clean");
   auto twice = run({"report", "merge", a, a, "-o", "-"});
   CHECK(nlohmann::json::parse(twice.out)["reports"].size() == 2);
