@@ -13,6 +13,23 @@ const std::vector<census::GrowingGroup> &growing_groups(const Report &report) {
   return report.growth ? report.growth->groups : none;
 }
 
+int &count_of(const census::RemainingProcess &process, Report &report) {
+  return process.kind == census::Kind::helper            ? report.helpers
+         : process.state == census::ProcessState::zombie ? report.zombies
+                                                         : report.live;
+}
+
+void count_remaining(Report &report) {
+  report.helpers = report.zombies = report.live = 0;
+  for (const auto &process : report.remaining)
+    if (!process.suppressed_by)
+      ++count_of(process, report);
+}
+
+std::string count_of_processes(std::size_t count) {
+  return count == 1 ? "a process" : fmt::format("{} processes", count);
+}
+
 int exit_status(Verdict verdict) {
   switch (verdict) {
   case Verdict::clean:

@@ -98,6 +98,13 @@ struct Report {
 /// What accumulated; none if nobody watched.
 const std::vector<census::GrowingGroup> &growing_groups(const Report &report);
 
+/// Which of the report's counts the process is in: helpers, zombies or live.
+int &count_of(const census::RemainingProcess &process, Report &report);
+/// Counts who remains, without the suppressed.
+void count_remaining(Report &report);
+/// `a process`, `3 processes`.
+std::string count_of_processes(std::size_t count);
+
 /// The exit status that this verdict gives a command (DESIGN.md): 0, 1, 3, 4 or 5.
 int exit_status(Verdict verdict);
 /// The status of several: broken before invalid before leak, then skipped only where nothing ran (so also of none).

@@ -29,9 +29,7 @@ bool is_culprit(const RemainingProcess &process, const Report &report) {
 
 /// The counts were taken while the subject lived, the processes maybe later: never below 0.
 void discount(const RemainingProcess &process, Report &report) {
-  auto &count = process.kind == census::Kind::helper            ? report.helpers
-                : process.state == census::ProcessState::zombie ? report.zombies
-                                                                : report.live;
+  auto &count = count_of(process, report);
   count = std::max(0, count - 1);
 }
 
@@ -55,7 +53,7 @@ void judge_again(Report &report) {
   }
   report.verdict = Verdict::clean;
   report.reason = remaining == 0   ? "what accumulated is suppressed"
-                  : remaining == 1 ? "1 process remains, suppressed"
+                  : remaining == 1 ? "a process remains, suppressed"
                                    : fmt::format("{} processes remain, all suppressed", remaining);
 }
 

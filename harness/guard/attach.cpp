@@ -137,12 +137,10 @@ private:
     if (!members.empty())
       report.not_quiescent_because = requests_.any() ? "a signal asked to end" : "guard is not above the service";
     report.remaining = explain(members);
-    for (const auto &process : report.remaining)
-      ++(process.state == census::ProcessState::zombie ? report.zombies : report.live);
+    reports::count_remaining(report);
     auto count = report.remaining.size();
     report.reason = count == 0 ? "nothing that was seen is left of the service"
-                               : fmt::format("{} outlived the service",
-                                             count == 1 ? "a process" : fmt::format("{} processes", count));
+                               : reports::count_of_processes(count) + " outlived the service";
     report.verdict = count == 0 ? Verdict::clean : Verdict::leaked;
   }
 

@@ -10,7 +10,7 @@
 namespace pidleak::guard {
 namespace {
 
-constexpr std::size_t many = 100; // generations: a chain takes some 20 to 500 us for each
+constexpr std::size_t many = 1000; // generations: a chain takes some 20 to 500 us for each
 
 bool is_there(const census::Member &member) {
   auto stat = os::read_stat(member.pid);
@@ -21,10 +21,14 @@ bool is_there(const census::Member &member) {
 
 ForkChain::ForkChain() : first_(census::walk_once({.root = ::getpid()})) {}
 
-void ForkChain::reap() { os::reap_exited_children(&come_and_gone_); }
-
-bool ForkChain::shown() const {
-  return come_and_gone_ >= first_.size() + many && std::none_of(first_.begin(), first_.end(), is_there);
+void ForkChain::reap() {
+  os::reap_exited_children(&come_and_gone_);
+  if (!first_.empty() && std::none_of(first_.begin(), first_.end(), is_there)) {
+    first_.clear();
+    come_and_gone_ = 0;
+  }
 }
+
+bool ForkChain::shown() const { return first_.empty() && come_and_gone_ >= many; }
 
 } // namespace pidleak::guard

@@ -14,9 +14,10 @@ public:
   ForkChain();
   /// Reaps the children that have exited, and counts them.
   void reap();
-  /// Nobody is there any more who was at first, and yet many have come and gone. (A script that cleans up may start as
+  /// Many have come and gone since nobody was there any more who was at first. (A script that cleans up may start as
   /// many: but it stays while it does.)
   bool shown() const;
+  /// Since then.
   std::size_t come_and_gone() const { return come_and_gone_; }
 
 private:

@@ -123,17 +123,18 @@ private:
       chain.reap();
       return false;
     };
+    auto may_stay = [this](pid_t pid) { return is_from_before(pid); };
+    auto deadline = Deadline::after(options_.grace);
     // Whoever asks a guard to end that waits for stragglers has waited long enough.
-    auto waits_no_longer = [&] { return command_.relay().asked_to_end() || chain.shown(); };
-    auto may_stay = [&](pid_t pid) { return is_from_before(pid) || waits_no_longer(); };
+    auto is_over = [&] { return deadline.passed() || command_.relay().asked_to_end() || chain.shown(); };
     auto settled = tree.settle(
-        wait, [] { return true; }, may_stay, Deadline::after(options_.grace));
-    if (waits_no_longer()) {
-      settled.by = reports::SettledBy::deadline;
-      settled.why_not_quiescent =
-          command_.relay().asked_to_end()
-              ? "a signal asked to end"
-              : fmt::format("it forks without rest: {} have come and gone since", chain.come_and_gone());
+        wait, [] { return true; }, may_stay, is_over);
+    if (settled.by == reports::SettledBy::deadline) {
+      if (command_.relay().asked_to_end())
+        settled.why_not_quiescent = "a signal asked to end";
+      else if (chain.shown())
+        settled.why_not_quiescent =
+            fmt::format("it forks without rest: {} have come and gone since", chain.come_and_gone());
     }
     report.settle_ms = milliseconds_between(since, Clock::now());
     take_census(tree, settled);
@@ -175,16 +176,13 @@ private:
     while (report.remaining.empty() && !deadline.passed() && somebody_is_left())
       report.remaining = examine(tree, {.members = census::walk_once({.root = ::getpid()}), .complete = false});
     census::diagnose(report.remaining, nullptr, {.harness = ::getpid()});
-    for (const auto &process : report.remaining)
-      ++(process.state == census::ProcessState::zombie ? report.zombies : report.live);
+    reports::count_remaining(report);
     auto count = report.remaining.size();
     bool only_unnamed = count == 0 && somebody_is_left();
     if (count == 0 && !only_unnamed)
       return;
     report.verdict = Verdict::leaked;
-    report.reason = fmt::format("{} outlived the command", count == 1     ? "a process"
-                                                           : only_unnamed ? "somebody"
-                                                                          : fmt::format("{} processes", count));
+    report.reason = (only_unnamed ? "somebody" : reports::count_of_processes(count)) + " outlived the command";
     if (!report.census_complete)
       report.reason += ", and maybe more: they come and go faster than they can be counted";
   }

@@ -105,11 +105,9 @@ void tolerate(Report &report, const std::vector<Suspect> &suspects, const std::v
 }
 
 void judge(Report &report) {
-  int tolerated = 0;
-  report.live = report.zombies = 0;
-  for (const auto &process : report.remaining)
-    ++(process.suppressed_by ? tolerated : process.state == ProcessState::zombie ? report.zombies : report.live);
+  reports::count_remaining(report);
   auto count = report.live + report.zombies;
+  auto tolerated = report.remaining.size() - static_cast<std::size_t>(count);
   report.verdict = count == 0 && report.census_complete ? Verdict::clean : Verdict::leaked;
   report.reason = count == 0   ? "nothing remains"
                   : count == 1 ? "a process remains"

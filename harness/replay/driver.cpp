@@ -440,7 +440,8 @@ private:
   Settled settle_until(const std::function<bool()> &done, const std::map<pid_t, std::string> &may_stay) {
     auto hear_some = [this](auto at_most, const auto &exits) { return hear(at_most, exits); };
     auto stays = [&](pid_t pid) { return pid == subject_->process().pid() || may_stay.contains(pid); };
-    return tree_->settle(hear_some, done, stays, Deadline::after(plan_.settle_bound + offers_.longest_timer));
+    auto deadline = Deadline::after(plan_.settle_bound + offers_.longest_timer);
+    return tree_->settle(hear_some, done, stays, [&] { return deadline.passed(); });
   }
 
   void keep_remaining(const census::Walk &walk) {
@@ -480,10 +481,7 @@ private:
     report_.census_complete = settled.walk.complete && !plan_.direct_children_only;
     report_.cgroup_agrees = tree_->agrees_with_cgroup(settled.walk);
     keep_remaining(settled.walk);
-    for (const auto &process : report_.remaining)
-      ++(process.kind == census::Kind::helper            ? report_.helpers
-         : process.state == census::ProcessState::zombie ? report_.zombies
-                                                         : report_.live);
+    reports::count_remaining(report_);
   }
 
   Judged judge_all() {

@@ -40,16 +40,16 @@ bool is_own_zombie(const census::Member &member) {
 } // namespace
 
 Settled Tree::settle(const Hear &hear, const std::function<bool()> &done, const std::function<bool(pid_t)> &may_stay,
-                     Deadline deadline) const {
+                     const std::function<bool()> &is_over) const {
   Backoff backoff(std::chrono::microseconds(500));
   for (;;) {
     while (hear(std::chrono::microseconds(0), {})) {
     }
     os::reap_exited_children();
-    Settled settled{.walk = census::walk(scope_, deadline.sooner_of(Deadline::after(walk_bound)))};
+    Settled settled{.walk = census::walk(scope_, Deadline::after(walk_bound))};
     const auto &members = settled.walk.members;
     // An orphan that has exited since waits for this process alone: that is no zombie of the pool's.
-    if (std::any_of(members.begin(), members.end(), is_own_zombie) && !deadline.passed())
+    if (std::any_of(members.begin(), members.end(), is_own_zombie) && !is_over())
       continue;
     if (done() && std::all_of(members.begin(), members.end(), [&](const auto &m) { return may_stay(m.pid); })) {
       settled.by = SettledBy::all_gone;
@@ -62,7 +62,7 @@ Settled Tree::settle(const Hear &hear, const std::function<bool()> &done, const 
       settled.by = SettledBy::quiescence;
       return settled;
     }
-    if (deadline.passed()) {
+    if (is_over()) {
       settled.why_not_quiescent = rest.certain ? "the census does not see everything" : rest.why_not;
       return settled;
     }

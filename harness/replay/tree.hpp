@@ -34,9 +34,9 @@ public:
   using Hear = std::function<bool(std::chrono::microseconds, const std::vector<int> &pidfds)>;
 
   /// Waits until everybody has left who may not stay and `done` holds, or nothing that is left will ever move again,
-  /// or the deadline is over. Event-driven: by what is heard and by exits.
+  /// or `is_over`. Event-driven: by what is heard and by exits.
   Settled settle(const Hear &hear, const std::function<bool()> &done, const std::function<bool(pid_t)> &may_stay,
-                 Deadline deadline) const;
+                 const std::function<bool()> &is_over) const;
 
   /// The cgroup sees no zombies and nobody who left it; but all whom it sees, the walk must have seen. Nothing: there
   /// is no cgroup to compare with.

@@ -46,8 +46,7 @@ Judged judge(const Scenario &scenario, const Report &report, const ShutdownFacts
 Judged judge_after_subject(const Report &report) {
   auto left = report.remaining.size();
   if (left > 0)
-    return {Verdict::leaked,
-            fmt::format("{} outlived the subject", left == 1 ? "a process" : fmt::format("{} processes", left))};
+    return {Verdict::leaked, reports::count_of_processes(left) + " outlived the subject"};
   if (report.nothing_left_below == false)
     return {Verdict::broken, "the census is empty, but waitid still knows a child"};
   return {Verdict::clean, "every worker has ended and was waited for"};

@@ -47,14 +47,17 @@ private:
       wait_for_exits(at_most, exits);
       return false; // nobody says anything here
     };
+    auto deadline = Deadline::after(command_.run_bound);
+    auto is_over = [&] { return deadline.passed(); };
     auto settled = tree.settle(
-        wait, [&] { return owner.has_exited(); }, [](pid_t) { return true; }, Deadline::after(command_.run_bound));
+        wait, [&] { return owner.has_exited(); }, [](pid_t) { return true; }, is_over);
     bool ended = owner.has_exited();
     auto since = Clock::now();
     if (ended) {
       timeline_.note("exited", owner.pid());
+      deadline = Deadline::after(command_.settle_bound);
       settled = tree.settle(
-          wait, [] { return true; }, [](pid_t) { return false; }, Deadline::after(command_.settle_bound));
+          wait, [] { return true; }, [](pid_t) { return false; }, is_over);
       report_.settle_ms = milliseconds_between(since, Clock::now());
     }
     take_census(tree, settled);
@@ -80,15 +83,14 @@ private:
     report_.remaining = tree.examine(settled.walk, {});
     report_.owner = tree.examine_subject(settled.walk);
     census::diagnose(report_.remaining, report_.owner ? &*report_.owner : nullptr, {.harness = ::getpid()});
-    for (const auto &process : report_.remaining) {
-      ++(process.state == census::ProcessState::zombie ? report_.zombies : report_.live);
+    reports::count_remaining(report_);
+    for (const auto &process : report_.remaining)
       timeline_.note("remains", process.pid, spell(process.kind));
-    }
   }
 
   void judge(bool ended) {
     auto count = report_.remaining.size();
-    auto who = count == 1 ? "a process" : fmt::format("{} processes", count);
+    auto who = reports::count_of_processes(count);
     if (report_.cgroup_agrees == false && report_.census_complete) {
       report_.verdict = Verdict::broken;
       report_.reason = "the census missed a process that the cgroup lists";
