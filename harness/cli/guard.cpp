@@ -157,19 +157,21 @@ void add_guard(CLI::App &app, int &status) {
   auto options = std::make_shared<Options>();
   auto *command = app.add_subcommand("guard", "Run any command, and fail if it leaves a process behind");
   command->add_option("COMMAND", options->guard.command, "The command and its arguments")->type_name("");
-  command->add_option("--grace", options->grace_s, "Seconds that processes may take to leave after the command")
-      ->check(CLI::Range(0.0, 86400.0))
+  command->add_option("--grace", options->grace_s, "How long processes may take to leave after the command")
+      ->type_name("SECONDS")
+      ->check(between(0.0, 86400.0))
       ->capture_default_str();
-  command
-      ->add_option("--timeout", options->timeout_s,
-                   "Seconds after which the command gets SIGTERM, or the watching ends; 0: never")
-      ->check(CLI::Range(0.0, 1e7));
-  command->add_option("-k,--kill-after", options->kill_after_s, "Seconds after which it gets SIGKILL then")
-      ->check(CLI::Range(0.0, 86400.0))
+  command->add_option("--timeout", options->timeout_s, "When the command gets SIGTERM, or the watching ends; 0: never")
+      ->type_name("SECONDS")
+      ->check(between(0.0, 1e7));
+  command->add_option("-k,--kill-after", options->kill_after_s, "How long after that it gets SIGKILL")
+      ->type_name("SECONDS")
+      ->check(between(0.0, 86400.0))
       ->capture_default_str();
   command
       ->add_option("--error-exitcode", options->error_exitcode, "Status if the command's is 0 and something was left")
-      ->check(CLI::Range(0, 255))
+      ->type_name("N")
+      ->check(between(0, 255))
       ->capture_default_str();
   command
       ->add_option("--tier", options->tier,
@@ -178,12 +180,13 @@ void add_guard(CLI::App &app, int &status) {
       ->capture_default_str();
   command->add_flag("--keep", options->guard.keep, "Report what remains, and leave it alone");
   command->add_flag("--watch", options->watch, "Tell what accumulates while the command runs; that fails as well");
-  command->add_option("--every", options->every_s, "Seconds between two looks; growth shows after 64 of them")
-      ->check(CLI::Range(0.001, 86400.0))
+  command->add_option("--every", options->every_s, "Time between two looks; growth shows after 64 of them")
+      ->type_name("SECONDS")
+      ->check(between(0.001, 86400.0))
       ->capture_default_str();
   command->add_option("--attach", options->service, "Watch a service that runs already, and only look at it")
       ->type_name("PID")
-      ->check(CLI::Range(1, 4194304));
+      ->check(between(1, 4194304));
   command->add_option("--report", options->report_path, "Write the JSON leak report to this file")->type_name("FILE");
   command->add_option("--ended", options->ended)->group(""); // for `pidleak` itself, see harness/guard/main.cpp
   add_suppression_options(command, &options->suppressions);

@@ -146,13 +146,16 @@ void add_replay_options(CLI::App *command, ReplayOptions *options) {
       ->allow_extra_args(false)
       ->type_name("METHOD");
   command->add_option("--workers", options->workers, "Workers of the pool")
-      ->check(CLI::Range(1, 256))
+      ->type_name("N")
+      ->check(between(1, 256))
       ->capture_default_str();
   command->add_option("--repeat", options->repeat, "Replays of each")
-      ->check(CLI::Range(1, 100000))
+      ->type_name("N")
+      ->check(between(1, 100000))
       ->capture_default_str();
   command->add_option("--jobs", options->jobs, "Replays at the same time")
-      ->check(CLI::Range(1, 64))
+      ->type_name("N")
+      ->check(between(1, 64))
       ->capture_default_str();
   command->add_option("--report", options->report_path, "Write the JSON leak report to this file")->type_name("FILE");
   command->add_flag("--json", options->json, "Write the JSON leak report to standard output, and no table");

@@ -28,6 +28,12 @@ public:
   using std::runtime_error::runtime_error;
 };
 
+/// A range that the help does not spell out beside the option's name.
+template <class T>
+CLI::Validator between(T least, T most) {
+  return CLI::Range(least, most).description("");
+}
+
 /// Colour is for terminals, and not where NO_COLOR is set (no-color.org).
 bool wants_colour(int fd);
 
