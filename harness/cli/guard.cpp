@@ -127,7 +127,7 @@ int run(Options &options) {
     return guard_command(options);
   if (options.guard.keep)
     throw UsageError("--keep: a PID namespace ends with its guard, and everything in it");
-  return guard::in_pid_namespace(options.guard, [&] { return guard_command(options); });
+  guard::in_pid_namespace(options.guard, [&] { return guard_command(options); });
 }
 
 /// What the parser can't know.

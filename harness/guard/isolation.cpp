@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <exception>
@@ -55,7 +56,7 @@ void let_the_terminal_stop_us() {
 
 } // namespace
 
-int in_pid_namespace(Options &options, const std::function<int()> &body) {
+void in_pid_namespace(Options &options, const std::function<int()> &body) {
   os::unshare_for_init(::geteuid() == 0 ? os::NamespaceKind::privileged : os::NamespaceKind::with_user_namespace);
   Relay relay;
   let_the_terminal_stop_us();
@@ -67,8 +68,10 @@ int in_pid_namespace(Options &options, const std::function<int()> &body) {
     be_init(options, relay.original(), std::move(lifeline), body);
   auto init = os::ProcessRef::open(pid).value(); // own and unreaped: it is there
   for (;;) {
-    if (auto status = os::try_reap(init))
-      return status->signaled ? 128 + status->value : status->value;
+    if (auto status = os::try_reap(init)) {
+      std::fflush(nullptr);
+      ::_exit(status->signaled ? 128 + status->value : status->value);
+    }
     relay.wait(&init, {});
   }
 }

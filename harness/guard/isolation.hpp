@@ -11,8 +11,9 @@
 namespace pidleak::guard {
 
 /// Runs `body` in a PID namespace with a /proc of its own (in a user namespace as well, where the caller is not root),
-/// and returns its status; 128 + N if signal N ended it. `options` is told of the isolation. The caller must have no
-/// other thread. Throws SyscallError where there is no such namespace to be had.
-int in_pid_namespace(Options &options, const std::function<int()> &body);
+/// and exits with its status; 128 + N if signal N ended it. (This process can't fork any more once the namespace has
+/// ended, so that there is nothing to return to.) `options` is told of the isolation. The caller must have no other
+/// thread. Throws SyscallError where there is no such namespace to be had.
+[[noreturn]] void in_pid_namespace(Options &options, const std::function<int()> &body);
 
 } // namespace pidleak::guard
