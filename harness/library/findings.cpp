@@ -41,10 +41,8 @@ std::vector<census::Member> those_that_count(const Look &look) {
 
 namespace {
 
-std::string list_of(const std::vector<std::string> &guards) {
-  std::vector<std::string> names;
-  for (const auto &name : guards)
-    names.push_back(name.empty() ? "one without a name" : name);
+std::string list_of(std::vector<std::string> names) {
+  std::replace(names.begin(), names.end(), std::string(), std::string("one without a name"));
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
