@@ -96,7 +96,11 @@ Json growth_to_json(const census::Growth &growth) {
          {"over_ms", group.over_ms},
          {"per_hour", group.per_hour},
          {"oldest", process_to_json(group.oldest)}});
-  return {{"looks", growth.looks}, {"watched_ms", growth.watched_ms}, {"groups", groups}};
+  return {{"looks", growth.looks},
+          {"watched_ms", growth.watched_ms},
+          {"processes", growth.processes},
+          {"zombies", growth.zombies},
+          {"groups", groups}};
 }
 
 // --- reading -----------------------------------------------------------------------------------------------------
@@ -285,8 +289,11 @@ census::GrowingGroup group_from_json(const Json &json) {
 }
 
 census::Growth growth_from_json(const Json &json) {
-  census::Growth growth{
-      .looks = read_count(json, "looks"), .watched_ms = read_duration(json, "watched_ms"), .groups = {}};
+  census::Growth growth{.looks = read_count(json, "looks"),
+                        .watched_ms = read_duration(json, "watched_ms"),
+                        .processes = read_count(json, "processes"),
+                        .zombies = read_count(json, "zombies"),
+                        .groups = {}};
   for (const auto &group : list(json, "groups"))
     growth.groups.push_back(group_from_json(group));
   return growth;

@@ -62,11 +62,13 @@ std::string innermost_calls(const Row &stack) {
   return fmt::format("{}{}", fmt::join(calls, " < "), stack.size() > most ? " < ..." : "");
 }
 
+constexpr std::size_t most_shown = 50; // nobody reads more of them than that
+
 std::string lines_of(const std::string &title, const std::vector<census::RemainingProcess> &processes,
                      const std::string &indent) {
   std::vector<Row> rows;
-  for (const auto &process : processes)
-    rows.push_back(row_of(process));
+  for (std::size_t i = 0; i < std::min(processes.size(), most_shown); ++i)
+    rows.push_back(row_of(processes[i]));
   rows = layout::align(std::move(rows));
   std::string text;
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -80,6 +82,8 @@ std::string lines_of(const std::string &title, const std::vector<census::Remaini
     if (process.suppressed_by)
       text += fmt::format("{}            suppressed: {}\n", indent, printable(*process.suppressed_by));
   }
+  if (processes.size() > rows.size())
+    text += fmt::format("{}and {} more: the JSON report names them all\n", indent, processes.size() - rows.size());
   return text;
 }
 
@@ -103,6 +107,10 @@ std::string duration(double ms) {
   return fmt::format("{:.{}f} {}", ms / unit, ms < 10 * unit ? 1 : 0, name);
 }
 
+std::string zombies_in_words(int zombies) {
+  return zombies == 0 ? "" : fmt::format(" ({} zombie{})", zombies, zombies == 1 ? "" : "s");
+}
+
 std::string rate(double per_hour) {
   auto [of_hour, name] = per_hour < 2      ? std::pair(24.0, "day")
                          : per_hour < 120  ? std::pair(1.0, "hour")
@@ -114,11 +122,19 @@ std::string rate(double per_hour) {
 
 } // namespace
 
+std::string sentence_of(const census::Growth &growth) {
+  return fmt::format("{} look{} in {}: {}; {} process{} at the last look{}", growth.looks, growth.looks == 1 ? "" : "s",
+                     duration(growth.watched_ms),
+                     growth.looks < census::fewest_looks
+                         ? fmt::format("too few to tell what accumulates, which takes {}", census::fewest_looks)
+                         : "nothing accumulates",
+                     growth.processes, growth.processes == 1 ? "" : "es", zombies_in_words(growth.zombies));
+}
+
 std::string sentence_of(const census::GrowingGroup &group) {
-  auto zombies = group.zombies == 0 ? "" : fmt::format(" ({} zombie{})", group.zombies, group.zombies == 1 ? "" : "s");
   return fmt::format("{} of pid {} ({}) accumulate: from {} to {}{} in {}, {}; {} of {} {} ended",
                      printable(group.comm), group.starter, printable(group.starter_comm), group.from, group.now,
-                     zombies, duration(group.over_ms), rate(group.per_hour),
+                     zombies_in_words(group.zombies), duration(group.over_ms), rate(group.per_hour),
                      group.ended == 0 ? "none" : fmt::to_string(group.ended), group.seen,
                      group.ended == 1 ? "has" : "have");
 }

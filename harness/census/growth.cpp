@@ -161,6 +161,12 @@ std::optional<History::Rise> History::rise_of(const Group &group) const {
   return rise;
 }
 
+int History::zombies_among(const std::vector<const Process *> &processes) {
+  return static_cast<int>(std::count_if(processes.begin(), processes.end(), [](const auto *process) {
+    return process->member.state == ProcessState::zombie;
+  }));
+}
+
 GrowingGroup History::describe(const Name &name, const Group &group, const Rise &rise) const {
   GrowingGroup growing;
   growing.starter = name.first.first;
@@ -169,9 +175,7 @@ GrowingGroup History::describe(const Name &name, const Group &group, const Rise 
   growing.comm = rise.oldest.comm;
   growing.from = static_cast<int>(rise.from);
   growing.now = static_cast<int>(group.members.size());
-  growing.zombies = static_cast<int>(std::count_if(group.members.begin(), group.members.end(), [](const auto *process) {
-    return process->member.state == ProcessState::zombie;
-  }));
+  growing.zombies = zombies_among(group.members);
   growing.seen = group.seen;
   growing.ended = group.seen - growing.now;
   growing.since_ms = group.since_ms;
@@ -183,7 +187,11 @@ GrowingGroup History::describe(const Name &name, const Group &group, const Rise 
 }
 
 Growth History::growth() const {
-  Growth growth{.looks = static_cast<int>(looks_), .watched_ms = now_ms_, .groups = {}};
+  Growth growth{.looks = static_cast<int>(looks_), .watched_ms = now_ms_};
+  for (const auto &[name, group] : groups_) {
+    growth.processes += static_cast<int>(group.members.size());
+    growth.zombies += zombies_among(group.members);
+  }
   for (const auto &[name, group] : groups_)
     if (group.rise)
       growth.groups.push_back(describe(name, group, *group.rise));

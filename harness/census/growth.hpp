@@ -30,6 +30,9 @@ namespace pidleak::census {
 /// `worker-#`: names that differ in a number alone are one.
 std::string without_numbers(const std::string &comm);
 
+/// With fewer nothing is known of growth.
+constexpr int fewest_looks = 64;
+
 /// A group that accumulates. Times are milliseconds.
 struct GrowingGroup {
   pid_t starter = 0; // who has started it; a living process
@@ -51,13 +54,15 @@ struct GrowingGroup {
 struct Growth {
   int looks = 0;
   double watched_ms = 0;            // from the first look to the last
+  int processes = 0;                // at the last look, without the first process of all
+  int zombies = 0;                  // of these
   std::vector<GrowingGroup> groups; // those that accumulate now
 };
 
 /// The least of every 2^level values in a row, for each level; of each level the last 64. Before the first comes 0.
 class Floors {
 public:
-  static constexpr std::uint64_t kept = 64;
+  static constexpr std::uint64_t kept = fewest_looks;
 
   /// `number`: of the look, from 0; one after the other.
   void add(std::uint64_t number, double value);
@@ -107,6 +112,7 @@ private:
   void take_in(const std::vector<Member> &members, Identity root);
   void sort_into_groups(Identity root);
   std::optional<Rise> rise_of(const Group &group) const;
+  static int zombies_among(const std::vector<const Process *> &processes);
   GrowingGroup describe(const Name &name, const Group &group, const Rise &rise) const;
 
   pid_t root_;

@@ -2,6 +2,8 @@
 
 #include "reports/remaining_text.hpp"
 
+#include <algorithm>
+
 namespace pidleak::cli {
 
 using reports::printable;
@@ -12,13 +14,15 @@ void show(const reports::Report &report, bool keep) {
     return;
   }
   const auto &growing = reports::growing_groups(report);
-  if (report.remaining.empty() && growing.empty())
+  if (report.remaining.empty() && growing.empty() && !report.growth)
     return;
   say("pidleak guard: {}: {}\n{}{}{}", printable(report.pool), printable(report.reason),
       reports::growth_lines(growing, "  "), reports::remaining_lines(report, "  "),
       reports::suppression_lines(report, "  "));
   if (keep && !report.remaining.empty())
     say("  left alone{}\n", report.tier == reports::Tier::attached ? "" : " (--keep)");
+  else if (std::any_of(report.remaining.begin(), report.remaining.end(), [](const auto &p) { return p.suppressed_by; }))
+    say("  the suppressed are left alone\n");
 }
 
 bool show_growth(const reports::Report &report, const std::vector<std::size_t> &news) {

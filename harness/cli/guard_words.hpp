@@ -15,7 +15,7 @@ void say(fmt::format_string<Values...> format, Values &&...values) {
   std::fputs(fmt::format(format, std::forward<Values>(values)...).c_str(), stderr);
 }
 
-/// What has remained and accumulated, and nothing of a report without either.
+/// What has remained and accumulated; nothing where nobody watched and there is nothing.
 void show(const reports::Report &report, bool keep);
 
 /// What accumulates while it runs: these of the growth's groups, but for those that a rule allows. False: none is left.

@@ -32,6 +32,9 @@ os::ProcessRef find_service(pid_t pid) {
     above = stat ? stat->parent : 0;
   }
   auto service = open(pid);
+  if (service && os::read_command_line(pid).empty() && !os::read_executable(pid) && !service->has_exited() &&
+      ::geteuid() == 0) // others can't read whose program it is
+    refuse(pid, "that is a thread of the kernel");
   if (service && !service->has_exited())
     return std::move(*service);
   if (service)

@@ -79,6 +79,11 @@ public:
     else
       report.reason = "the service was still running";
     watch_.conclude(report);
+    if (report.verdict == Verdict::clean) {
+      if (!service_.has_exited() && report.growth->looks < census::fewest_looks)
+        report.verdict = Verdict::invalid; // nothing was shown
+      report.reason += fmt::format("; {}", fmt::join(limits_, "; "));
+    }
     tell_(report);
     return {.report = std::move(report)};
   }

@@ -14,7 +14,8 @@
 namespace pidleak::guard {
 
 /// Until the service ends, a signal asks this process to end (SIGINT, SIGTERM, SIGHUP, SIGQUIT), or the timeout is
-/// over. What remains of a service that has ended is in the report then: leaked. `options`: grace, timeout and every.
+/// over. What remains of a service that has ended is in the report then: leaked. It is invalid if the service still runs
+/// and there were too few looks to tell what accumulates. `options`: grace, timeout and every.
 /// The outcome's status is 0. Throws SyscallError.
 Outcome attach(const os::ProcessRef &service, const Options &options, const Tell &tell, const TellGrowth &tell_growth);
 

@@ -224,7 +224,10 @@ TEST_CASE("the timeout ends the watching, not the service", "[guard]") {
     Service service([](char) {});
     auto arguments = attached(service, scratch);
     arguments.insert(arguments.end(), {"--timeout", "0.1"});
-    expect_equal(run(arguments).status, 0, "status");
+    auto ran = run(arguments);
+    expect_equal(ran.status, 3, "status of too few looks; " + ran.err);
+    expect(ran.err.find("too few to tell") != std::string::npos, ran.err);
+    expect_equal(scratch.report().at("verdict").get<std::string>(), "invalid", "verdict");
     expect(!service.process().has_exited(), "the service runs on");
     service.end();
   });
@@ -260,7 +263,7 @@ TEST_CASE("another user's service is watched, and what can't be read of it is sa
       as_nobody.emplace_back(argument);
     as_nobody.push_back(std::to_string(service.process().pid()));
     auto ran = run(as_nobody, setpriv);
-    expect_equal(ran.status, 0, "status; " + ran.err);
+    expect_equal(ran.status, 3, "status of too few looks; " + ran.err);
     expect(ran.err.find("another user's may not be looked at") != std::string::npos, ran.err);
   });
 }
@@ -274,6 +277,9 @@ TEST_CASE("what can't be attached to gives status 2, and says why", "[guard]") {
   check_usage({"guard"}, "what command?");
   for (const char *option : {"--keep", "--kill-after=1", "--tier=namespace"})
     check_usage({"guard", "--attach", std::to_string(::getppid()), option}, "nothing is ever ended");
+  if (::geteuid() == 0)
+    if (auto stat = os::read_stat(2); stat && stat->comm == "kthreadd")
+      check_usage({"guard", "--attach", "2"}, "a thread of the kernel");
   check_in_child([] {
     auto zombie = start([] {});
     wait_until_state(zombie, 'Z');

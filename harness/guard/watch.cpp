@@ -1,5 +1,7 @@
 #include "harness/guard/watch.hpp"
 
+#include "reports/remaining_text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -68,7 +70,9 @@ void Watch::conclude(reports::Report &report) const {
   for (auto &group : growth.groups)
     if (auto told = told_.find(key_of(group)); told != told_.end())
       group.oldest = told->second.oldest;
-  if (!growth.groups.empty()) {
+  if (growth.groups.empty()) {
+    report.reason += (report.reason.empty() ? "" : "; ") + reports::sentence_of(growth);
+  } else {
     auto reason = reason_of(growth);
     report.reason = report.verdict == reports::Verdict::leaked ? reason + "; " + report.reason : reason;
     report.verdict = reports::Verdict::leaked;

@@ -26,7 +26,8 @@ public:
   /// doubled. `so_far` is completed and handed on.
   void look(const std::vector<census::Member> &members, reports::Report so_far);
 
-  /// What accumulated at the last look goes into the report: that is `leaked` then.
+  /// What accumulated at the last look goes into the report: that is `leaked` then. If nothing did, the reason says of
+  /// how many looks.
   void conclude(reports::Report &report) const;
 
 private:

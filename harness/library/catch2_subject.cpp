@@ -1,6 +1,7 @@
 // What listeners_test.cpp runs: a program with the listener for Catch2.
 #include <catch2/catch_test_macros.hpp>
 #include <pidleak/catch2.hpp>
+#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,6 +59,15 @@ TEST_CASE("a forked child that returns from its test case", "[.]") {
   pid_t child = fork();
   if (child != 0)
     CHECK(waitpid(child, nullptr, 0) == child);
+}
+
+TEST_CASE("a forgotten child that may be an orphan", "[.]") {
+  std::string program = "true";
+  char *arguments[] = {program.data(), nullptr};
+  pid_t pid = 0;
+  REQUIRE(posix_spawnp(&pid, "true", nullptr, nullptr, arguments, environ) == 0);
+  siginfo_t ended{};
+  CHECK(waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOWAIT) == 0);
 }
 
 TEST_CASE("matcher") {

@@ -85,9 +85,9 @@ std::vector<census::RemainingProcess> examine(std::vector<Suspect> &suspects) {
 /// Why it does not count, if it does not.
 std::string reason_to_tolerate(const Suspect &suspect) {
   if (suspect.may_be_of_init())
-    return "an orphan that has ended, which init would have reaped; unless it was started here without fork(3): that "
-           "is "
-           "not known";
+    return "it may be an orphan, which init would have reaped, or a child that was started here without fork(3) and "
+           "not "
+           "waited for: the kernel does not say";
   return suspect.claim.left_to_another
              ? "left to the guards that have not been checked yet, of: " + list_of(suspect.claim.may_be_of)
              : "";
@@ -125,7 +125,8 @@ Remaining remaining_of(const census::RemainingProcess &process, const Suspect &s
                       .command_line = process.command_line,
                       .diagnosis = {},
                       .may_be_of = suspect.claim.may_be_of,
-                      .tolerated_because = process.suppressed_by.value_or("")};
+                      .tolerated_because = process.suppressed_by.value_or(""),
+                      .may_be_adopted = suspect.may_be_of_init()};
   for (const auto &finding : process.diagnosis)
     remaining.diagnosis.push_back({spell(finding.cause), finding.text});
   return remaining;

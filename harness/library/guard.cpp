@@ -59,7 +59,7 @@ class Guard::Impl {
 public:
   explicit Impl(GuardOptions options)
       : options_(std::move(options)), rules_(library::read_rules(options_.suppressions)), entered_(options_),
-        suspects_(entered_.entry()) {}
+        suspects_(entered_.entry(), options_.strict) {}
 
   bool is_of_this_process() const { return entered_.pid() == ::getpid(); }
 

@@ -106,7 +106,7 @@ TEST_CASE("an ended orphan that was seen below its parent is no leak either, wha
   });
 }
 
-TEST_CASE("an ended child that may be an orphan is tolerated, and that this is not known is said", "[library]") {
+TEST_CASE("an ended child that may be an orphan is tolerated but for the strict, and that this is not known is said", "[library]") {
   auto spawn = [] {
     std::string program = "true";
     char *arguments[] = {program.data(), nullptr};
@@ -119,9 +119,17 @@ TEST_CASE("an ended child that may be an orphan is tolerated, and that this is n
     spawn();
     auto findings = guard.check();
     expect_clean(findings);
-    expect_says(findings.tolerated.at(0).tolerated_because, "not known");
+    expect(findings.doubtful(), "there is doubt");
+    expect_says(findings.tolerated.at(0).tolerated_because, "the kernel does not say");
     expect(guard.end_remaining(), "nothing is there that counts");
     expect_equal(os::read_children(::getpid()).size(), 1U, "it was left alone");
+  });
+  check_in_plain_child([&] {
+    Guard guard({.grace = never, .strict = true});
+    spawn();
+    only(guard.check());
+    expect(guard.end_remaining(), "it is reaped");
+    expect_no_child();
   });
   check_in_plain_child([&] { // where nobody is adopted it is known
     Guard guard({.grace = never, .adopt_orphans = false});

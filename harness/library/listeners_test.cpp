@@ -55,6 +55,11 @@ TEST_CASE("one run at a time as well, as ctest does it; and a crash stays one", 
   check_subject("pidleak-catch2-subject", {"clean"}, 0, [](const std::string &) {});
   check_subject("pidleak-catch2-subject", {"leaking"}, 42, [](const std::string &) {});
   check_subject("pidleak-catch2-subject", {"a forked child*"}, 0, [](const std::string &) {});
+  check_in_child([] {
+    auto ran = run({"a forgotten child that may be an orphan"}, PIDLEAK_BINARY_DIR "/pidleak-catch2-subject");
+    expect_equal(ran.status, 0, "status; " + ran.out);
+    expect_in(ran.err, {"pidleak: a forgotten child", "the kernel does not say"});
+  });
   check_in_child([] { // nobody reads what it says: whatever it leaves holds that open
     auto crashing = os::launch(
         {.program = PIDLEAK_BINARY_DIR "/pidleak-catch2-subject", .arguments = {"crashing"}, .standard_error = -1});

@@ -42,7 +42,7 @@ std::vector<Member> Look::members() const {
   return members;
 }
 
-Suspects::Suspects(const Entry *mine) : mine_(mine), session_(::getsid(0)) {
+Suspects::Suspects(const Entry *mine, bool strict) : mine_(mine), strict_(strict), session_(::getsid(0)) {
   for (const auto &member : census::walk({.root = ::getpid()}, Deadline::after(baseline_bound)).members)
     if (member.start_ticks >= mine->begin)
       if (auto held = os::ProcessRef::open(member.pid))
@@ -104,7 +104,7 @@ Origin Suspects::origin_of(const Member &process) const {
   auto stat = os::read_stat(process.pid);
   if (stat && stat->session != process.pid && stat->session != session_ && stat->session != ::getsid(0))
     return Origin::adopted;
-  return os::is_subreaper() || ::getpid() == 1 ? Origin::unknown : Origin::own;
+  return !strict_ && (os::is_subreaper() || ::getpid() == 1) ? Origin::unknown : Origin::own;
 }
 
 void Suspects::keep_those_elsewhere(const Look &look) {

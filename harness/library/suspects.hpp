@@ -39,8 +39,9 @@ void reap_if_child(const os::ProcessRef &process);
 /// The beginning of a guard, and what it is compared with.
 class Suspects {
 public:
-  /// Takes the baseline: `mine` has just been entered. Throws SyscallError.
-  explicit Suspects(const Entry *mine);
+  /// Takes the baseline: `mine` has just been entered. `strict`: what may be this process's child is. Throws
+  /// SyscallError.
+  Suspects(const Entry *mine, bool strict);
 
   /// Reaps on its way the ended orphans that this process has adopted for its guards alone: init would have. Throws
   /// SyscallError.
@@ -53,6 +54,7 @@ private:
   void keep_those_elsewhere(const Look &look);
 
   const Entry *mine_;
+  bool strict_;
   pid_t session_;                             // of this process then; it may have made one of its own since
   std::vector<os::ProcessRef> of_that_tick_;  // there at the baseline, but not older than it by the clock
   std::map<pid_t, os::ProcessRef> elsewhere_; // seen below another parent than this process

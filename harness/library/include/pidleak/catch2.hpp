@@ -15,6 +15,7 @@
 #include <catch2/reporters/catch_reporter_registrars.hpp>
 #include <pidleak/guard.hpp>
 
+#include <iostream>
 #include <optional>
 #include <string>
 
@@ -53,6 +54,8 @@ public:
       assertion.complete();
       ++failures_;
       guard_->end_remaining();
+    } else if (findings.doubtful()) {
+      std::cerr << findings.text;
     }
     guard_.reset();
     // These counts are from before. The JUnit reporter leaves out a section whose last run had no assertions. The

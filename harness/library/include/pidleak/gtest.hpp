@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <pidleak/guard.hpp>
 
+#include <iostream>
 #include <optional>
 #include <string>
 #include <utility>
@@ -30,6 +31,8 @@ public:
     if (!findings.clean()) {
       ADD_FAILURE_AT(test.file(), test.line()) << findings.text;
       guard_->end_remaining();
+    } else if (findings.doubtful()) {
+      std::cerr << findings.text;
     }
     guard_.reset();
   }

@@ -20,8 +20,8 @@
 // that nobody of this process has started it, by its session, or since it was seen below another parent, or since
 // fork(3) was called elsewhere (noted by pthread_atfork(3)). Where it is not certain it is among the tolerated, which
 // say so: that may also be a child that this process has started by vfork, posix_spawn, popen or clone and not waited
-// for, if its main thread has. No other child is ever reaped but by end_remaining(). Until then they stay in the
-// process table.
+// for, if its main thread has. Listeners print a warning then, and GuardOptions::strict counts it. No other child is
+// ever reaped but by end_remaining(). Until then they stay in the process table.
 //
 // Threads: the kernel lists children by the thread that has forked them. What leads to the thread of another guard is
 // that guard's; what leads to this guard's thread is its own. It does not say that of orphans, nor of the children of
@@ -50,6 +50,8 @@ struct GuardOptions {
   std::string suppressions = {};
   /// Become a subreaper. Without it daemons get out of sight.
   bool adopt_orphans = true;
+  /// Count what has ended and may have been started here as well as adopted: for tests whose programs start no daemons.
+  bool strict = false;
 };
 
 /// Why it is still there.
@@ -68,6 +70,7 @@ struct Remaining {
   std::vector<Diagnosis> diagnosis;      // the first one weighs most
   std::vector<std::string> may_be_of;    // names of other guards; empty: it is this guard's
   std::string tolerated_because;         // why it does not count; empty: it does
+  bool may_be_adopted = false;           // it has ended, and may be a child that nobody has waited for, or an orphan
 };
 
 struct Findings {
@@ -78,6 +81,13 @@ struct Findings {
   std::string json;                 // the leak report, as `pidleak guard --report` writes it
 
   bool clean() const { return remaining.empty() && complete; }
+  /// Whether something is tolerated only since it may be an orphan that was adopted: see GuardOptions::strict.
+  bool doubtful() const {
+    for (const auto &process : tolerated)
+      if (process.may_be_adopted)
+        return true;
+    return false;
+  }
 };
 
 /// The text.
