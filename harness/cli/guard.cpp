@@ -46,11 +46,26 @@ void name_again(Options &options, const os::ProcessRef *service) {
       options.guard.command = now;
 }
 
+/// As one would write it in a shell.
+std::string quoted(const std::vector<std::string> &command) {
+  constexpr const char *plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
+  std::string text;
+  for (auto word : command) {
+    if (word.empty() || word.find_first_not_of(plain) != word.npos) {
+      for (auto at = word.find('\''); at != word.npos; at = word.find('\'', at + 4))
+        word.replace(at, 1, R"('\'')");
+      word = "'" + word + "'";
+    }
+    text += (text.empty() ? "" : " ") + word;
+  }
+  return text;
+}
+
 void describe(Report &report, const Options &options) {
   reports::sign(report, options.started);
   report.scenario = "guard";
   report.total_ms = milliseconds_between(options.since, Clock::now());
-  report.pool = fmt::format("{}", fmt::join(options.guard.command, " "));
+  report.pool = quoted(options.guard.command);
 }
 
 /// Whoever watches a service for weeks wants the report now; but what is no file is written to once, at the end.
@@ -115,8 +130,7 @@ int watch_service(Options &options) {
   options.guard.command = os::read_command_line(options.service);
   options.guard.keep = true;
   say("pidleak guard: watches pid {} ({}) at tier attached: {}\n", options.service,
-      reports::printable(fmt::format("{}", fmt::join(options.guard.command, " "))),
-      fmt::join(guard::limits_of(options.service), "; "));
+      reports::printable(quoted(options.guard.command)), fmt::join(guard::limits_of(options.service), "; "));
   return guard_command(options, &service);
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 #include <string>
 #include <vector>
@@ -28,10 +29,16 @@ public:
   using std::runtime_error::runtime_error;
 };
 
-/// A range that the help does not spell out beside the option's name.
+/// As CLI::Range, but it tells a number from what is none, and the help does not spell it out beside the option's name.
 template <class T>
 CLI::Validator between(T least, T most) {
-  return CLI::Range(least, most).description("");
+  auto check = [least, most](const std::string &text) -> std::string {
+    T value{};
+    if (!CLI::detail::lexical_cast(text, value))
+      return fmt::format("\"{}\" is no number", text);
+    return value >= least && value <= most ? "" : fmt::format("{} is not from {} to {}", text, least, most);
+  };
+  return {check, ""};
 }
 
 /// Colour is for terminals, and not where NO_COLOR is set (no-color.org).
