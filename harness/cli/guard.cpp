@@ -84,6 +84,7 @@ void write_early(const std::string &path, const std::vector<Report> &so_far) {
 
 int guard_command(Options &options, const os::ProcessRef *service = nullptr) {
   std::vector<Report> all;
+  bool told = false;
   bool recorded = !options.report_path.empty() || options.outputs.wanted();
   auto tell = [&](Report &report) {
     name_again(options, service);
@@ -93,7 +94,7 @@ int guard_command(Options &options, const os::ProcessRef *service = nullptr) {
     all = {report};
     apply_suppressions(options.suppressions, all);
     report = all.front();
-    show(report, options.guard.keep);
+    told = show(report, options.guard.keep);
   };
   auto tell_growth = [&](Report &report, const std::vector<std::size_t> &news) {
     name_again(options, service);
@@ -113,8 +114,8 @@ int guard_command(Options &options, const os::ProcessRef *service = nullptr) {
   if (!options.guard.keep && all.front().verdict == Verdict::leaked && !all.front().remaining.empty())
     say("  {}\n", outcome.ended_all ? "ended" : "not all of them could be ended");
   const auto &command = outcome.command;
-  if (command.timed_out)
-    say("pidleak guard: the command was ended after {} s\n", options.timeout_s);
+  if (command.timed_out && !told)
+    say("pidleak guard: {}\n", all.front().reason);
   if (command.signal != 0 && !command.timed_out)
     guard::die_of(command.signal);
   if (command.status != 0)
@@ -142,9 +143,7 @@ int run(Options &options) {
     throw UsageError("--ended is for pidleak itself");
   if (options.timeout_s > 0)
     options.guard.limit.timeout = from_seconds(options.timeout_s);
-  if (!options.report_path.empty())
-    check_output("--report", options.report_path);
-  check_outputs(options.outputs);
+  check_outputs(options.outputs, options.report_path);
   read_suppressions(options.suppressions);
   if (options.watch || options.service != 0)
     options.guard.every = from_seconds(options.every_s);

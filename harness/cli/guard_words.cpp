@@ -8,14 +8,14 @@ namespace pidleak::cli {
 
 using reports::printable;
 
-void show(const reports::Report &report, bool keep) {
+bool show(const reports::Report &report, bool keep) {
   if (report.verdict == reports::Verdict::broken) {
     say("pidleak guard: {}\n", printable(report.reason));
-    return;
+    return true;
   }
   const auto &growing = reports::growing_groups(report);
   if (report.remaining.empty() && growing.empty() && !report.growth)
-    return;
+    return false;
   say("pidleak guard: {}: {}\n{}{}{}", printable(report.pool), printable(report.reason),
       reports::growth_lines(growing, "  "), reports::remaining_lines(report, "  "),
       reports::suppression_lines(report, "  "));
@@ -23,6 +23,7 @@ void show(const reports::Report &report, bool keep) {
     say("  left alone{}\n", report.tier == reports::Tier::attached ? "" : " (--keep)");
   else if (std::any_of(report.remaining.begin(), report.remaining.end(), [](const auto &p) { return p.suppressed_by; }))
     say("  the suppressed are left alone\n");
+  return true;
 }
 
 bool show_growth(const reports::Report &report, const std::vector<std::size_t> &news) {

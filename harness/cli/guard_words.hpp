@@ -15,8 +15,8 @@ void say(fmt::format_string<Values...> format, Values &&...values) {
   std::fputs(fmt::format(format, std::forward<Values>(values)...).c_str(), stderr);
 }
 
-/// What has remained and accumulated; nothing where nobody watched and there is nothing.
-void show(const reports::Report &report, bool keep);
+/// What has remained and accumulated. False: nobody watched, and there is nothing to say.
+bool show(const reports::Report &report, bool keep);
 
 /// What accumulates while it runs: these of the growth's groups, but for those that a rule allows. False: none is left.
 bool show_growth(const reports::Report &report, const std::vector<std::size_t> &news);

@@ -55,9 +55,15 @@ void check_output(const std::string &option, const std::string &path) {
   }
 }
 
-void check_outputs(const Outputs &outputs) {
-  for (const auto &[option, path] : outputs.files)
+void check_outputs(const Outputs &outputs, const std::string &report_path) {
+  if (!report_path.empty())
+    check_output("--report", report_path);
+  std::map<std::string, std::string> taken = {{report_path, "--report"}};
+  for (const auto &[option, path] : outputs.files) {
     check_output(option, path);
+    if (auto [other, is_new] = taken.emplace(path, option); !is_new && path != "/dev/stdout" && path != "/dev/null")
+      throw UsageError(fmt::format("{} and {} are one file: {}", other->second, option, path));
+  }
 }
 
 void write_outputs(const Outputs &outputs, const std::vector<Report> &reports, const Deviation &deviation) {

@@ -81,6 +81,8 @@ TEST_CASE("what can't be read, or is no leak report, is told with status 2, and 
   refused("/dev/zero", "/dev/zero: is larger than 256 MiB");
   check_usage({"report"}, "FILE is missing");
   check_usage({"report", "-", "-"}, "can be read once only");
+  check_usage({"report", every_verdict, "--junit", "/tmp/one", "--html", "/tmp/one"},
+              "--html and --junit are one file");
   check_usage({"report", every_verdict, "--junit", "/nonexistent/a"}, "--junit /nonexistent/a: can't be written");
 }
 

@@ -49,7 +49,7 @@ int run(Options options) {
   if (options.expected && (!options.replay.overrides.empty() || options.replay.workers != 4))
     throw UsageError("--expected: a scenario says what is expected of its own conditions and 4 workers only");
   options.outputs.json = options.replay.json;
-  check_outputs(options.outputs);
+  check_outputs(options.outputs, options.replay.report_path);
   read_suppressions(options.suppressions);
   options.replay.revise = [&](std::vector<Report> &reports) { apply_suppressions(options.suppressions, reports); };
   auto [all, where] = replay_all(options.replay, make_plans(options.replay));

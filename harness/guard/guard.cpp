@@ -107,9 +107,7 @@ private:
     if (from_before().empty() && os::reap_exited_children()) { // ECHILD: there is nobody
       report.census_complete = true;
       report.nothing_left_below = true;
-      if (watch_)
-        watch_->conclude(report);
-      tell_(report);
+      tell();
       return;
     }
     command_.relay().forget_requests();   // they were for the command
@@ -138,9 +136,7 @@ private:
     }
     report.settle_ms = milliseconds_between(since, Clock::now());
     take_census(tree, settled);
-    if (watch_)
-      watch_->conclude(report);
-    tell_(report);
+    tell();
     if (options_.keep || report.verdict != Verdict::leaked)
       return;
     auto spared = from_before();
@@ -148,6 +144,16 @@ private:
       if (process.suppressed_by)
         spared.insert(process.pid);
     outcome_.ended_all = os::end_all_children(Deadline::after(end_bound), spared);
+  }
+
+  void tell() {
+    auto &report = outcome_.report;
+    if (outcome_.command.timed_out)
+      report.reason = fmt::format("the command was ended after {} s; {}",
+                                  std::chrono::duration<double>(*options_.limit.timeout).count(), report.reason);
+    if (watch_)
+      watch_->conclude(report);
+    tell_(report);
   }
 
   std::vector<census::RemainingProcess> examine(const replay::Tree &tree, const census::Walk &walk) const {

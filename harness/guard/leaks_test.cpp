@@ -136,7 +136,10 @@ TEST_CASE("option --timeout sends SIGTERM, and SIGKILL to who does not go", "[gu
   CHECK(goes.out == "terminated\n");
   auto stays = guard_shell({"--timeout", "0.2", "-k", "0.2"}, "trap '' TERM; while :; do :; done");
   CHECK(stays.status == 124);
-  CHECK_THAT(stays.err, ContainsSubstring("ended after 0.2 s"));
+  CHECK_THAT(stays.err, ContainsSubstring("ended after 0.2 s; nothing is left"));
+  auto leaves = guard_shell({"--timeout", "0.2", "--grace", "0.1"}, "sleep 600 >/dev/null 2>&1 & exec sleep 600");
+  CHECK(leaves.status == 124);
+  CHECK_THAT(leaves.err, ContainsSubstring("the command was ended after 0.2 s; a process outlived the command"));
   CHECK(guard_shell({"--timeout", "60"}, "exit 4").status == 4);
 }
 
