@@ -191,10 +191,9 @@ Growth History::growth() const {
   for (const auto &[name, group] : groups_) {
     growth.processes += static_cast<int>(group.members.size());
     growth.zombies += zombies_among(group.members);
-  }
-  for (const auto &[name, group] : groups_)
     if (group.rise)
       growth.groups.push_back(describe(name, group, *group.rise));
+  }
   return growth;
 }
 

@@ -87,11 +87,4 @@ CompletedVerb describe_for_completion(const CLI::App &app) {
   return verb;
 }
 
-std::string shell_quoted(const std::string &text) {
-  std::string quoted = "'";
-  for (char c : text)
-    quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
-}
-
 } // namespace pidleak::cli

@@ -2,6 +2,8 @@
 // differ from what is parsed.
 #pragma once
 
+#include "harness/cli/shell.hpp"
+
 #include <CLI/CLI.hpp>
 
 #include <string>
@@ -36,8 +38,5 @@ CompletedVerb describe_for_completion(const CLI::App &app);
 std::string bash_completion(const CompletedVerb &app);
 std::string zsh_completion(const CompletedVerb &app);
 std::string fish_completion(const CompletedVerb &app);
-
-/// Text that the three shells read as one word, whatever is in it.
-std::string shell_quoted(const std::string &text);
 
 } // namespace pidleak::cli

@@ -2,6 +2,7 @@
 #include "harness/cli/guard_words.hpp"
 #include "harness/cli/outputs.hpp"
 #include "harness/cli/service.hpp"
+#include "harness/cli/shell.hpp"
 #include "harness/cli/suppressions.hpp"
 #include "harness/guard/attach.hpp"
 #include "harness/guard/isolation.hpp"
@@ -39,33 +40,14 @@ constexpr char mark = '\x1f';
 
 milliseconds from_seconds(double seconds) { return milliseconds(static_cast<long long>(seconds * 1000)); }
 
-/// A service may have executed another program since: its name is that of now.
-void name_again(Options &options, const os::ProcessRef *service) {
-  if (service && !service->has_exited())
+void describe(Report &report, Options &options, const os::ProcessRef *service) {
+  if (service && !service->has_exited()) // it may have executed another program since: its name is that of now
     if (auto now = os::read_command_line(service->pid()); !now.empty())
       options.guard.command = now;
-}
-
-/// As one would write it in a shell.
-std::string quoted(const std::vector<std::string> &command) {
-  constexpr const char *plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
-  std::string text;
-  for (auto word : command) {
-    if (word.empty() || word.find_first_not_of(plain) != word.npos) {
-      for (auto at = word.find('\''); at != word.npos; at = word.find('\'', at + 4))
-        word.replace(at, 1, R"('\'')");
-      word = "'" + word + "'";
-    }
-    text += (text.empty() ? "" : " ") + word;
-  }
-  return text;
-}
-
-void describe(Report &report, const Options &options) {
   reports::sign(report, options.started);
   report.scenario = "guard";
   report.total_ms = milliseconds_between(options.since, Clock::now());
-  report.pool = quoted(options.guard.command);
+  report.pool = command_line_of(options.guard.command);
 }
 
 /// Whoever watches a service for weeks wants the report now; but what is no file is written to once, at the end.
@@ -82,29 +64,28 @@ void write_early(const std::string &path, const std::vector<Report> &so_far) {
   }
 }
 
-int guard_command(Options &options, const os::ProcessRef *service = nullptr) {
+int guard_command(Options &options, const guard::Service *watched = nullptr) {
+  const auto *service = watched ? &watched->process : nullptr;
   std::vector<Report> all;
   bool told = false;
   bool recorded = !options.report_path.empty() || options.outputs.wanted();
   auto tell = [&](Report &report) {
-    name_again(options, service);
     os::ignore_sigpipe(); // the command has what it inherits; a reader that is gone must not end guard before the rest
     if (recorded || report.verdict != Verdict::clean || report.growth)
-      describe(report, options);
+      describe(report, options, service);
     all = {report};
     apply_suppressions(options.suppressions, all);
     report = all.front();
     told = show(report, options.guard.keep);
   };
   auto tell_growth = [&](Report &report, const std::vector<std::size_t> &news) {
-    name_again(options, service);
-    describe(report, options);
+    describe(report, options, service);
     std::vector<Report> so_far = {report};
     apply_suppressions(options.suppressions, so_far);
     if (show_growth(so_far.front(), news) && !options.report_path.empty())
       write_early(options.report_path, so_far);
   };
-  auto outcome = service ? guard::attach(*service, options.guard, tell, tell_growth)
+  auto outcome = watched ? guard::attach(*watched, options.guard, tell, tell_growth)
                          : guard::run(options.guard, tell, tell_growth);
   if (all.empty()) // it could not be executed
     tell(outcome.report);
@@ -127,11 +108,11 @@ int guard_command(Options &options, const os::ProcessRef *service = nullptr) {
 }
 
 int watch_service(Options &options) {
-  auto service = find_service(options.service);
+  auto service = guard::Service::of(find_service(options.service));
   options.guard.command = os::read_command_line(options.service);
   options.guard.keep = true;
   say("pidleak guard: watches pid {} ({}) at tier attached: {}\n", options.service,
-      reports::printable(quoted(options.guard.command)), fmt::join(guard::limits_of(options.service), "; "));
+      reports::printable(command_line_of(options.guard.command)), fmt::join(service.limits, "; "));
   return guard_command(options, &service);
 }
 
@@ -143,6 +124,8 @@ int run(Options &options) {
     throw UsageError("--ended is for pidleak itself");
   if (options.timeout_s > 0)
     options.guard.limit.timeout = from_seconds(options.timeout_s);
+  if (!options.report_path.empty())
+    check_output("--report", options.report_path);
   check_outputs(options.outputs, options.report_path);
   read_suppressions(options.suppressions);
   if (options.watch || options.service != 0)

@@ -13,11 +13,10 @@ bool show(const reports::Report &report, bool keep) {
     say("pidleak guard: {}\n", printable(report.reason));
     return true;
   }
-  const auto &growing = reports::growing_groups(report);
-  if (report.remaining.empty() && growing.empty() && !report.growth)
+  if (report.remaining.empty() && !report.growth)
     return false;
   say("pidleak guard: {}: {}\n{}{}{}", printable(report.pool), printable(report.reason),
-      reports::growth_lines(growing, "  "), reports::remaining_lines(report, "  "),
+      reports::growth_lines(reports::growing_groups(report), "  "), reports::remaining_lines(report, "  "),
       reports::suppression_lines(report, "  "));
   if (keep && !report.remaining.empty())
     say("  left alone{}\n", report.tier == reports::Tier::attached ? "" : " (--keep)");

@@ -56,8 +56,6 @@ void check_output(const std::string &option, const std::string &path) {
 }
 
 void check_outputs(const Outputs &outputs, const std::string &report_path) {
-  if (!report_path.empty())
-    check_output("--report", report_path);
   std::map<std::string, std::string> taken = {{report_path, "--report"}};
   for (const auto &[option, path] : outputs.files) {
     check_output(option, path);

@@ -22,7 +22,7 @@ void add_output_options(CLI::App *command, Outputs *outputs);
 
 /// Throws UsageError if the file that `option` names can't be written: before anything else is done.
 void check_output(const std::string &option, const std::string &path);
-/// The same for all of them, and for the report where it is written as well; two of them can't be one file.
+/// The same for all of them. No two can be one file, nor one the report's, where that is written as well.
 void check_outputs(const Outputs &outputs, const std::string &report_path = {});
 
 /// Writes the files, each whole or not at all, and the annotations: to standard output, where GitHub's runner reads

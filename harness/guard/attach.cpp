@@ -2,6 +2,7 @@
 
 #include "harness/census/diagnosis.hpp"
 #include "harness/guard/own_cgroup.hpp"
+#include "harness/guard/relay.hpp"
 #include "harness/guard/watch.hpp"
 #include "harness/os/procfs.hpp"
 #include "harness/os/syscall_error.hpp"
@@ -27,9 +28,9 @@ public:
   Requests() {
     sigset_t asked;
     ::sigemptyset(&asked);
-    for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT})
-      if (struct sigaction action{}; ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler != SIG_IGN)
-        ::sigaddset(&asked, signal); // nohup's SIGHUP asks for nothing
+    for (int signal = 1; signal < NSIG; ++signal)
+      if (is_request_to_end(signal))
+        ::sigaddset(&asked, signal);
     if (::sigprocmask(SIG_BLOCK, &asked, &original_) != 0)
       os::throw_errno("sigprocmask(SIG_BLOCK)");
     signals_ = os::UniqueFd::adopt(::signalfd(-1, &asked, SFD_CLOEXEC | SFD_NONBLOCK));
@@ -58,11 +59,11 @@ private:
 
 class Attached {
 public:
-  Attached(const os::ProcessRef &service, const Options &options, const Tell &tell, const TellGrowth &tell_growth)
-      : service_(service), options_(options), tell_(tell), cgroup_(own_cgroup_of(service.pid())),
-        limits_(limits_of(service.pid())), watch_(service.pid(), options.every.value(), tell_growth,
-                                                  [this](const auto &members) { return explain(members); }) {
-    known_ = {{.pid = service.pid(), .parent = 0, .start_ticks = service.start_ticks()}};
+  Attached(const Service &service, const Options &options, const Tell &tell, const TellGrowth &tell_growth)
+      : service_(service.process), cgroup_(service.cgroup), limits_(service.limits), options_(options), tell_(tell),
+        watch_(service_.pid(), options.every.value(), tell_growth,
+               [this](const auto &members) { return explain(members); }) {
+    known_ = {{.pid = service_.pid(), .parent = 0, .start_ticks = service_.start_ticks()}};
   }
 
   Outcome run() {
@@ -150,11 +151,11 @@ private:
   }
 
   const os::ProcessRef &service_;
+  const std::string &cgroup_;
+  const std::vector<std::string> &limits_;
   const Options &options_;
   const Tell &tell_;
   Requests requests_;
-  std::string cgroup_;
-  std::vector<std::string> limits_;
   pid_t session_ = ::getsid(service_.pid());
   std::vector<Member> known_;
   Watch watch_;
@@ -162,22 +163,24 @@ private:
 
 } // namespace
 
-std::vector<std::string> limits_of(pid_t service) {
-  auto cgroup = own_cgroup_of(service);
-  std::vector<std::string> limits = {
-      cgroup.empty()
+Service Service::of(os::ProcessRef process) {
+  Service service{.process = std::move(process), .cgroup = "", .limits = {}};
+  service.cgroup = own_cgroup_of(service.process.pid());
+  service.limits = {
+      service.cgroup.empty()
           ? "what lost its parent between two looks is missed: the service is not below guard, and has no cgroup to "
             "itself"
           : fmt::format(
                 "its cgroup {} is read too, and what has started there since counts as the service's: missed is "
                 "only what left that and lost its parent between two looks",
-                cgroup)};
-  if (!os::read_fds(service))
-    limits.emplace_back("why a process is still there can't be told: another user's may not be looked at so closely");
-  return limits;
+                service.cgroup)};
+  if (!os::read_fds(service.process.pid()))
+    service.limits.emplace_back(
+        "why a process is still there can't be told: another user's may not be looked at so closely");
+  return service;
 }
 
-Outcome attach(const os::ProcessRef &service, const Options &options, const Tell &tell, const TellGrowth &tell_growth) {
+Outcome attach(const Service &service, const Options &options, const Tell &tell, const TellGrowth &tell_growth) {
   return Attached(service, options, tell, tell_growth).run();
 }
 

@@ -13,13 +13,18 @@
 
 namespace pidleak::guard {
 
-/// Until the service ends, a signal asks this process to end (SIGINT, SIGTERM, SIGHUP, SIGQUIT), or the timeout is
-/// over. What remains of a service that has ended is in the report then: leaked. It is invalid if the service still runs
-/// and there were too few looks to tell what accumulates. `options`: grace, timeout and every.
-/// The outcome's status is 0. Throws SyscallError.
-Outcome attach(const os::ProcessRef &service, const Options &options, const Tell &tell, const TellGrowth &tell_growth);
+/// What can be seen of a service, found out once.
+struct Service {
+  os::ProcessRef process;
+  std::string cgroup;              // that it has to itself; empty: none
+  std::vector<std::string> limits; // what may be missed, or not read: a sentence each, for people
+  static Service of(os::ProcessRef process);
+};
 
-/// What attach() may miss, and may not read: a sentence each, for people.
-std::vector<std::string> limits_of(pid_t service);
+/// Until the service ends, a signal asks this process to end (SIGINT, SIGTERM, SIGHUP, SIGQUIT), or the timeout is
+/// over. What remains of a service that has ended is in the report then: leaked. It is invalid if the service still
+/// runs and there were too few looks to tell what accumulates. `options`: grace, timeout and every. The outcome's
+/// status is 0. Throws SyscallError.
+Outcome attach(const Service &service, const Options &options, const Tell &tell, const TellGrowth &tell_growth);
 
 } // namespace pidleak::guard

@@ -9,14 +9,16 @@
 #include <initializer_list>
 
 namespace pidleak::guard {
-namespace {
 
 bool is_request_to_end(int signal) {
+  if (signal != SIGINT && signal != SIGTERM && signal != SIGHUP && signal != SIGQUIT)
+    return false;
   struct sigaction action {};
   ::sigaction(signal, nullptr, &action);
-  return action.sa_handler != SIG_IGN && // nohup's SIGHUP asks for nothing
-         (signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT);
+  return action.sa_handler != SIG_IGN; // nohup's SIGHUP asks for nothing
 }
+
+namespace {
 
 /// This process (SIGPIPE) or a descendant of it that has not been reaped yet.
 bool is_from_below(pid_t sender) {

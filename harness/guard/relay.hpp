@@ -20,6 +20,9 @@
 
 namespace pidleak::guard {
 
+/// SIGINT, SIGTERM, SIGHUP and SIGQUIT, but for what this process ignores.
+bool is_request_to_end(int signal);
+
 /// Blocks what can be passed on, and restores it when it goes. Stop signals too: the guard stops if the command does.
 class Relay {
 public:
@@ -38,7 +41,7 @@ public:
 
   /// Readable when there is a signal to wait for.
   int fd() const { return signals_.get(); }
-  /// A request to end (SIGINT, SIGTERM, SIGHUP, SIGQUIT; not one that is ignored) has come since it was last asked to
+  /// A request to end has come since it was last asked to
   /// forget them.
   bool asked_to_end() const { return asked_to_end_; }
   void forget_requests() { asked_to_end_ = false; }
