@@ -25,12 +25,9 @@ std::optional<os::ProcessRef> open(pid_t pid) {
 } // namespace
 
 os::ProcessRef find_service(pid_t pid) {
-  for (pid_t above = ::getpid(); above > 0;) {
+  for (pid_t above : os::read_lineage(::getpid()))
     if (above == pid)
       refuse(pid, pid == ::getpid() ? "that is this guard itself" : "guard runs below it, and would watch itself");
-    auto stat = os::read_stat(above);
-    above = stat ? stat->parent : 0;
-  }
   auto service = open(pid);
   if (service && os::read_command_line(pid).empty() && !os::read_executable(pid) && !service->has_exited() &&
       ::geteuid() == 0) // others can't read whose program it is

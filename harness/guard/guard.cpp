@@ -88,13 +88,10 @@ private:
 
   /// A child that this process had when it started, or a descendant of one.
   bool is_from_before(pid_t pid) const {
-    while (!from_before().empty() && pid > 1 && pid != ::getpid()) {
-      if (from_before().contains(pid))
-        return true;
-      auto stat = os::read_stat(pid);
-      pid = stat ? stat->parent : 0;
-    }
-    return false;
+    if (from_before().empty())
+      return false;
+    auto lineage = os::read_lineage(pid, ::getpid());
+    return std::any_of(lineage.begin(), lineage.end(), [this](pid_t one) { return from_before().contains(one); });
   }
 
   const std::set<pid_t> &from_before() const { return command_.from_before(); }

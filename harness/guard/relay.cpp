@@ -22,11 +22,8 @@ namespace {
 
 /// This process (SIGPIPE) or a descendant of it that has not been reaped yet.
 bool is_from_below(pid_t sender) {
-  while (sender > 1 && sender != ::getpid()) {
-    auto stat = os::read_stat(sender);
-    sender = stat ? stat->parent : 0;
-  }
-  return sender == ::getpid();
+  auto lineage = os::read_lineage(sender, ::getpid());
+  return !lineage.empty() && lineage.back() == ::getpid();
 }
 
 bool is_for_this_process_alone(const signalfd_siginfo &info) {

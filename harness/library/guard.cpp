@@ -1,6 +1,7 @@
 // What a guard does when it is asked: settle, census, diagnosis, findings.
 #include "pidleak/guard.hpp"
 
+#include "harness/census/leaving.hpp"
 #include "harness/census/quiescence.hpp"
 #include "harness/library/findings.hpp"
 #include "harness/library/fork_log.hpp"
@@ -84,7 +85,7 @@ public:
         if (dying.size() < most_held &&
             std::none_of(dying.begin(), dying.end(), [&](const auto &other) { return other.pid() == process.pid; }))
           end(process, dying);
-      wait_for_any_exit(doomed, std::min(backoff.next(), left(deadline)));
+      os::wait_for_any_exit(census::Leaving(doomed).exits(), std::min(backoff.next(), left(deadline)));
     }
   }
 
@@ -101,7 +102,7 @@ private:
       else if (is_at_rest(settled))
         settled.by = SettledBy::quiescence;
       else if (!deadline.passed() || (!settled.look.complete && !last.passed())) {
-        wait_for_any_exit(leaving, std::min(backoff.next(), left(last)));
+        os::wait_for_any_exit(census::Leaving(leaving).exits(), std::min(backoff.next(), left(last)));
         continue;
       }
       settled.ms = milliseconds_between(since, Clock::now());
@@ -122,18 +123,6 @@ private:
   }
 
   static std::chrono::microseconds left(Deadline deadline) { return milliseconds(deadline.left_ms()); }
-
-  static void wait_for_any_exit(const std::vector<census::Member> &processes, std::chrono::microseconds at_most) {
-    std::vector<os::ProcessRef> held;
-    std::vector<int> pidfds;
-    for (const auto &process : processes)
-      if (process.state != census::ProcessState::zombie && held.size() < most_held)
-        if (auto ref = os::ProcessRef::open(process.pid); ref && !ref->has_exited()) {
-          pidfds.push_back(ref->pidfd());
-          held.push_back(std::move(*ref));
-        }
-    os::wait_for_any_exit(pidfds, at_most);
-  }
 
   static void end(const census::Member &process, std::vector<os::ProcessRef> &dying) {
     auto held = os::ProcessRef::open(process.pid);

@@ -278,6 +278,16 @@ std::vector<pid_t> read_children(pid_t pid) {
   return children;
 }
 
+std::vector<pid_t> read_lineage(pid_t pid, pid_t top) {
+  std::vector<pid_t> lineage;
+  while (pid > 0) {
+    lineage.push_back(pid);
+    auto stat = pid == top ? std::nullopt : read_stat(pid);
+    pid = stat ? stat->parent : 0;
+  }
+  return lineage;
+}
+
 std::vector<std::string> read_command_line(pid_t pid) {
   std::vector<std::string> arguments;
   std::string text = read_proc(proc_path(pid, "cmdline")).value_or("");

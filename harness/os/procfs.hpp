@@ -78,6 +78,8 @@ std::vector<pid_t> read_children(pid_t pid);
 /// Those of one thread: what it has forked; of the main thread also whom the process has adopted.
 std::vector<pid_t> read_children(pid_t pid, pid_t thread);
 std::vector<pid_t> read_threads(pid_t pid);
+/// The process, its parent and so on, up to one whose parent can't be read or is none. Not atomic. Stops after `top`.
+std::vector<pid_t> read_lineage(pid_t pid, pid_t top = 1);
 
 /// The arguments, NUL-separated in the kernel; empty for a zombie. Any bytes.
 std::vector<std::string> read_command_line(pid_t pid);

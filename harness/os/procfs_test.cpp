@@ -263,4 +263,15 @@ TEST_CASE("of a reaped pid every reader says nothing", "[procfs]") {
   CHECK(read_command_line(gone).empty());
   CHECK(read_threads(gone).empty());
   CHECK(read_children(gone).empty());
+  CHECK(read_children(gone, gone).empty());
+}
+
+TEST_CASE("a lineage goes from a process up, and no further than asked", "[procfs]") {
+  auto up = read_lineage(::getpid());
+  REQUIRE(up.size() > 1);
+  CHECK(up[0] == ::getpid());
+  CHECK(up[1] == ::getppid());
+  CHECK(read_lineage(::getpid(), ::getppid()) == std::vector<pid_t>{::getpid(), ::getppid()});
+  CHECK(read_lineage(::getpid(), ::getpid()) == std::vector<pid_t>{::getpid()});
+  CHECK(read_lineage(0).empty());
 }

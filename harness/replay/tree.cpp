@@ -1,5 +1,6 @@
 #include "harness/replay/tree.hpp"
 
+#include "harness/census/leaving.hpp"
 #include "harness/census/quiescence.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/procfs.hpp"
@@ -66,18 +67,7 @@ Settled Tree::settle(const Hear &hear, const std::function<bool()> &done, const 
       settled.why_not_quiescent = rest.certain ? "the census does not see everything" : rest.why_not;
       return settled;
     }
-    constexpr std::size_t most_watched = 256; // descriptors are few: the others' exits are found after the backoff
-    std::vector<os::ProcessRef> leaving;
-    std::vector<int> exits;
-    for (const auto &member : members) {
-      if (leaving.size() == most_watched)
-        break;
-      if (auto process = os::ProcessRef::open(member.pid); process && !process->has_exited()) {
-        exits.push_back(process->pidfd());
-        leaving.push_back(std::move(*process));
-      }
-    }
-    hear(backoff.next(), exits);
+    hear(backoff.next(), census::Leaving(members).exits());
   }
 }
 
