@@ -2,6 +2,7 @@
 #pragma once
 
 #include "harness/census/growth.hpp"
+#include "harness/census/settle.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -28,10 +29,7 @@ BOOST_DEFINE_ENUM_CLASS(Tier,
                         namespace_,       // a PID namespace: the kernel ends everything with its init
                         namespace_cgroup) // that, and a cgroup that caps and cross-checks
 
-/// What ended the wait for processes to leave.
-BOOST_DEFINE_ENUM_CLASS(SettledBy, all_gone,
-                        quiescence, // all that is left waits, without a timer, for one another
-                        deadline)   // something might still have moved when the time was over
+using census::SettledBy;
 
 /// A condition of the scenario, and what proves it.
 struct Evidence {

@@ -1,21 +1,14 @@
 #include "harness/census/quiescence.hpp"
 
+#include "harness/census/holdings.hpp"
 #include "harness/census/waits.hpp"
 #include "harness/os/pipe.hpp"
-#include "harness/os/process_ref.hpp"
 #include "harness/os/procfs.hpp"
+#include "harness/os/sources.hpp"
 #include "harness/os/syscall_error.hpp"
-#include "harness/os/unix_sockets.hpp"
-
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/statfs.h>
-#include <sys/syscall.h>
 
 #include <algorithm>
-#include <map>
-#include <optional>
-#include <set>
+#include <variant>
 
 namespace pidleak::census {
 namespace {
@@ -34,96 +27,45 @@ struct ThreadLook {
   }
 };
 
-std::vector<ThreadLook> look_at(const std::vector<Member> &members) {
-  std::vector<ThreadLook> looks;
-  for (const auto &member : members) {
-    if (member.state == ProcessState::zombie)
+using Looks = std::vector<ThreadLook>;
+
+/// At every thread of one process; none if it has gone, or may not be looked at.
+Looks look_at(pid_t pid) {
+  Looks looks;
+  for (pid_t thread : os::read_threads(pid)) {
+    auto stat = os::read_thread_stat(pid, thread);
+    auto status = os::read_thread_status(pid, thread);
+    if (!stat || stat->state == 'Z') // a dead leader
       continue;
-    for (pid_t thread : os::read_threads(member.pid)) {
-      auto stat = os::read_thread_stat(member.pid, thread);
-      auto status = os::read_thread_status(member.pid, thread);
-      if (!stat || stat->state == 'Z') // a dead leader
-        continue;
-      auto call = os::read_syscall(member.pid, thread);
-      ThreadLook look{.pid = member.pid,
-                      .thread = thread,
-                      .state = stat->state,
-                      .switches = 0,
-                      .has_call = call.has_value(),
-                      .call = call.value_or(os::ProcSyscall{}),
-                      .deliverable = ~0ULL};
-      if (status) {
-        look.switches = status->voluntary_switches + status->involuntary_switches;
-        auto pending = status->thread_pending.bits() | status->shared_pending.bits();
-        look.deliverable = pending & ~status->blocked.bits() & ~status->ignored.bits();
-      }
-      looks.push_back(look);
+    auto call = os::read_syscall(pid, thread);
+    ThreadLook look{.pid = pid,
+                    .thread = thread,
+                    .state = stat->state,
+                    .switches = 0,
+                    .has_call = call.has_value(),
+                    .call = call.value_or(os::ProcSyscall{}),
+                    .deliverable = ~0ULL};
+    if (status) {
+      look.switches = status->voluntary_switches + status->involuntary_switches;
+      auto pending = status->thread_pending.bits() | status->shared_pending.bits();
+      look.deliverable = pending & ~status->blocked.bits() & ~status->ignored.bits();
     }
+    looks.push_back(look);
   }
   return looks;
 }
 
-/// The descriptors of all members.
-struct Holdings {
-  std::map<pid_t, std::vector<os::ProcFd>> fds;
-  std::set<std::string> sockets; // `socket:[INODE]`
-  const std::string &scratch;
-};
-
-/// A unix socket whose peer is held in the replay, or that listens where only the replay can connect to it.
-bool is_internal_socket(const std::string &target, const Holdings &holdings) {
-  std::uint64_t inode = 0;
-  if (std::sscanf(target.c_str(), "socket:[%lu]", &inode) != 1)
-    return false;
-  auto found = os::find_unix_socket(inode);
-  if (!found || !found->is_stream)
-    return false;
-  if (found->listens)
-    return !holdings.scratch.empty() && found->path.starts_with(holdings.scratch + "/");
-  return holdings.sockets.contains(fmt::format("socket:[{}]", found->peer));
+Looks look_at(const std::vector<Member> &members) {
+  Looks all;
+  for (const auto &member : members)
+    if (member.state != ProcessState::zombie)
+      for (auto &look : look_at(member.pid))
+        all.push_back(look);
+  return all;
 }
 
-/// A socket may give up waiting by itself (SO_RCVTIMEO, SO_SNDTIMEO), which no file of /proc tells: ask a duplicate.
-bool gives_up(pid_t pid, int fd) {
-  auto process = os::ProcessRef::open(pid);
-  if (!process)
-    return true;
-  auto copy = os::UniqueFd::adopt(static_cast<int>(::syscall(SYS_pidfd_getfd, process->pidfd(), fd, 0))); // Linux 5.6
-  if (!copy)
-    return true;
-  for (int option : {SO_RCVTIMEO, SO_SNDTIMEO}) {
-    timeval limit{};
-    socklen_t size = sizeof limit;
-    if (::getsockopt(copy.get(), SOL_SOCKET, option, &limit, &size) != 0 || limit.tv_sec != 0 || limit.tv_usec != 0)
-      return true;
-  }
-  return false;
-}
-
-/// Descriptors at whose other end there is nobody but the replay's own processes and the caller.
-bool is_internal(const std::string &target, const Holdings &holdings) {
-  for (const char *start : {"pipe:[", "anon_inode:[eventpoll]", "anon_inode:[eventfd", "anon_inode:[signalfd]",
-                            "anon_inode:[pidfd]", "pidfd:", "/memfd:", "/dev/null"})
-    if (target.starts_with(start))
-      return true;
-  return is_internal_socket(target, holdings) ||
-         (!holdings.scratch.empty() && target.starts_with(holdings.scratch + "/"));
-}
-
-/// Files and directories: nobody ever waits for them in poll(2). Unlike FIFOs, which have paths as well, and POSIX
-/// message queues, which pass for files.
-bool is_always_ready(pid_t pid, const os::ProcFd &fd) {
-  constexpr auto mqueue_magic = 0x19800202; // of ipc/mqueue.c; no header has it
-  auto path = fmt::format("/proc/{}/fd/{}", pid, fd.number);
-  struct stat file {};
-  struct statfs system {};
-  return ::stat(path.c_str(), &file) == 0 && (S_ISREG(file.st_mode) || S_ISDIR(file.st_mode)) &&
-         ::statfs(path.c_str(), &system) == 0 && system.f_type != mqueue_magic;
-}
-
-/// Empty, or why this thread might go on without anybody's help.
-std::string why_not_stuck(const ThreadLook &look, const Holdings &holdings) {
-  const auto &fds = holdings.fds.at(look.pid);
+/// Empty, or why this thread goes on by itself: what the look alone tells.
+std::string why_moving(const ThreadLook &look) {
   if (look.state == 'T')
     return "";
   if (look.state != 'S')
@@ -132,80 +74,134 @@ std::string why_not_stuck(const ThreadLook &look, const Holdings &holdings) {
     return "a signal is about to be delivered";
   if (!look.has_call)
     return "its system call may not be read";
-  switch (wait_of(look.call)) {
-  case Wait::with_timer:
-  case Wait::unknown_call:
-    return fmt::format("waits in {}, which may end by itself",
-                       look.call.number < 0 ? "no system call" : os::syscall_name(look.call.number));
-  case Wait::for_lock: {
-    auto lock = lock_of(look.pid, look.call);
-    return lock && lock->of_the_replay ? "" : "waits for a lock that is shared outside the replay";
-  }
-  case Wait::to_read:
-  case Wait::to_write:
-    for (const auto &fd : fds)
-      if (fd.number == static_cast<int>(look.call.arguments[0])) {
-        if (!is_internal(fd.target, holdings))
-          return "waits for " + fd.target;
-        return fd.target.starts_with("socket:") && gives_up(look.pid, fd.number)
-                   ? fmt::format("waits for {}, which may have a timeout", fd.target)
-                   : "";
-      }
-    return "waits for a descriptor that is not to be seen";
-  case Wait::for_any_of: // which ones is in its memory: any that it has
-    for (const auto &fd : fds)
-      if (!is_internal(fd.target, holdings) && !is_always_ready(look.pid, fd))
-        return "may wait for " + fd.target;
+  auto wait = wait_of(look.call);
+  if (wait != Wait::with_timer && wait != Wait::unknown_call)
     return "";
-  case Wait::for_child:
-  case Wait::for_signal:
-    return "";
+  return fmt::format("waits in {}, which may end by itself",
+                     look.call.number < 0 ? "no system call" : os::syscall_name(look.call.number));
+}
+
+/// What waits are judged by.
+struct Evidence {
+  const std::vector<Member> &members;
+  const Boundary &boundary;
+  const Holdings &holdings;
+};
+
+/// A tracer waits for those that it traces as well, and these may be anywhere.
+std::string why_not_alone_child(const ThreadLook &look, const Evidence &evidence) {
+  auto wanted = child_of(look.call);
+  bool is_there =
+      std::any_of(evidence.members.begin(), evidence.members.end(), [&](const Member &member) {
+        return member.parent == look.pid && (!wanted || *wanted == member.pid);
+      });
+  return is_there ? "" : "waits for a process that is no child of it, and may be outside";
+}
+
+std::string why_not_alone_poll(const ThreadLook &look, const Evidence &evidence) {
+  const auto *fds = evidence.holdings.of(look.pid);
+  auto polled = fds ? polled_descriptors(look.pid, look.call, *fds) : std::nullopt;
+  if (!polled)
+    return "which descriptors it waits for can't be told";
+  for (int number : *polled) {
+    const auto *fd = evidence.holdings.find(look.pid, number);
+    auto why = fd ? evidence.holdings.why_not_alone(look.pid, *fd) : "a descriptor that it has closed";
+    if (!why.empty())
+      return "may wait for " + why;
   }
   return "";
 }
 
-std::string why_not_stuck(const Member &member, const std::vector<ThreadLook> &looks, const Holdings &holdings) {
-  auto fds = holdings.fds.find(member.pid);
-  if (fds == holdings.fds.end())
+/// Empty, or who could help this thread on, which does not move by itself.
+std::string why_not_alone(const ThreadLook &look, const Evidence &evidence) {
+  if (look.state == 'T')
+    return "";
+  switch (wait_of(look.call)) {
+  case Wait::for_lock: {
+    auto lock = lock_of(look.pid, look.call, evidence.boundary);
+    return lock && lock->is_inside ? "" : "waits for a lock that is shared outside the replay";
+  }
+  case Wait::to_read:
+  case Wait::to_write: {
+    const auto *fd = evidence.holdings.find(look.pid, static_cast<int>(look.call.arguments[0]));
+    auto why = fd ? evidence.holdings.why_not_alone(look.pid, *fd) : "a descriptor that is not to be seen";
+    return why.empty() ? "" : "waits for " + why;
+  }
+  case Wait::for_any_of:
+    return why_not_alone_poll(look, evidence);
+  case Wait::for_child:
+    return why_not_alone_child(look, evidence);
+  case Wait::for_signal:
+  case Wait::with_timer:
+  case Wait::unknown_call:
+    break;
+  }
+  return "";
+}
+
+/// What the process as a whole may be woken by.
+std::string why_woken(pid_t pid, const Holdings &holdings) {
+  const auto *fds = holdings.of(pid);
+  if (!fds)
     return "its descriptors may not be read";
-  for (const auto &fd : fds->second)
+  for (const auto &fd : *fds)
     if (fd.target == "anon_inode:[timerfd]" || fd.target == "anon_inode:[io_uring]")
       return "holds " + fd.target;
+  if (!os::has_own_abi(pid))
+    return "its program may not be read, or has another word size: its system calls have other numbers";
   try {
-    if (!os::read_file(fmt::format("/proc/{}/timers", member.pid)).empty()) // CONFIG_CHECKPOINT_RESTORE
+    if (!os::read_file(fmt::format("/proc/{}/timers", pid)).empty()) // CONFIG_CHECKPOINT_RESTORE
       return "has a POSIX timer";
   } catch (const os::SyscallError &e) {
     return "its timers may not be read";
   }
+  return holdings.why_signals(pid);
+}
+
+/// The first reason why these, none of whose threads moves by itself, are not stuck.
+std::string why_not_stuck(const std::vector<Member> &members, const Looks &looks, const Boundary &boundary) {
+  Holdings holdings(members, boundary);
+  Evidence evidence{.members = members, .boundary = boundary, .holdings = holdings};
   for (const auto &look : looks)
-    if (look.pid == member.pid)
-      if (auto why = why_not_stuck(look, holdings); !why.empty())
-        return fmt::format("thread {}: {}", look.thread, why);
+    if (auto why = why_not_alone(look, evidence); !why.empty())
+      return fmt::format("pid {}: thread {}: {}", look.pid, look.thread, why);
+  for (const auto &member : members)
+    if (member.state != ProcessState::zombie && member.state != ProcessState::stopped)
+      if (auto why = why_woken(member.pid, holdings); !why.empty())
+        return fmt::format("pid {}: {}", member.pid, why);
   return "";
 }
 
-Holdings read_holdings(const std::vector<Member> &members, const std::string &scratch) {
-  Holdings holdings{.fds = {}, .sockets = {}, .scratch = scratch};
-  for (const auto &member : members)
-    if (member.state != ProcessState::zombie)
-      if (auto fds = os::read_fds(member.pid)) {
-        for (const auto &fd : *fds)
-          if (fd.target.starts_with("socket:"))
-            holdings.sockets.insert(fd.target);
-        holdings.fds.emplace(member.pid, std::move(*fds));
-      }
-  return holdings;
+/// The looks at all, or the first reason why there can be no rest. Most often one process sleeps or runs, and to find
+/// that among a thousand must not cost a look at all of them, nor at all that they hold.
+std::variant<Looks, std::string> first_looks(const std::vector<Member> &members) {
+  Looks all;
+  for (const auto &member : members) {
+    if (member.state == ProcessState::zombie)
+      continue;
+    auto looks = look_at(member.pid);
+    if (looks.empty())
+      return fmt::format("pid {}: its threads may not be read", member.pid);
+    for (auto &look : looks) {
+      if (auto why = why_moving(look); !why.empty())
+        return fmt::format("pid {}: thread {}: {}", look.pid, look.thread, why);
+      all.push_back(look);
+    }
+  }
+  return all;
 }
 
 /// alarm(2) and setitimer(2) show in no file of the process; root sees them all in /proc/timer_list.
 std::string why_alarms_are_possible() {
-  try {
-    return os::read_file("/proc/timer_list").find("it_real_fn") == std::string::npos
-               ? ""
-               : "some process of this machine has set an alarm, which may be one of these";
-  } catch (const os::SyscallError &) {
-    return "alarms can't be seen (/proc/timer_list is for root)";
+  switch (os::read_alarms()) {
+  case os::Alarms::none:
+    return "";
+  case os::Alarms::some:
+    return "some process of this machine has set an alarm, which may be one of these";
+  case os::Alarms::not_shown:
+    break;
   }
+  return "alarms can't be seen (/proc/timer_list is for root, masked, or without symbols)";
 }
 
 /// The same processes in the same states: one that has become a zombie since is another thing to judge.
@@ -216,20 +212,20 @@ bool same_states(const std::vector<Member> &a, const std::vector<Member> &b) {
 
 } // namespace
 
-Rest at_rest(const std::vector<Member> &members, const Scope &scope, const std::string &scratch) {
+Rest at_rest(const std::vector<Member> &members, const Scope &scope, const Boundary &boundary) {
   auto no = [](std::string why) { return Rest{.certain = false, .why_not = std::move(why)}; };
-  auto first = look_at(members);
-  auto holdings = read_holdings(members, scratch);
-  for (const auto &member : members)
-    if (member.state != ProcessState::zombie)
-      if (auto why = why_not_stuck(member, first, holdings); !why.empty())
-        return no(fmt::format("pid {}: {}", member.pid, why));
+  auto looked = first_looks(members);
+  if (auto *why = std::get_if<std::string>(&looked))
+    return no(std::move(*why));
+  const auto &first = std::get<Looks>(looked);
+  if (auto why = why_not_stuck(members, first, boundary); !why.empty())
+    return no(std::move(why));
   // More than once: the kernel lists timers one by one, and one that ends meanwhile can hide another. One reading
   // missed an alarm in 14 of 300 replays beside 40 threads that slept for 60 us each, two in none of 300. And a timer
   // that has left the list may not yet have sent its signal.
   for (int reading = 0; reading < 3; ++reading) {
     if (auto why = why_alarms_are_possible(); !why.empty())
-      return no(why);
+      return no(std::move(why));
     if (look_at(members) != first || !same_states(walk_once(scope), members))
       return no("something ran between two looks");
   }

@@ -5,11 +5,14 @@
 // twice: the members, each thread's state, its count of context switches, its system call with its arguments, and
 // its pending signals. If both are the same, nothing ran in between.
 //
-// What can't be seen from outside, and so never leads to a claim: alarm(2) and setitimer(2), unless this user may
-// read /proc/timer_list; the other end of a socket that is no unix socket; a terminal; memory shared with processes
-// outside.
+// What can't be seen from outside, and so never leads to a claim: alarm(2) and setitimer(2), unless /proc/timer_list
+// shows alarms to this user; what is behind a descriptor that a process outside may hold too (boundary.hpp); the other
+// end of a socket that is no unix socket; a terminal; memory shared with processes outside; what a process waits for
+// that is no child of it (a tracer); signals that the kernel sends on its own (SIGIO, leases). An eventfd that the
+// kernel signals is known by what it takes to have that done, but for the thresholds of memory cgroups of version 1.
 #pragma once
 
+#include "harness/census/boundary.hpp"
 #include "harness/census/walk.hpp"
 
 #include <string>
@@ -21,8 +24,8 @@ struct Rest {
   std::string why_not; // the first thing that kept it from being certain
 };
 
-/// Asks whether `members`, all of them descendants of the caller and complete, are at rest. `scratch`: a directory
-/// whose FIFOs and sockets nobody outside opens; `root`: what the members descend from, looked at again at the end.
-Rest at_rest(const std::vector<Member> &members, const Scope &scope, const std::string &scratch);
+/// Asks whether `members`, all of them descendants of `scope.root` and complete, are at rest. They are walked to again
+/// at the end.
+Rest at_rest(const std::vector<Member> &members, const Scope &scope, const Boundary &boundary);
 
 } // namespace pidleak::census

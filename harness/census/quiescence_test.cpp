@@ -27,7 +27,7 @@ const timespec an_hour{.tv_sec = 3600, .tv_nsec = 0};
 
 census::Rest rest() {
   census::Scope scope{.root = ::getpid(), .direct_children_only = false};
-  return census::at_rest(census::walk_once(scope), scope, "");
+  return census::at_rest(census::walk_once(scope), scope, {});
 }
 
 struct Wait {
@@ -236,8 +236,8 @@ TEST_CASE("whoever exits between the walk and the look was not at rest", "[censu
     auto members = census::walk_once(scope);
     child.send(SIGKILL);
     os::wait_for_any_exit({child.pidfd()}, std::chrono::seconds(10));
-    expect(!census::at_rest(members, scope, "").certain, "a live one that is a zombie now");
-    expect(!census::at_rest({}, scope, "").certain, "one that the walk did not see");
+    expect(!census::at_rest(members, scope, {}).certain, "a live one that is a zombie now");
+    expect(!census::at_rest({}, scope, {}).certain, "one that the walk did not see");
   });
 }
 

@@ -1,5 +1,6 @@
 #include "harness/census/remaining.hpp"
 
+#include "harness/census/mappings.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/syscall_error.hpp"
 
@@ -23,7 +24,20 @@ Kind classify(const Member &member, const os::ProcStat &stat, const Surroundings
   return member.parent == around.harness && member.pid != around.subject ? Kind::orphan : Kind::live;
 }
 
-std::vector<ThreadWait> read_waits(pid_t pid, const std::vector<os::ProcFd> &fds) {
+/// Whether a process outside may have in hand what a thread waits for.
+bool may_be_held_outside(pid_t pid, const os::ProcSyscall &call, const std::vector<os::ProcFd> &fds,
+                         const std::optional<Lock> &lock, const Boundary *boundary) {
+  if (lock)
+    return !lock->is_inside || (!boundary && lock->name != "private lock");
+  if (!boundary)
+    return false;
+  for (const auto &fd : fds)
+    if (fd.number == static_cast<int>(call.arguments[0]))
+      return boundary->outside.contains(identity_of(pid, fd));
+  return false;
+}
+
+std::vector<ThreadWait> read_waits(pid_t pid, const std::vector<os::ProcFd> &fds, const Boundary *boundary) {
   std::vector<ThreadWait> waits;
   for (pid_t thread : os::read_threads(pid)) {
     auto stat = os::read_thread_stat(pid, thread);
@@ -35,7 +49,10 @@ std::vector<ThreadWait> read_waits(pid_t pid, const std::vector<os::ProcFd> &fds
       if (!call->running && call->number >= 0) {
         wait.arguments.assign(call->arguments.begin(), call->arguments.end());
         wait.wait = wait_of(*call);
-        wait.object = object_of(pid, *call, fds);
+        auto lock =
+            wait.wait == Wait::for_lock ? lock_of(pid, *call, boundary ? *boundary : Boundary()) : std::nullopt;
+        wait.object = object_of(*call, fds, lock);
+        wait.held_outside = may_be_held_outside(pid, *call, fds, lock, boundary);
       }
     }
     waits.push_back(wait);
@@ -76,9 +93,11 @@ std::optional<RemainingProcess> examine(const Member &member, const Surroundings
   if (member.state != ProcessState::zombie) {
     process.status = os::read_status(member.pid);
     auto fds = os::read_fds(member.pid).value_or(std::vector<os::ProcFd>{});
-    process.waits = read_waits(member.pid, fds);
+    process.waits = read_waits(member.pid, fds, around.boundary);
     process.pipes = pipes_among(fds);
-    process.shared_memory = shared_memory_of(member.pid);
+    auto mappings = read_mappings(member.pid);
+    process.memory_seen = !mappings.empty();
+    process.shared_memory = shared_memory_of(mappings);
   }
   return process;
 }

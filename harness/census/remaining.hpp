@@ -1,6 +1,7 @@
 // A process that remains, with what the kernel says of it.
 #pragma once
 
+#include "harness/census/boundary.hpp"
 #include "harness/census/cause.hpp"
 #include "harness/census/waits.hpp"
 #include "harness/census/walk.hpp"
@@ -27,6 +28,7 @@ struct ThreadWait {
   std::vector<std::uint64_t> arguments;
   Wait wait = Wait::unknown_call; // what its call means; not a part of reports
   std::string object = {}; // what it waits for, where that can be told: `pipe:[INODE]`, `lock DEVICE:INODE+OFFSET`
+  bool held_outside = false; // and a process outside may have that in hand; not a part of reports
   std::vector<std::string> stack = {}; // its calls, the innermost first; empty: not taken
 };
 
@@ -51,6 +53,7 @@ struct RemainingProcess {
   std::vector<ThreadWait> waits;
   std::vector<OpenPipe> pipes;
   std::vector<std::string> shared_memory = {};   // what locks may lie in, see Lock; not a part of reports
+  bool memory_seen = true;                       // its memory map could be read; not a part of reports
   std::vector<Finding> diagnosis = {};           // the first one weighs most; empty: not asked
   std::optional<std::string> suppressed_by = {}; // the reason of the rule that lets it remain
 };
@@ -62,6 +65,7 @@ struct Surroundings {
   pid_t session = 0;                                // the subject's
   std::map<pid_t, std::string> helpers;             // pid and role
   std::optional<std::vector<pid_t>> cgroup_members; // nothing: there is no cgroup
+  const Boundary *boundary = nullptr;               // null: what is held outside is not known
 };
 
 /// Reads everything about `member`; nothing if it has gone meanwhile.

@@ -1,14 +1,13 @@
 #include "harness/census/waits.hpp"
 
-#include "harness/os/pipe.hpp"
-#include "harness/os/syscall_error.hpp"
+#include "harness/census/mappings.hpp"
 
+#include <fmt/format.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <algorithm>
-#include <cstdio>
 
 namespace pidleak::census {
 
@@ -75,56 +74,20 @@ Wait wait_of(const os::ProcSyscall &call) {
 
 namespace {
 
-/// A line of /proc/PID/maps, proc_pid_maps(5).
-struct Mapping {
-  std::uint64_t first = 0, end = 0, offset = 0, inode = 0;
-  bool is_shared = false;
-  std::string device, path;
-};
-
-std::optional<Mapping> parse_mapping(const std::string &line) {
-  Mapping mapping;
-  char permissions[8] = {}, device[16] = {};
-  int path_at = 0;
-  if (std::sscanf(line.c_str(), "%lx-%lx %7s %lx %15s %lu %n", &mapping.first, &mapping.end, permissions,
-                  &mapping.offset, device, &mapping.inode, &path_at) < 6)
-    return {};
-  mapping.is_shared = permissions[3] == 's';
-  mapping.device = device;
-  mapping.path = path_at > 0 ? line.substr(static_cast<std::size_t>(path_at)) : "";
-  return mapping;
-}
-
-std::vector<Mapping> read_mappings(pid_t pid) {
-  std::vector<Mapping> mappings;
-  std::string text;
-  try {
-    text = os::read_file(fmt::format("/proc/{}/maps", pid));
-  } catch (const os::SyscallError &) {
-    return mappings; // gone, or not for this user
-  }
-  for (std::size_t at = 0; at < text.size();) {
-    auto end = std::min(text.find('\n', at), text.size());
-    if (auto mapping = parse_mapping(text.substr(at, end - at)))
-      mappings.push_back(std::move(*mapping));
-    at = end + 1;
-  }
-  return mappings;
-}
-
 std::string memory_of(const Mapping &mapping) { return fmt::format("{}:{}", mapping.device, mapping.inode); }
 
-/// memfd_create(2); MAP_SHARED | MAP_ANONYMOUS, which shows as /dev/zero; POSIX shared memory, which the replay has
-/// a directory of its own for.
-bool has_no_name_outside(const Mapping &mapping) {
-  return mapping.path.starts_with("/memfd:") || mapping.path == "/dev/zero (deleted)" ||
-         mapping.path.starts_with("/dev/shm/");
+/// memfd_create(2); MAP_SHARED | MAP_ANONYMOUS, which shows as /dev/zero; POSIX shared memory, where the replay has a
+/// directory of its own for it. Not what is held outside as well.
+bool is_inside(const Mapping &mapping, const Boundary &boundary) {
+  return !boundary.outside.contains(mapping.identity()) &&
+         (mapping.path.starts_with("/memfd:") || mapping.path == "/dev/zero (deleted)" ||
+          (boundary.own_shared_memory && mapping.path.starts_with("/dev/shm/")));
 }
 
 } // namespace
 
-std::optional<Lock> lock_of(pid_t pid, const os::ProcSyscall &call) {
-  const Lock own{.of_the_replay = true, .name = "private lock"};
+std::optional<Lock> lock_of(pid_t pid, const os::ProcSyscall &call, const Boundary &boundary) {
+  const Lock own{.is_inside = true, .name = "private lock"};
   if ((call.arguments[1] & FUTEX_PRIVATE_FLAG) != 0)
     return own;
   auto address = call.arguments[0];
@@ -133,15 +96,15 @@ std::optional<Lock> lock_of(pid_t pid, const os::ProcSyscall &call) {
       continue;
     if (!mapping.is_shared)
       return own;
-    return Lock{.of_the_replay = has_no_name_outside(mapping),
+    return Lock{.is_inside = is_inside(mapping, boundary),
                 .name = fmt::format("lock {}+{:#x}", memory_of(mapping), mapping.offset + (address - mapping.first))};
   }
   return {};
 }
 
-std::vector<std::string> shared_memory_of(pid_t pid) {
+std::vector<std::string> shared_memory_of(const std::vector<Mapping> &mappings) {
   std::vector<std::string> memories;
-  for (const auto &mapping : read_mappings(pid))
+  for (const auto &mapping : mappings)
     if (mapping.is_shared && mapping.inode != 0)
       memories.push_back(memory_of(mapping));
   std::sort(memories.begin(), memories.end());
@@ -149,17 +112,14 @@ std::vector<std::string> shared_memory_of(pid_t pid) {
   return memories;
 }
 
-namespace {
-
-std::string child_of(const os::ProcSyscall &call) {
+std::optional<pid_t> child_of(const os::ProcSyscall &call) {
   auto kind = call.number == SYS_waitid ? static_cast<idtype_t>(call.arguments[0]) : P_PID;
   auto pid = static_cast<pid_t>(call.arguments[call.number == SYS_waitid ? 1 : 0]);
-  return kind == P_PID && pid > 0 ? fmt::format("pid {}", pid) : "";
+  return kind == P_PID && pid > 0 ? std::optional(pid) : std::nullopt;
 }
 
-} // namespace
-
-std::string object_of(pid_t pid, const os::ProcSyscall &call, const std::vector<os::ProcFd> &fds) {
+std::string object_of(const os::ProcSyscall &call, const std::vector<os::ProcFd> &fds,
+                      const std::optional<Lock> &lock) {
   switch (wait_of(call)) {
   case Wait::to_read:
   case Wait::to_write:
@@ -168,11 +128,11 @@ std::string object_of(pid_t pid, const os::ProcSyscall &call, const std::vector<
         return fd.target;
     return "";
   case Wait::for_lock:
-    if (auto lock = lock_of(pid, call))
-      return lock->name;
-    return "";
+    return lock ? lock->name : "";
   case Wait::for_child:
-    return child_of(call);
+    if (auto child = child_of(call))
+      return fmt::format("pid {}", *child);
+    return "";
   default:
     return "";
   }

@@ -1,6 +1,8 @@
 // What a blocked thread waits for: the meaning of its system call's arguments.
 #pragma once
 
+#include "harness/census/boundary.hpp"
+#include "harness/census/mappings.hpp"
 #include "harness/os/procfs.hpp"
 
 #include <optional>
@@ -25,17 +27,21 @@ Wait wait_of(const os::ProcSyscall &call);
 
 /// A futex as all processes that share it see it.
 struct Lock {
-  bool of_the_replay = false; // private, or in memory without a name: only the replay's processes can have it
-  std::string name;           // `lock DEVICE:INODE+OFFSET`, `private lock`
+  bool is_inside = false; // private, or in memory without a name that was not inherited: no process outside has it
+  std::string name;       // `lock DEVICE:INODE+OFFSET`, `private lock`
 };
 
 /// The lock that a wait for_lock is about; nothing where the process's memory map may not be read.
-std::optional<Lock> lock_of(pid_t pid, const os::ProcSyscall &call);
+std::optional<Lock> lock_of(pid_t pid, const os::ProcSyscall &call, const Boundary &boundary);
 
 /// Shared mappings that a lock may lie in, each `DEVICE:INODE`, without duplicates.
-std::vector<std::string> shared_memory_of(pid_t pid);
+std::vector<std::string> shared_memory_of(const std::vector<Mapping> &mappings);
+
+/// The child that a wait for_child is for, where its arguments name one.
+std::optional<pid_t> child_of(const os::ProcSyscall &call);
 
 /// What is waited for in words, where the arguments tell: `pipe:[INODE]`, `lock ...`, `pid N`; empty elsewhere.
-std::string object_of(pid_t pid, const os::ProcSyscall &call, const std::vector<os::ProcFd> &fds);
+/// `lock`: that of a wait for_lock.
+std::string object_of(const os::ProcSyscall &call, const std::vector<os::ProcFd> &fds, const std::optional<Lock> &lock);
 
 } // namespace pidleak::census

@@ -2,7 +2,10 @@
 
 #include "harness/os/procfs.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <optional>
 #include <set>
 
@@ -68,23 +71,44 @@ std::optional<Member> read_member(pid_t pid) {
                 .comm = stat->comm};
 }
 
-std::vector<Member> walk_down(std::vector<pid_t> pids, bool direct_children_only) {
+struct Pass {
   std::vector<Member> members;
+  std::vector<pid_t> hidden; // or gone meanwhile
+};
+
+Pass walk_down(std::vector<pid_t> pids, bool direct_children_only) {
+  Pass pass;
   descend(std::move(pids), direct_children_only, [&](pid_t pid) {
     auto member = read_member(pid);
     if (member)
-      members.push_back(std::move(*member));
+      pass.members.push_back(std::move(*member));
+    else
+      pass.hidden.push_back(pid);
     return member.has_value();
   });
-  std::sort(members.begin(), members.end(), [](const Member &a, const Member &b) { return a.pid < b.pid; });
-  return members;
+  std::sort(pass.members.begin(), pass.members.end(), [](const Member &a, const Member &b) { return a.pid < b.pid; });
+  return pass;
+}
+
+std::vector<pid_t> first_generation(const Scope &scope) {
+  auto pids = os::read_children(scope.root);
+  std::erase(pids, scope.except);
+  return pids;
+}
+
+Pass pass_of(const Scope &scope) { return walk_down(first_generation(scope), scope.direct_children_only); }
+
+/// getpgid(2) asks for no permission, whatever /proc hides.
+bool is_there(pid_t pid) { return ::getpgid(pid) >= 0 || errno != ESRCH; }
+
+void keep_those_that_are_there(std::vector<pid_t> &pids) {
+  std::erase_if(pids, [](pid_t pid) { return !is_there(pid); });
 }
 
 /// One pass at half the cost.
 std::set<pid_t> pids_below(const Scope &scope) {
   std::set<pid_t> pids;
-  descend(os::read_children(scope.root), scope.direct_children_only,
-          [&](pid_t pid) { return pids.insert(pid).second; });
+  descend(first_generation(scope), scope.direct_children_only, [&](pid_t pid) { return pids.insert(pid).second; });
   return pids;
 }
 
@@ -105,8 +129,13 @@ bool agree(const std::vector<Member> &a, const std::vector<Member> &b) {
   });
 }
 
-std::vector<Member> walk_once(const Scope &scope) {
-  return walk_down(os::read_children(scope.root), scope.direct_children_only);
+std::vector<Member> walk_once(const Scope &scope, std::vector<pid_t> *hidden) {
+  auto pass = pass_of(scope);
+  if (hidden) {
+    keep_those_that_are_there(pass.hidden);
+    *hidden = std::move(pass.hidden);
+  }
+  return std::move(pass.members);
 }
 
 std::vector<Member> walk_from(const std::vector<Member> &roots) {
@@ -114,19 +143,24 @@ std::vector<Member> walk_from(const std::vector<Member> &roots) {
   for (const auto &root : roots)
     if (auto member = read_member(root.pid); member && *member == root)
       pids.push_back(root.pid);
-  return walk_down(std::move(pids), false);
+  return walk_down(std::move(pids), false).members;
 }
 
 Walk walk(const Scope &scope, Deadline deadline) {
   auto pids = pids_below(scope);
-  Walk result{.members = walk_once(scope), .complete = false};
-  if (are_alive(result.members, pids))
-    return {.members = std::move(result.members), .complete = true};
+  auto last = pass_of(scope);
+  if (are_alive(last.members, pids))
+    return {.members = std::move(last.members), .complete = true};
+  Walk result;
   do {
-    auto again = walk_once(scope);
-    result.complete = agree(again, result.members);
-    result.members = std::move(again);
+    auto next = pass_of(scope);
+    result.complete = agree(next.members, last.members) && next.hidden == last.hidden;
+    last = std::move(next);
   } while (!result.complete && !deadline.passed());
+  result.members = std::move(last.members);
+  keep_those_that_are_there(last.hidden);
+  result.hidden = std::move(last.hidden);
+  result.complete = result.complete && result.hidden.empty();
   return result;
 }
 

@@ -33,10 +33,11 @@ struct Member {
 struct Scope {
   pid_t root = 0;                    // not itself a member
   bool direct_children_only = false; // the detector switched off, for tests
+  pid_t except = 0;                  // a child of the root that is no member, nor who is below it: the one that looks
 };
 
-/// One pass. A process that forks or ends meanwhile may be missed.
-std::vector<Member> walk_once(const Scope &scope);
+/// One pass. A process that forks or ends meanwhile may be missed. `hidden`, if not null: as Walk::hidden.
+std::vector<Member> walk_once(const Scope &scope, std::vector<pid_t> *hidden = nullptr);
 
 /// One pass down from each of these, themselves included, as far as they are still there.
 std::vector<Member> walk_from(const std::vector<Member> &roots);
@@ -44,6 +45,7 @@ std::vector<Member> walk_from(const std::vector<Member> &roots);
 struct Walk {
   std::vector<Member> members; // sorted by pid
   bool complete = false;       // two passes one after the other found the same processes, and the same of them dead
+  std::vector<pid_t> hidden = {}; // are there, and this user may not see what they are (proc(5), hidepid): not complete
 };
 
 /// The same processes, and the same of them dead: nobody was missed where two passes in turn agree.

@@ -5,16 +5,21 @@
 #include "harness/cli/shell.hpp"
 #include "harness/cli/suppressions.hpp"
 #include "harness/guard/attach.hpp"
+#include "harness/guard/ending_words.hpp"
 #include "harness/guard/isolation.hpp"
+#include "harness/guard/keeper.hpp"
+#include "harness/guard/stand_in.hpp"
 #include "harness/os/procfs.hpp"
 #include "harness/os/signals.hpp"
 #include "harness/os/syscall_error.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 namespace pidleak::cli {
@@ -28,8 +33,9 @@ struct Options {
   double grace_s = 2, timeout_s = 0, kill_after_s = 5, every_s = 1;
   bool watch = false;
   pid_t service = 0;       // 0: a command is run
-  int error_exitcode = 23; // as LeakSanitizer
-  std::string report_path, tier = "subreaper", ended;
+  int error_exitcode = guard::leak_status;
+  std::string report_path, tier = "subreaper", left_by;
+  int keeper_line = -1;
   Outputs outputs;
   Suppressions suppressions;
   std::time_t started = std::time(nullptr);
@@ -64,47 +70,92 @@ void write_early(const std::string &path, const std::vector<Report> &so_far) {
   }
 }
 
-int guard_command(Options &options, const guard::Service *watched = nullptr) {
-  const auto *service = watched ? &watched->process : nullptr;
-  std::vector<Report> all;
-  bool told = false;
+/// What the report says of those that may remain.
+void judge(Report &report, Options &options, const os::ProcessRef *service) {
+  os::ignore_sigpipe(); // the command has what it inherits; a reader that is gone must not end guard before the rest
   bool recorded = !options.report_path.empty() || options.outputs.wanted();
-  auto tell = [&](Report &report) {
-    os::ignore_sigpipe(); // the command has what it inherits; a reader that is gone must not end guard before the rest
-    if (recorded || report.verdict != Verdict::clean || report.growth)
-      describe(report, options, service);
-    all = {report};
-    apply_suppressions(options.suppressions, all);
-    report = all.front();
-    told = show(report, options.guard.keep);
-  };
-  auto tell_growth = [&](Report &report, const std::vector<std::size_t> &news) {
+  if (recorded || report.verdict != Verdict::clean || report.growth)
     describe(report, options, service);
-    std::vector<Report> so_far = {report};
-    apply_suppressions(options.suppressions, so_far);
-    if (show_growth(so_far.front(), news) && !options.report_path.empty())
-      write_early(options.report_path, so_far);
+  std::vector<Report> all = {std::move(report)};
+  apply_suppressions(options.suppressions, all);
+  report = std::move(all.front());
+}
+
+guard::Listener listener_for(Options &options, const os::ProcessRef *service) {
+  return {.judge = [&options, service](Report &report) { judge(report, options, service); },
+          .grows =
+              [&options, service](Report &report, const std::vector<std::size_t> &news) {
+                describe(report, options, service);
+                std::vector<Report> so_far = {report};
+                apply_suppressions(options.suppressions, so_far);
+                if (show_growth(so_far.front(), news) && !options.report_path.empty())
+                  write_early(options.report_path, so_far);
+              },
+          .warn =
+              [&options](const std::string &what) {
+                say("pidleak guard: {}: {}\n", reports::printable(command_line_of(options.guard.command)), what);
+              }};
+}
+
+/// False: not all could be written, which was said.
+bool write_all(const Options &options, const std::vector<Report> &all) {
+  bool written = true;
+  auto attempt = [&](const std::function<void()> &write) {
+    try {
+      write();
+    } catch (const std::exception &e) {
+      say("pidleak guard: {}\n", e.what());
+      written = false;
+    }
   };
-  auto outcome = watched ? guard::attach(*watched, options.guard, tell, tell_growth)
-                         : guard::run(options.guard, tell, tell_growth);
-  if (all.empty()) // it could not be executed
-    tell(outcome.report);
   if (!options.report_path.empty())
-    reports::write_atomically(options.report_path, reports::to_document(all));
-  write_outputs(options.outputs, all);
-  if (!options.guard.keep && all.front().verdict == Verdict::leaked && !all.front().remaining.empty())
-    say("  {}\n", outcome.ended_all ? "ended" : "not all of them could be ended");
+    attempt([&] { reports::write_atomically(options.report_path, reports::to_document(all)); });
+  attempt([&] { write_outputs(options.outputs, all); });
+  return written;
+}
+
+/// Tells the outcome, and gives the status.
+int conclude(Options &options, const guard::Outcome &outcome) {
+  const auto &report = outcome.report;
+  bool told = show(report, options.guard.keep);
+  if (outcome.ending)
+    say("  {}\n", guard::words_of(*outcome.ending));
+  bool written = write_all(options, {report});
   const auto &command = outcome.command;
   if (command.timed_out && !told)
-    say("pidleak guard: {}\n", all.front().reason);
+    say("pidleak guard: {}\n", report.reason);
   if (command.signal != 0 && !command.timed_out)
     guard::die_of(command.signal);
   if (command.status != 0)
     return command.status;
-  auto verdict = all.front().verdict;
-  int status = verdict == Verdict::leaked ? options.error_exitcode : reports::exit_status(verdict);
+  int status = report.verdict == Verdict::leaked ? options.error_exitcode : reports::exit_status(report.verdict);
+  if (status == 0 && !written)
+    return reports::exit_status(Verdict::broken);
   // One of many that share their rules: a rule that this one has no use for is no news.
-  return options.suppressions.strict ? check_suppressions(options.suppressions, all, status) : status;
+  return options.suppressions.strict ? check_suppressions(options.suppressions, {report}, status) : status;
+}
+
+int guard_command(Options &options) {
+  auto listener = listener_for(options, nullptr);
+  auto outcome = guard::run(options.guard, listener);
+  if (outcome.report.verdict == Verdict::broken) // it was not run to its end, and nothing judged
+    listener.judge(outcome.report);
+  return conclude(options, outcome);
+}
+
+/// As the child of a keeper, which ends what is left and gives the status.
+int look_for_keeper(Options &options) {
+  if (!guard::read_end(options.left_by) || options.keeper_line < 0)
+    throw UsageError("--left-by is for pidleak itself");
+  guard::KeeperLine line(options.keeper_line);
+  auto report = guard::look_below_parent(options.guard, line.left_to_parent(), listener_for(options, nullptr));
+  bool something_is_left = report.verdict == Verdict::leaked;
+  auto ending = line.conclude(something_is_left);
+  if (something_is_left) {
+    show(report, false);
+    say("  {}\n", ending);
+  }
+  return 0;
 }
 
 int watch_service(Options &options) {
@@ -113,15 +164,15 @@ int watch_service(Options &options) {
   options.guard.keep = true;
   say("pidleak guard: watches pid {} ({}) at tier attached: {}\n", options.service,
       reports::printable(command_line_of(options.guard.command)), fmt::join(service.limits, "; "));
-  return guard_command(options, &service);
+  return conclude(options, guard::attach(service, options.guard, listener_for(options, &service.process)));
 }
 
 int run(Options &options) {
   guard::occupy_standard_streams();
   options.guard.grace = from_seconds(options.grace_s);
   options.guard.limit.kill_after = from_seconds(options.kill_after_s);
-  if (!options.ended.empty() && !(options.guard.ended = guard::read_end(options.ended)))
-    throw UsageError("--ended is for pidleak itself");
+  if (!options.left_by.empty())
+    return look_for_keeper(options);
   if (options.timeout_s > 0)
     options.guard.limit.timeout = from_seconds(options.timeout_s);
   if (!options.report_path.empty())
@@ -132,8 +183,13 @@ int run(Options &options) {
     options.guard.every = from_seconds(options.every_s);
   if (options.service != 0)
     return watch_service(options);
-  if (options.tier == "subreaper")
+  if (options.tier == "subreaper" && !guard::needs_stand_in())
     return guard_command(options);
+  if (options.tier == "subreaper")
+    guard::stand_in([&](const guard::Original &original) {
+      options.guard.original = original;
+      return guard_command(options);
+    });
   if (options.guard.keep)
     throw UsageError("--keep: a PID namespace ends with its guard, and everything in it");
   guard::in_pid_namespace(options.guard, [&] { return guard_command(options); });
@@ -197,7 +253,8 @@ void add_guard(CLI::App &app, int &status) {
       ->type_name("PID")
       ->check(between(1, 4194304));
   command->add_option("--report", options->report_path, "Write the JSON leak report to this file")->type_name("FILE");
-  command->add_option("--ended", options->ended)->group(""); // for `pidleak` itself, see harness/guard/main.cpp
+  command->add_option("--left-by", options->left_by)->group(""); // for `pidleak` itself, see harness/guard/keeper.hpp
+  command->add_option("--keeper-line", options->keeper_line)->group("");
   add_suppression_options(command, &options->suppressions);
   add_output_options(command, &options->outputs);
   command->positionals_at_end(); // what follows COMMAND is its own, options included

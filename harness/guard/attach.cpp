@@ -8,6 +8,7 @@
 #include "harness/os/syscall_error.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -59,10 +60,10 @@ private:
 
 class Attached {
 public:
-  Attached(const Service &service, const Options &options, const Tell &tell, const TellGrowth &tell_growth)
-      : service_(service.process), cgroup_(service.cgroup), limits_(service.limits), options_(options), tell_(tell),
-        watch_(service_.pid(), options.every.value(), tell_growth,
-               [this](const auto &members) { return explain(members); }) {
+  Attached(const Service &service, const Options &options, const Listener &listener)
+      : service_(service.process), cgroup_(service.cgroup), limits_(service.limits), options_(options),
+        listener_(listener), watch_(service_.pid(), options.every.value(), listener.grows,
+                                    [this](const auto &members, bool) { return explain(members); }) {
     known_ = {{.pid = service_.pid(), .parent = 0, .start_ticks = service_.start_ticks()}};
   }
 
@@ -71,7 +72,7 @@ public:
         options_.limit.timeout ? Deadline::after(*options_.limit.timeout) : Deadline::at(Clock::time_point::max());
     while (!service_.has_exited() && !requests_.any() && !end.passed()) {
       if (watch_.next().passed())
-        watch_.look(look(), new_report());
+        take_look();
       os::wait_for_any_exit({service_.pidfd(), requests_.fd()}, milliseconds(watch_.next().sooner_of(end).left_ms()));
     }
     auto report = new_report();
@@ -85,11 +86,21 @@ public:
         report.verdict = Verdict::invalid; // nothing was shown
       report.reason += fmt::format("; {}", fmt::join(limits_, "; "));
     }
-    tell_(report);
+    listener_.judge(report);
     return {.report = std::move(report)};
   }
 
 private:
+  /// One that fails is lost.
+  void take_look() {
+    try {
+      watch_.look(look(), new_report());
+    } catch (const std::exception &e) {
+      if (watch_.miss() == 1)
+        listener_.warn(fmt::format("a look at it failed, and is lost; further ones are not told: {}", e.what()));
+    }
+  }
+
   reports::Report new_report() const {
     reports::Report report;
     report.verdict = Verdict::clean;
@@ -121,7 +132,7 @@ private:
         process->outside_pid = process->pid;
         processes.push_back(std::move(*process));
       }
-    census::diagnose(processes, nullptr, {});
+    census::diagnose(processes, nullptr, {.all_are_known = false});
     return processes;
   }
 
@@ -154,7 +165,7 @@ private:
   const std::string &cgroup_;
   const std::vector<std::string> &limits_;
   const Options &options_;
-  const Tell &tell_;
+  const Listener &listener_;
   Requests requests_;
   pid_t session_ = ::getsid(service_.pid());
   std::vector<Member> known_;
@@ -180,8 +191,8 @@ Service Service::of(os::ProcessRef process) {
   return service;
 }
 
-Outcome attach(const Service &service, const Options &options, const Tell &tell, const TellGrowth &tell_growth) {
-  return Attached(service, options, tell, tell_growth).run();
+Outcome attach(const Service &service, const Options &options, const Listener &listener) {
+  return Attached(service, options, listener).run();
 }
 
 } // namespace pidleak::guard

@@ -25,6 +25,6 @@ struct Service {
 /// over. What remains of a service that has ended is in the report then: leaked. It is invalid if the service still
 /// runs and there were too few looks to tell what accumulates. `options`: grace, timeout and every. The outcome's
 /// status is 0. Throws SyscallError.
-Outcome attach(const Service &service, const Options &options, const Tell &tell, const TellGrowth &tell_growth);
+Outcome attach(const Service &service, const Options &options, const Listener &listener);
 
 } // namespace pidleak::guard

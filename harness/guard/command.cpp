@@ -1,7 +1,8 @@
 #include "harness/guard/command.hpp"
 
+#include "harness/guard/job_control.hpp"
 #include "harness/os/procfs.hpp"
-#include "harness/os/subreaper.hpp"
+#include "harness/os/syscall_error.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -10,82 +11,137 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <utility>
 
 namespace pidleak::guard {
 namespace {
 
-constexpr int timeout_status = 124; // as timeout(1)
+constexpr int timeout_status = 124;           // as timeout(1)
+constexpr std::chrono::seconds kill_bound{5}; // SIGKILL ends whatever does not wait for a device
+constexpr int most_failures = 20;             // one after the other
 
-/// Whoever waits for this process is to see that the command has stopped, whether the terminal has stopped it or
-/// somebody else. It has stopped first: by then it has put the terminal in order.
-void stop_as_well(const os::ProcessRef &command) {
-  auto stat = os::read_stat(command.pid());
-  if (!stat || stat->state != 'T' || ::getpid() == 1) // the init of a PID namespace can't stop
-    return;
-  ::raise(SIGSTOP);
-  // Continued alone, or with the command? That may even have been stopped again by now: its state does not tell.
-  siginfo_t since{};
-  constexpr int any = WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT;
-  if (::waitid(P_PIDFD, static_cast<id_t>(command.pidfd()), &since, any) == 0 && since.si_pid == 0)
-    command.send(SIGCONT);
-}
-
-End end_of(const siginfo_t &child, bool timed_out) {
+End end_of(const siginfo_t &child, bool timed_out, bool was_spared) {
   bool exited = child.si_code == CLD_EXITED;
   return {.status = timed_out ? timeout_status
                     : exited  ? child.si_status
                               : 128 + child.si_status,
           .signal = exited ? 0 : child.si_status,
-          .timed_out = timed_out};
+          .timed_out = timed_out,
+          .was_spared = was_spared};
+}
+
+bool is_stopped(const os::ProcessRef &process) {
+  auto stat = os::read_stat(process.pid());
+  return stat && stat->state == 'T';
 }
 
 } // namespace
 
-Command::Command() { os::become_subreaper(); }
+int Command::start(const std::vector<std::string> &command) { return start_with(command, relay_.original()); }
 
-int Command::start(const std::vector<std::string> &command) {
-  if (os::has_children())
-    for (pid_t pid : os::read_children(::getpid()))
-      before_.insert(pid);
-  auto started = guard::start(command, relay_.original());
-  if (auto *process = std::get_if<os::ProcessRef>(&started)) {
-    command_ = std::move(*process);
-    return 0;
-  }
-  return std::get<int>(started);
+int Command::start_own(const std::vector<std::string> &command) {
+  Original own;
+  ::sigfillset(&own.mask);
+  own.on_child.sa_handler = SIG_DFL;
+  return start_with(command, own);
 }
 
-End Command::wait(const TimeLimit &limit, const std::function<Deadline()> &look) {
-  auto deadline = limit.timeout ? std::optional(Deadline::after(*limit.timeout)) : std::nullopt;
-  auto next_look = look ? std::optional(look()) : std::nullopt;
-  for (bool timed_out = false;;) {
-    auto child = next_change();
-    if (child.si_pid == command_->pid() && child.si_code != CLD_STOPPED)
-      return end_of(child, timed_out);
-    // Where there are many, signals and time pass between one and the next as well.
-    auto until = next_look ? next_look->sooner_of(deadline.value_or(*next_look)) : deadline;
-    auto event = relay_.wait(&*command_, child.si_pid == 0 ? until : Deadline::after(milliseconds(0)));
-    if (next_look && next_look->passed())
-      next_look = look();
-    if (event == Relay::Event::nothing && deadline && deadline->passed()) {
-      command_->send(std::exchange(timed_out, true) ? SIGKILL : SIGTERM);
-      deadline = Deadline::after(limit.kill_after);
+int Command::start_with(const std::vector<std::string> &command, const Original &original) {
+  auto started = guard::start(command, original);
+  if (auto *error = std::get_if<int>(&started))
+    return *error;
+  command_ = std::move(std::get<os::ProcessRef>(started));
+  return 0;
+}
+
+End Command::wait(const TimeLimit &limit, Hooks hooks) {
+  phase_ = Phase::runs;
+  kill_after_ = limit.kill_after;
+  limit_ = limit.timeout ? std::optional(Deadline::after(*limit.timeout)) : std::nullopt;
+  next_look_ = hooks.look ? std::optional(hooks.look()) : std::nullopt;
+  for (int failures = 0;;)
+    try {
+      if (auto end = step(hooks)) {
+        relay_.forget_signals(); // they were for the command
+        return *end;
+      }
+      failures = 0;
+    } catch (const os::SyscallError &) { // what the kernel refuses once (no memory, no descriptor) it may grant again
+      if (++failures == most_failures)
+        throw;
+      os::wait_for_any_exit({}, milliseconds(failures));
     }
+}
+
+/// Takes in one change or signal, or lets some time pass.
+std::optional<End> Command::step(Hooks &hooks) {
+  auto child = next_change();
+  bool is_command = child.si_pid == command_->pid(), ended = child.si_pid != 0 && child.si_code != CLD_STOPPED;
+  if (is_command && ended)
+    return end_of(child, phase_ != Phase::runs, phase_ == Phase::given_up);
+  if (is_command)
+    stop_as_well();
+  else if (ended && hooks.reaped)
+    hooks.reaped();
+  // Where there are many, signals and time pass between one and the next as well.
+  auto until = next_look_ ? next_look_->sooner_of(limit_.value_or(*next_look_)) : limit_;
+  auto event = relay_.wait(&*command_, child.si_pid == 0 ? until : Deadline::after(milliseconds(0)), hooks.fd);
+  if (event == Relay::Event::readable && !hooks.readable())
+    hooks.fd = -1;
+  if (event == Relay::Event::stop && hooks.stop)
+    hooks.stop();
+  if (next_look_ && next_look_->passed())
+    next_look_ = hooks.look();
+  if (limit_ && limit_->passed())
+    enforce_limit(hooks);
+  if (phase_ == Phase::unkillable)
+    return End{.status = timeout_status, .timed_out = true, .was_spared = true};
+  return {};
+}
+
+/// Its time is over, or that which it had since it was asked to end.
+void Command::enforce_limit(const Hooks &hooks) {
+  if (phase_ == Phase::killed) {
+    phase_ = Phase::unkillable;
+    return;
+  }
+  auto delivery = command_->deliver(phase_ == Phase::runs ? SIGTERM : SIGKILL);
+  command_->deliver(SIGCONT); // a stopped process acts on SIGTERM when it is continued
+  if (delivery == os::Delivery::forbidden) {
+    phase_ = Phase::given_up;
+    limit_.reset();
+    if (hooks.warn)
+      hooks.warn(fmt::format("its time is over, and it can't be ended: pid {} belongs to another user. Waiting for it",
+                             command_->pid()));
+  } else if (phase_ == Phase::runs) {
+    phase_ = Phase::asked_to_end;
+    limit_ = Deadline::after(kill_after_);
+  } else {
+    phase_ = Phase::killed;
+    limit_ = Deadline::after(kill_bound);
   }
 }
 
 /// A child that has stopped, or ended and was reaped; no pid: there is none.
 siginfo_t Command::next_change() {
   siginfo_t child{};
-  if (::waitid(P_ALL, 0, &child, WEXITED | WSTOPPED | WNOHANG | __WALL) != 0 || child.si_pid == 0)
-    return {};
-  bool is_command = child.si_pid == command_->pid();
-  if (child.si_code != CLD_STOPPED)
-    before_.erase(child.si_pid); // the number is free for others now
-  else if (is_command)
-    stop_as_well(*command_);
+  if (::waitid(P_ALL, 0, &child, WEXITED | WSTOPPED | WNOHANG | __WALL) != 0 && errno != EINTR)
+    os::throw_errno("waitid(P_ALL)"); // ECHILD as well: the command was not waited for
   return child;
+}
+
+/// The parent of this process is to see that the command has stopped, whether the terminal has stopped it or another
+/// process. The command has stopped first: by then it has put the terminal in order.
+void Command::stop_as_well() {
+  if (!is_stopped(*command_) || ::getpid() == 1) // the init of a PID namespace can't be stopped
+    return;
+  stop_until(*command_, [this] { return !is_stopped(*command_); }, limit_);
+  // Continued alone, or with the command? That may even have been stopped again by now: its state does not tell.
+  siginfo_t since{};
+  constexpr int any = WEXITED | WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT;
+  constexpr auto p_pidfd = static_cast<idtype_t>(3); // P_PIDFD, Linux 5.4
+  if (::waitid(p_pidfd, static_cast<id_t>(command_->pidfd()), &since, any) == 0 && since.si_pid == 0 &&
+      !(limit_ && limit_->passed()))
+    command_->deliver(SIGCONT);
 }
 
 std::string write_end(const End &end) { return fmt::format("{}:{}", end.status, end.signal); }

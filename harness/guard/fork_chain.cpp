@@ -1,9 +1,6 @@
 #include "harness/guard/fork_chain.hpp"
 
 #include "harness/os/procfs.hpp"
-#include "harness/os/subreaper.hpp"
-
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -19,10 +16,8 @@ bool is_there(const census::Member &member) {
 
 } // namespace
 
-ForkChain::ForkChain() : first_(census::walk_once({.root = ::getpid()})) {}
-
-void ForkChain::reap() {
-  os::reap_exited_children(&come_and_gone_);
+void ForkChain::note_reaped(std::size_t count) {
+  come_and_gone_ += count;
   if (!first_.empty() && std::none_of(first_.begin(), first_.end(), is_there)) {
     first_.clear();
     come_and_gone_ = 0;

@@ -10,12 +10,12 @@ namespace pidleak::guard {
 
 class ForkChain {
 public:
-  /// Takes down who is there now, below this process.
-  ForkChain();
-  /// Reaps the children that have exited, and counts them.
-  void reap();
-  /// Many have come and gone since nobody was there any more who was at first. (A script that cleans up may start as
-  /// many: but it stays while it does.)
+  /// Takes down which processes are there now.
+  explicit ForkChain(const census::Scope &scope) : first_(census::walk_once(scope)) {}
+  /// So many children of the root have ended and were reaped since the last time.
+  void note_reaped(std::size_t count);
+  /// Many have come and gone since the last of the first has ended. (A script that cleans up may start as many: but it
+  /// stays while it does.)
   bool shown() const;
   /// Since then.
   std::size_t come_and_gone() const { return come_and_gone_; }

@@ -1,17 +1,15 @@
 #include "harness/guard/guard.hpp"
 
 #include "harness/census/diagnosis.hpp"
-#include "harness/guard/fork_chain.hpp"
+#include "harness/guard/remaining.hpp"
 #include "harness/guard/watch.hpp"
-#include "harness/os/procfs.hpp"
-#include "harness/os/subreaper.hpp"
-#include "harness/os/syscall_error.hpp"
-#include "harness/replay/tree.hpp"
+#include "harness/os/process_ref.hpp"
+#include "harness/os/sources.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <set>
+#include <stdexcept>
 
 namespace pidleak::guard {
 
@@ -20,23 +18,26 @@ using reports::Verdict;
 namespace {
 
 constexpr std::chrono::seconds end_bound{5};
-constexpr milliseconds second_look_bound{200};
 
 class Guard {
 public:
-  Guard(const Options &options, const Tell &tell, const TellGrowth &tell_growth)
-      : options_(options), tell_(tell), tell_growth_(tell_growth) {
-    inside_.outer_proc = options_.outer_proc;
-  }
+  Guard(const Options &options, const Listener &listener)
+      : options_(options), listener_(listener), boundary_(census::inherited()), command_(options.original) {}
 
   Outcome run() {
-    if (options_.ended)
-      outcome_.command = *options_.ended;
-    else if (int error = command_.start(options_.command); error == 0)
-      wait();
-    else
+    os::become_subreaper();
+    if (int error = command_.start(options_.command); error != 0)
       return not_executed(error);
+    os::raise_descriptor_limit(); // the command has started with that of the caller
+    try {
+      wait();
+    } catch (const std::exception &e) {
+      return lost(e.what());
+    }
     find_remaining();
+    judge();
+    if (!options_.keep && outcome_.report.verdict == Verdict::leaked)
+      end();
     return std::move(outcome_);
   }
 
@@ -48,25 +49,37 @@ private:
     return std::move(outcome_);
   }
 
-  void wait() {
-    if (!options_.every) {
-      outcome_.command = command_.wait(options_.limit);
-      return;
-    }
-    replay::Tree tree(inside_, command_.pid(), false);
-    watch_.emplace(command_.pid(), *options_.every, tell_growth_,
-                   [&](const auto &members) { return explain(tree, members); });
-    outcome_.command = command_.wait(options_.limit, [this] {
-      watch_->look(members(), report_so_far());
-      return watch_->next();
-    });
+  /// The kernel refuses what is needed to wait for it.
+  Outcome lost(const std::string &why) {
+    outcome_.command.status = reports::exit_status(Verdict::broken);
+    outcome_.report.reason = "guard could not wait for the command, and ended it: " + why;
+    end();
+    return std::move(outcome_);
   }
 
-  /// Of the command, itself included. Whoever forks or ends meanwhile may be missed: a window of looks forgives that.
-  std::vector<census::Member> members() const {
-    auto members = census::walk_once({.root = ::getpid()});
-    std::erase_if(members, [this](const auto &member) { return is_from_before(member.pid); });
-    return members;
+  void wait() {
+    Hooks hooks{.warn = listener_.warn};
+    std::optional<census::Tree> tree;
+    if (options_.every) {
+      tree.emplace(tree_options(command_.process().pid()));
+      watch_.emplace(command_.process().pid(), *options_.every, listener_.grows,
+                     [&](const auto &members, bool all) { return explain(*tree, members, all); });
+      hooks.look = [&] {
+        look();
+        return watch_->next();
+      };
+    }
+    outcome_.command = command_.wait(options_.limit, hooks);
+  }
+
+  /// A look that fails is lost. Nothing that goes wrong here may end the service.
+  void look() {
+    try {
+      watch_->look(census::walk_once({.root = ::getpid()}), report_so_far());
+    } catch (const std::exception &e) {
+      if (watch_->miss() == 1)
+        listener_.warn(fmt::format("a look at it failed, and is lost; further ones are not told: {}", e.what()));
+    }
   }
 
   reports::Report report_so_far() const {
@@ -76,133 +89,122 @@ private:
     return report;
   }
 
-  static std::vector<census::RemainingProcess> explain(const replay::Tree &tree,
-                                                       const std::vector<census::Member> &members) {
+  census::TreeOptions tree_options(pid_t subject) const {
+    return {.scope = {.root = ::getpid()},
+            .subject = subject,
+            .boundary = boundary_,
+            .outer_proc = options_.outer_proc};
+  }
+
+  static std::vector<census::RemainingProcess> explain(const census::Tree &tree,
+                                                       const std::vector<census::Member> &members, bool all) {
     census::Walk walk{.members = members, .complete = false};
     auto processes = tree.examine(walk, {});
     if (auto command = tree.examine_subject(walk)) // it may hold what another waits for
       processes.push_back(std::move(*command));
-    census::diagnose(processes, nullptr, {.harness = ::getpid()});
+    census::diagnose(processes, nullptr, {.harness = ::getpid(), .all_are_known = all});
     return processes;
   }
 
-  /// A child that this process had when it started, or a descendant of one.
-  bool is_from_before(pid_t pid) const {
-    if (from_before().empty())
-      return false;
-    auto lineage = os::read_lineage(pid, ::getpid());
-    return std::any_of(lineage.begin(), lineage.end(), [this](pid_t one) { return from_before().contains(one); });
-  }
-
-  const std::set<pid_t> &from_before() const { return command_.from_before(); }
-
   void find_remaining() {
     auto &report = outcome_.report;
-    report.verdict = Verdict::clean;
+    report = report_so_far();
     report.reason = "nothing is left of the command";
-    report.tier = options_.tier;
-    if (from_before().empty() && os::reap_exited_children()) { // ECHILD: there is nobody
+    if (nothing_is_left()) {
       report.census_complete = true;
       report.nothing_left_below = true;
-      tell();
       return;
     }
-    command_.relay().forget_requests();   // they were for the command
-    replay::Tree tree(inside_, 0, false); // the command is not there any more; its session was ours
-    ForkChain chain;
-    auto since = Clock::now();
-    auto wait = [&](std::chrono::microseconds at_most, std::vector<int> exits) {
-      exits.push_back(command_.relay().fd());
-      os::wait_for_any_exit(exits, at_most);
-      command_.relay().wait(nullptr, Deadline::after(milliseconds(0)));
-      chain.reap();
-      return false;
-    };
-    auto may_stay = [this](pid_t pid) { return is_from_before(pid); };
-    auto deadline = Deadline::after(options_.grace);
-    // Whoever asks a guard to end that waits for stragglers has waited long enough.
-    auto is_over = [&] { return deadline.passed() || command_.relay().asked_to_end() || chain.shown(); };
-    auto settled = tree.settle(
-        wait, [] { return true; }, may_stay, is_over);
-    if (settled.by == reports::SettledBy::deadline) {
-      if (command_.relay().asked_to_end())
-        settled.why_not_quiescent = "a signal asked to end";
-      else if (chain.shown())
-        settled.why_not_quiescent =
-            fmt::format("it forks without rest: {} have come and gone since", chain.come_and_gone());
-    }
-    report.settle_ms = milliseconds_between(since, Clock::now());
-    take_census(tree, settled);
-    tell();
-    if (options_.keep || report.verdict != Verdict::leaked)
-      return;
-    auto spared = from_before();
-    for (const auto &process : report.remaining)
-      if (process.suppressed_by)
-        spared.insert(process.pid);
-    outcome_.ended_all = os::end_all_children(Deadline::after(end_bound), spared);
+    std::size_t reaped = 0;
+    guard::find_remaining({.tree = tree_options(0), // its session was this process's
+                           .wait =
+                               [&](auto at_most, auto exits) {
+                                 exits.push_back(command_.relay().fd());
+                                 os::wait_for_any_exit(exits, at_most);
+                                 command_.relay().wait(nullptr, Deadline::after(milliseconds(0)));
+                               },
+                           .reap =
+                               [&] {
+                                 os::reap_exited_children(&reaped);
+                                 return std::exchange(reaped, 0);
+                               },
+                           .nothing_is_left = [] { return os::reap_exited_children(); },
+                           // A user who asks a guard to end that waits for stragglers has waited long enough.
+                           .asked_to_end = [this] { return command_.relay().asked_to_end(); }},
+                          options_.grace, report);
   }
 
-  void tell() {
+  static bool nothing_is_left() {
+    try {
+      return os::reap_exited_children(); // ECHILD: there is none
+    } catch (const std::exception &) {
+      return false;
+    }
+  }
+
+  void judge() {
     auto &report = outcome_.report;
     if (outcome_.command.timed_out)
-      report.reason = fmt::format("the command was ended after {} s; {}",
+      report.reason = fmt::format("the command {} after {} s; {}",
+                                  outcome_.command.was_spared ? "could not be ended" : "was ended",
                                   std::chrono::duration<double>(*options_.limit.timeout).count(), report.reason);
     if (watch_)
       watch_->conclude(report);
-    tell_(report);
+    listener_.judge(report);
   }
 
-  std::vector<census::RemainingProcess> examine(const replay::Tree &tree, const census::Walk &walk) const {
-    auto remaining = tree.examine(walk, {});
-    std::erase_if(remaining, [this](const auto &process) {
-      bool waits_for_us = process.state == census::ProcessState::zombie && process.parent == ::getpid();
-      return waits_for_us || is_from_before(process.pid);
-    });
-    return remaining;
-  }
-
-  bool somebody_is_left() const {
-    os::reap_exited_children();
-    auto children = os::read_children(::getpid());
-    return std::any_of(children.begin(), children.end(), [this](pid_t pid) { return !from_before().contains(pid); });
-  }
-
-  void take_census(const replay::Tree &tree, const replay::Settled &settled) {
-    auto &report = outcome_.report;
-    report.settled_by = settled.by;
-    report.not_quiescent_because = settled.why_not_quiescent;
-    report.census_complete = settled.walk.complete;
-    report.remaining = examine(tree, settled.walk);
-    // Whoever forks and ends faster than one can look has been gone by then. The next one may be met, or nobody.
-    auto deadline = Deadline::after(second_look_bound);
-    while (report.remaining.empty() && !deadline.passed() && somebody_is_left())
-      report.remaining = examine(tree, {.members = census::walk_once({.root = ::getpid()}), .complete = false});
-    census::diagnose(report.remaining, nullptr, {.harness = ::getpid()});
-    reports::count_remaining(report);
-    auto count = report.remaining.size();
-    bool only_unnamed = count == 0 && somebody_is_left();
-    if (count == 0 && !only_unnamed)
-      return;
-    report.verdict = Verdict::leaked;
-    report.reason = (only_unnamed ? "somebody" : reports::count_of_processes(count)) + " outlived the command";
-    if (!report.census_complete)
-      report.reason += ", and maybe more: they come and go faster than they can be counted";
+  void end() {
+    std::set<pid_t> spared;
+    for (const auto &process : outcome_.report.remaining)
+      if (process.suppressed_by)
+        spared.insert(process.pid);
+    outcome_.ending = os::end_all_children(Deadline::after(end_bound), spared);
   }
 
   const Options &options_;
-  const Tell &tell_;
-  const TellGrowth &tell_growth_;
-  replay::Inside inside_;
+  const Listener &listener_;
+  const census::Boundary boundary_;
   Command command_;
   std::optional<Watch> watch_;
   Outcome outcome_;
 };
 
+void refuse_if_blind() {
+  if (auto why = os::why_blind(); !why.empty())
+    throw std::runtime_error("guard refuses, and nothing was run: " + why);
+}
+
 } // namespace
 
-Outcome run(const Options &options, const Tell &tell, const TellGrowth &tell_growth) {
-  return Guard(options, tell, tell_growth).run();
+Outcome run(const Options &options, const Listener &listener) {
+  refuse_if_blind();
+  return Guard(options, listener).run();
+}
+
+reports::Report look_below_parent(const Options &options, const LeftToParent &left, const Listener &listener) {
+  refuse_if_blind();
+  reports::Report report;
+  report.verdict = Verdict::clean;
+  report.reason = "nothing is left of the command";
+  report.tier = options.tier;
+  Relay relay;
+  find_remaining({.tree = {.scope = {.root = ::getppid(), .except = ::getpid()}, .boundary = census::inherited()},
+                  .wait =
+                      [&](auto at_most, auto exits) {
+                        exits.insert(exits.end(), {relay.fd(), left.readable_when_reaped});
+                        os::wait_for_any_exit(exits, at_most);
+                        relay.wait(nullptr, Deadline::after(milliseconds(0)));
+                      },
+                  .reap = left.reaped,
+                  // The parent knows better, and asks waitid(2).
+                  .nothing_is_left =
+                      [] {
+                        return census::walk_once({.root = ::getppid(), .except = ::getpid()}).empty();
+                      },
+                  .asked_to_end = [&] { return relay.asked_to_end(); }},
+                 options.grace, report);
+  listener.judge(report);
+  return report;
 }
 
 } // namespace pidleak::guard

@@ -1,9 +1,12 @@
-// Runs a command as if nobody were in between, and finds whatever it leaves behind.
+// Runs a command as if there were nothing in between, and finds whatever it leaves behind.
 //
 //   shell ──▶ guard (subreaper) ──▶ command ──▶ whatever it starts
 //               │ adopts and reaps all that loses its parent, while the command runs, and looks for what accumulates
 //               └ when the command has ended: nothing left (ECHILD) ── the usual case, and nothing was read
-//                                             something left ── settle, census, diagnosis, report, end
+//                                             something left ── settle, census, diagnosis, end, report
+//
+// Whatever fails on the way (no memory, no descriptors, a file of /proc that can't be read): what is left is ended, and
+// that it was there is said.
 //
 // The command is in the guard's process group: what the terminal sends (Ctrl-C, Ctrl-Z, SIGWINCH, SIGHUP) reaches it
 // without help. What is sent to the guard alone is passed on (relay.hpp). The guard stops when the command does.
@@ -14,24 +17,28 @@
 #pragma once
 
 #include "harness/guard/command.hpp"
+#include "harness/os/subreaper.hpp"
 #include "reports/report.hpp"
 
 #include <functional>
 
 namespace pidleak::guard {
 
+/// How long processes may take to leave after the command, by default.
+constexpr milliseconds default_grace{2000};
+
 struct Options {
   std::vector<std::string> command; // looked up on PATH as execvp(3) does
   /// How long processes may take to leave after the command, when it can't be known that they never will. Too short
   /// calls a slow process leaked.
-  milliseconds grace{2000};
+  milliseconds grace{default_grace};
   TimeLimit limit;
-  /// Leaves alone what remains. It goes to whoever adopts the guard's children.
+  /// Leaves alone what remains. It goes to the process that adopts the guard's children.
   bool keep = false;
   /// How often the tree is looked at while the command runs, for what accumulates; nothing: never.
   std::optional<milliseconds> every = {};
-  /// This process has stood before the command already, and it has ended so: what remains is to be found.
-  std::optional<End> ended = {};
+  /// What the command is to have, where another process has stood in and blocked signals before.
+  std::optional<Original> original = {};
   /// Set by in_pid_namespace().
   reports::Tier tier = reports::Tier::subreaper;
   int outer_proc = -1; // a /proc of the namespace around
@@ -39,19 +46,33 @@ struct Options {
 
 struct Outcome {
   End command;
-  bool ended_all = true;  // of what remained; where it was not to be kept
-  reports::Report report; // clean or leaked; broken if the command could not be executed
+  std::optional<os::Ending> ending; // of what remained; nothing: there was none, or it was to be kept
+  reports::Report report;           // clean or leaked; broken if the command could not be executed
 };
 
-/// Called once it is known what remains, before that is ended. What it marks as suppressed is left alone.
-using Tell = std::function<void(reports::Report &)>;
+/// What a guard asks and tells on its way.
+struct Listener {
+  /// Marks as suppressed what may remain: it is left alone.
+  std::function<void(reports::Report &)> judge;
+  /// While the command runs, when something is found to accumulate: with the report so far, and those of its growth's
+  /// groups that are news. Needed with Options::every.
+  std::function<void(reports::Report &, const std::vector<std::size_t> &news)> grows = {};
+  /// What the user should know now, in words.
+  std::function<void(const std::string &)> warn;
+};
 
-/// Called while the command runs, when something is found to accumulate: with the report so far, and those of its
-/// growth's groups that are news. Needed with Options::every.
-using TellGrowth = std::function<void(reports::Report &, const std::vector<std::size_t> &news)>;
+/// The caller must have no other thread, and no children (stand_in.hpp). Throws std::runtime_error before anything is
+/// started if it could not see, or not end, what the command leaves.
+Outcome run(const Options &options, const Listener &listener);
 
-/// The caller must have no other thread, and not wait for children of its own meanwhile. Those that it has already are
-/// left alone. Throws SyscallError.
-Outcome run(const Options &options, const Tell &tell, const TellGrowth &tell_growth = {});
+/// What another process, the parent of this one, was left with by a command: looks at that, and does nothing to it.
+/// `reaped` says how many children that process has reaped since it was last asked; `readable_when_reaped` is readable
+/// when there are such.
+struct LeftToParent {
+  std::function<std::size_t()> reaped;
+  int readable_when_reaped = -1;
+};
+/// The report on that. Throws what a look throws.
+reports::Report look_below_parent(const Options &options, const LeftToParent &left, const Listener &listener);
 
 } // namespace pidleak::guard

@@ -19,17 +19,20 @@ TEST_CASE("the command's exit status is guard's", "[guard]") {
     }
 }
 
-TEST_CASE("a pidleak alone runs commands, and says what it is without when something is left", "[guard]") {
+TEST_CASE("a pidleak alone runs commands, ends what they leave, and says what it is without", "[guard]") {
   Scratch scratch;
   auto alone = scratch / "pidleak";
   std::filesystem::copy_file(PIDLEAK_BINARY_DIR "/pidleak", alone);
   CHECK(run({"guard", "--", "/bin/sh", "-c", "exit 3"}, alone).status == 3);
-  for (const auto &arguments :
-       {std::vector<std::string>{"list"}, {"guard", "--", "/bin/sh", "-c", "sleep 0.1 >/dev/null 2>&1 &"}}) {
-    auto ran = run(arguments, alone);
-    CHECK(ran.status == 5);
-    CHECK_THAT(ran.err, ContainsSubstring("pidleak-cli is neither in") && ContainsSubstring("incomplete"));
-  }
+  CHECK(run({"guard", "--", "/bin/sh", "-c", "sleep 0.1 >/dev/null 2>&1 &"}, alone).status == 0);
+  auto ran = run({"list"}, alone);
+  CHECK(ran.status == 5);
+  CHECK_THAT(ran.err, ContainsSubstring("pidleak-cli is neither in") && ContainsSubstring("incomplete"));
+  auto left = run({"guard", "--", "/bin/sh", "-c", "sleep 600 >/dev/null 2>&1 & echo $!"}, alone);
+  CHECK(left.status == 23);
+  CHECK_THAT(left.err, ContainsSubstring("pidleak-cli is neither in") && ContainsSubstring(" sleep;") &&
+                           ContainsSubstring("\n  ended\n"));
+  CHECK_FALSE(os::read_stat(std::stoi(left.out)));
 }
 
 TEST_CASE("a command that a signal ends gives 128 and its number", "[guard]") {

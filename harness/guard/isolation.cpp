@@ -1,6 +1,7 @@
 #include "harness/guard/isolation.hpp"
 
-#include "harness/guard/relay.hpp"
+#include "harness/guard/command.hpp"
+#include "harness/guard/job_control.hpp"
 #include "harness/os/namespaces.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/subreaper.hpp"
@@ -8,7 +9,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -33,8 +33,8 @@ bool is_cut(const os::UniqueFd &lifeline) {
       ::_exit(status);
     auto outer_proc = os::UniqueFd::adopt(::open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
     os::mount_private_proc();
-    ::sigaction(SIGCHLD, &original.on_child, nullptr);
-    ::sigprocmask(SIG_SETMASK, &original.mask, nullptr);
+    // Every signal stays blocked until the guard reads them: an init discards what has its default.
+    options.original = original;
     options.tier = reports::Tier::namespace_;
     options.outer_proc = outer_proc.get();
     status = body();
@@ -45,35 +45,23 @@ bool is_cut(const os::UniqueFd &lifeline) {
   ::_exit(status);
 }
 
-/// The guard below can't stop as the init of a namespace, so that whoever waits for us would not see the job stop.
-void let_the_terminal_stop_us() {
-  sigset_t stops;
-  ::sigemptyset(&stops);
-  for (int signal : {SIGTSTP, SIGTTIN, SIGTTOU})
-    ::sigaddset(&stops, signal);
-  ::sigprocmask(SIG_UNBLOCK, &stops, nullptr);
-}
-
 } // namespace
 
 void in_pid_namespace(Options &options, const std::function<int()> &body) {
   os::unshare_for_init(::geteuid() == 0 ? os::NamespaceKind::privileged : os::NamespaceKind::with_user_namespace);
-  Relay relay;
-  let_the_terminal_stop_us();
+  Command init;
   auto lifeline = os::open_pipe();
   pid_t pid = ::fork();
   if (pid < 0)
     os::throw_errno("fork() of the namespace's init");
   if (pid == 0)
-    be_init(options, relay.original(), std::move(lifeline), body);
-  auto init = os::ProcessRef::open(pid).value(); // own and unreaped: it is there
-  for (;;) {
-    if (auto status = os::try_reap(init)) {
-      std::fflush(nullptr);
-      ::_exit(status->signaled ? 128 + status->value : status->value);
-    }
-    relay.wait(&init, {});
-  }
+    be_init(options, init.relay().original(), std::move(lifeline), body);
+  init.adopt(os::ProcessRef::of_child(pid));
+  // The init can't stop, so that the parent of this process would not see the job stop. What is stopped does not see
+  // that the init has ended; a watcher does, so that time limits hold.
+  auto end = init.wait({}, {.stop = [&] { stop_until(init.process(), [] { return false; }, {}); }});
+  std::fflush(nullptr);
+  ::_exit(end.status);
 }
 
 } // namespace pidleak::guard

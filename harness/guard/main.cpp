@@ -1,9 +1,9 @@
-// The program `pidleak`. It is small, because `pidleak guard -- COMMAND` stands before each of thousands of commands,
-// and what is not loaded costs nothing: it starts the command, waits, and if nothing is left that was all. For
-// everything else it becomes pidleak-cli (exec: the same process, with the same children), which has all the rest.
-#include "harness/guard/command.hpp"
+// The program `pidleak`. `pidleak guard -- COMMAND` is all done here (keeper.hpp); for everything else it becomes
+// pidleak-cli (exec), which has all the rest.
+#include "harness/guard/keeper.hpp"
+#include "harness/guard/stand_in.hpp"
 #include "harness/os/installation.hpp"
-#include "harness/os/subreaper.hpp"
+#include "harness/os/sources.hpp"
 #include "harness/os/syscall_error.hpp"
 
 #include <unistd.h>
@@ -26,18 +26,14 @@ using namespace pidleak;
   os::throw_errno("execv({})", program);
 }
 
-/// How the command has ended, if nothing is left of it; nothing if it could not be executed.
-std::optional<guard::End> stand_before(const std::vector<std::string> &command) {
-  guard::Command guarded;
-  if (guarded.start(command) != 0)
-    return {};
-  auto end = guarded.wait({});
-  if (os::reap_exited_children())
-    return end;
-  // Signals stay blocked on the way, so that none is lost, and none ends this process before it has told what remains.
-  std::vector<std::string> arguments = {"guard", "--ended", guard::write_end(end), "--"};
-  arguments.insert(arguments.end(), command.begin(), command.end());
-  become_cli(std::move(arguments));
+/// The command's status and signal are this process's. Nothing was run if it can't be executed: pidleak-cli says why.
+int guard_command(const std::vector<std::string> &arguments, const std::optional<guard::Original> &original) {
+  auto end = guard::keep({arguments.begin() + 2, arguments.end()}, original);
+  if (!end)
+    become_cli(arguments);
+  if (end->signal != 0)
+    guard::die_of(end->signal);
+  return end->status;
 }
 
 } // namespace
@@ -46,15 +42,16 @@ int main(int argc, char **argv) {
   try {
     std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
     bool without_options = argc > 3 && arguments[0] == "guard" && arguments[1] == "--";
-    if (without_options && !os::has_children()) { // those would have to be told from the command's
-      guard::occupy_standard_streams();
-      if (auto end = stand_before({arguments.begin() + 2, arguments.end()})) {
-        if (end->signal != 0)
-          guard::die_of(end->signal);
-        return end->status;
-      }
+    if (!without_options)
+      become_cli(std::move(arguments));
+    if (auto why = os::why_blind(); !why.empty()) {
+      std::fprintf(stderr, "pidleak guard: refused, and nothing was run: %s\n", why.c_str());
+      return 5;
     }
-    become_cli(std::move(arguments));
+    guard::occupy_standard_streams();
+    if (guard::needs_stand_in())
+      guard::stand_in([&](const guard::Original &original) { return guard_command(arguments, original); });
+    return guard_command(arguments, {});
   } catch (const std::exception &e) {
     std::fprintf(stderr, "pidleak: %s\n", e.what());
     return 5;

@@ -35,12 +35,9 @@ bool is_for_this_process_alone(const signalfd_siginfo &info) {
 
 } // namespace
 
-Relay::Relay() {
+Relay::Relay(const std::optional<Original> &original) {
   sigset_t passed_on;
-  ::sigfillset(&passed_on);
-  // Faults of our own, what can't be blocked, and what continues the job: the kernel does that with all of it.
-  for (int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGKILL, SIGSTOP, SIGCONT})
-    ::sigdelset(&passed_on, signal);
+  ::sigfillset(&passed_on); // but for KILL and STOP, which sigprocmask(2) passes over
   if (::sigprocmask(SIG_BLOCK, &passed_on, &original_.mask) != 0)
     os::throw_errno("sigprocmask(SIG_BLOCK)");
   signals_ = os::UniqueFd::adopt(::signalfd(-1, &passed_on, SFD_CLOEXEC | SFD_NONBLOCK));
@@ -50,35 +47,54 @@ Relay::Relay() {
   tell.sa_handler = SIG_DFL; // ignored, it would let the kernel reap the command, and its status would be lost
   if (::sigaction(SIGCHLD, &tell, &original_.on_child) != 0)
     os::throw_errno("sigaction(SIGCHLD)");
+  if (original)
+    original_ = *original;
 }
 
 Relay::~Relay() {
-  signalfd_siginfo late{}; // what has come too late for the command must not end the guard before it has told all
-  while (::read(signals_.get(), &late, sizeof late) == sizeof late) {
-  }
+  forget_signals(); // what has come too late for the command must not end the guard before it has told all
   ::sigaction(SIGCHLD, &original_.on_child, nullptr);
   ::sigprocmask(SIG_SETMASK, &original_.mask, nullptr);
+}
+
+void Relay::forget_signals() {
+  signalfd_siginfo late{};
+  while (::read(signals_.get(), &late, sizeof late) == sizeof late) {
+  }
+  asked_to_end_ = false;
 }
 
 void Relay::pass_on(const signalfd_siginfo &info, const os::ProcessRef *command) {
   int signal = static_cast<int>(info.ssi_signo);
   asked_to_end_ = asked_to_end_ || is_request_to_end(signal);
-  if (command && is_for_this_process_alone(info))
-    command->send(signal);
+  if (!command || !is_for_this_process_alone(info))
+    return;
+  siginfo_t queued{};
+  queued.si_signo = signal;
+  queued.si_code = SI_QUEUE;
+  queued.si_pid = static_cast<pid_t>(info.ssi_pid);
+  queued.si_uid = info.ssi_uid;
+  queued.si_value.sival_ptr = reinterpret_cast<void *>(info.ssi_ptr);
+  // A command of another user does not get it; nor would it without a guard.
+  command->deliver(signal, info.ssi_code == SI_QUEUE ? &queued : nullptr);
 }
 
-Relay::Event Relay::wait(const os::ProcessRef *command, std::optional<Deadline> deadline) {
-  pollfd readable{.fd = signals_.get(), .events = POLLIN, .revents = 0};
-  int ready = ::poll(&readable, 1, deadline ? deadline->left_ms() : -1);
+Relay::Event Relay::wait(const os::ProcessRef *command, std::optional<Deadline> deadline, int other) {
+  pollfd readable[] = {{.fd = signals_.get(), .events = POLLIN, .revents = 0},
+                       {.fd = other, .events = POLLIN, .revents = 0}};
+  int ready = ::poll(readable, 2, deadline ? deadline->left_ms() : -1);
   if (ready < 0 && errno != EINTR)
     os::throw_errno("poll(signalfd)");
   signalfd_siginfo info{};
-  if (ready <= 0 || ::read(signals_.get(), &info, sizeof info) != sizeof info)
+  if (ready <= 0)
     return Event::nothing;
+  if (::read(signals_.get(), &info, sizeof info) != sizeof info)
+    return readable[1].revents != 0 ? Event::readable : Event::nothing;
   if (info.ssi_signo == SIGCHLD)
     return Event::child;
   pass_on(info, command);
-  return Event::passed_on;
+  bool stops = info.ssi_signo == SIGTSTP || info.ssi_signo == SIGTTIN || info.ssi_signo == SIGTTOU;
+  return stops ? Event::stop : Event::passed_on;
 }
 
 } // namespace pidleak::guard

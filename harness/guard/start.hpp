@@ -17,7 +17,8 @@ struct Original {
 };
 
 /// The command, or the errno of its exec. Found as execvp(3) does, a script without an interpreter's line included.
-/// It gets SIGKILL if this process is killed: nobody would be there to pass anything on. Throws SyscallError.
+/// It gets SIGKILL if this process is killed: no process would be there to pass anything on. Its pidfd comes with it
+/// (CLONE_PIDFD, Linux 5.2): there is none that runs and is not held. Throws SyscallError if nothing was started.
 std::variant<os::ProcessRef, int> start(const std::vector<std::string> &command, const Original &original);
 
 } // namespace pidleak::guard

@@ -3,6 +3,7 @@
 #include "reports/remaining_text.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -21,7 +22,7 @@ std::string reason_of(const census::Growth &growth) {
 
 } // namespace
 
-Watch::Watch(pid_t root, milliseconds every, const TellGrowth &tell, Explain explain)
+Watch::Watch(pid_t root, milliseconds every, const Tell &tell, Explain explain)
     : every_(every), tell_(tell), explain_(std::move(explain)), history_(root) {}
 
 Watch::Group Watch::key_of(const census::GrowingGroup &group) {
@@ -29,6 +30,7 @@ Watch::Group Watch::key_of(const census::GrowingGroup &group) {
 }
 
 void Watch::look(const std::vector<census::Member> &members, reports::Report so_far) {
+  next_ = Deadline::after(every_); // whatever comes of this one
   history_.add(milliseconds_between(started_, Clock::now()), members);
   auto growth = history_.growth();
   std::vector<std::size_t> news;
@@ -46,7 +48,11 @@ void Watch::look(const std::vector<census::Member> &members, reports::Report so_
     conclude(so_far);
     tell_(so_far, news);
   }
+}
+
+int Watch::miss() {
   next_ = Deadline::after(every_);
+  return ++missed_;
 }
 
 /// With all the others, as far as there are not too many: one may wait for what another holds.
@@ -59,7 +65,7 @@ void Watch::explain_oldest(census::Growth &growth, const std::vector<census::Mem
   for (const auto &member : members)
     if (asked.size() < most_explained && std::find(asked.begin(), asked.end(), member) == asked.end())
       asked.push_back(member);
-  for (auto &process : explain_(asked))
+  for (auto &process : explain_(asked, asked.size() == members.size()))
     for (auto &group : growth.groups)
       if (process.pid == group.oldest.pid)
         group.oldest = process;
@@ -77,6 +83,8 @@ void Watch::conclude(reports::Report &report) const {
     report.reason = report.verdict == reports::Verdict::leaked ? reason + "; " + report.reason : reason;
     report.verdict = reports::Verdict::leaked;
   }
+  if (missed_ > 0)
+    report.reason += fmt::format("; {} looks failed, and are lost", missed_);
   report.growth = std::move(growth);
 }
 

@@ -35,7 +35,7 @@ std::map<pid_t, Thread> read_forks(const std::vector<pid_t> &threads) {
 
 Family read_family() {
   Family family;
-  family.members = census::walk_once({.root = ::getpid()});
+  family.members = census::walk_once({.root = ::getpid()}, &family.hidden);
   auto threads = os::read_threads(::getpid());
   family.threads = threads.size();
   if (family.members.empty())

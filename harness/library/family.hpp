@@ -30,6 +30,7 @@ struct Descendant {
 struct Family {
   std::vector<census::Member> members; // as the walk has them
   std::vector<Descendant> descendants; // the same
+  std::vector<pid_t> hidden;           // that may not be seen: as in census::Walk
   std::size_t threads = 0;             // of this process
   bool consistent = true;              // each child was in the list of a thread: none has ended meanwhile
 };

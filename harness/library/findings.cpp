@@ -7,6 +7,7 @@
 #include "reports/remaining_text.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -56,11 +57,11 @@ void add_doubt(census::RemainingProcess &process, const Claim &claim) {
 }
 
 /// In the order of the suspects, without those that are gone; `suspects` without these as well.
-std::vector<census::RemainingProcess> examine(std::vector<Suspect> &suspects) {
+std::vector<census::RemainingProcess> examine(std::vector<Suspect> &suspects, const census::Boundary &boundary) {
   std::vector<census::RemainingProcess> remaining;
   std::vector<Suspect> still_there;
   census::Knowledge knowledge; // no harness: who is this process's child need not be an orphan
-  census::Surroundings around{.session = ::getsid(0)};
+  census::Surroundings around{.session = ::getsid(0), .boundary = &boundary};
   for (auto &suspect : suspects) {
     auto process = census::examine(suspect.who.process(), around);
     if (!process)
@@ -102,7 +103,7 @@ void tolerate(Report &report, const std::vector<Suspect> &suspects, const std::v
       report.remaining[i].suppressed_by = reason;
 }
 
-void judge(Report &report) {
+void judge(Report &report, const std::vector<pid_t> &hidden) {
   reports::count_remaining(report);
   auto count = report.live + report.zombies;
   auto tolerated = report.remaining.size() - static_cast<std::size_t>(count);
@@ -112,7 +113,9 @@ void judge(Report &report) {
                                : fmt::format("{} processes remain", count);
   if (tolerated > 0)
     report.reason += fmt::format(" besides {} that may", tolerated);
-  if (!report.census_complete)
+  if (!hidden.empty())
+    report.reason += fmt::format("; this user may not see in /proc what they are: pid {}", fmt::join(hidden, ", "));
+  else if (!report.census_complete)
     report.reason += count == 0 ? " for long enough to be named, but somebody comes and goes"
                                 : ", and maybe more: they come and go faster than they can be counted";
 }
@@ -136,12 +139,13 @@ std::string command_line() { return fmt::format("{}", fmt::join(os::read_command
 
 } // namespace
 
-std::vector<census::Member> those_to_end(const Look &look, const std::vector<SuppressionRule> &rules) {
+std::vector<census::Member> those_to_end(const Look &look, const std::vector<SuppressionRule> &rules,
+                                         const census::Boundary &boundary) {
   auto suspects = look.suspects;
   std::erase_if(suspects, [](const Suspect &suspect) { return suspect.claim.another_exists; });
   if (!rules.empty()) {
     Report report;
-    report.remaining = examine(suspects);
+    report.remaining = examine(suspects, boundary);
     tolerate(report, suspects, rules);
     std::size_t at = 0;
     std::erase_if(suspects, [&](const Suspect &) { return report.remaining[at++].suppressed_by.has_value(); });
@@ -149,7 +153,8 @@ std::vector<census::Member> those_to_end(const Look &look, const std::vector<Sup
   return those_that_count({.suspects = std::move(suspects)});
 }
 
-Findings findings_of(const Settled &settled, const GuardOptions &options, const std::vector<SuppressionRule> &rules) {
+Findings findings_of(const Settled &settled, const GuardOptions &options, const std::vector<SuppressionRule> &rules,
+                     const census::Boundary &boundary) {
   Report report;
   reports::sign(report, settled.started);
   report.scenario = "guard";
@@ -161,9 +166,9 @@ Findings findings_of(const Settled &settled, const GuardOptions &options, const 
   report.settle_ms = report.total_ms = settled.ms;
   report.census_complete = settled.look.complete;
   auto suspects = settled.look.suspects;
-  report.remaining = examine(suspects);
+  report.remaining = examine(suspects, boundary);
   tolerate(report, suspects, rules);
-  judge(report);
+  judge(report, settled.look.family.hidden);
 
   Findings findings;
   findings.complete = report.census_complete;

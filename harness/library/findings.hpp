@@ -21,9 +21,10 @@ std::vector<reports::SuppressionRule> read_rules(const std::string &file);
 /// Without those that are left to other guards.
 std::vector<census::Member> those_that_count(const Look &look);
 /// Without those that another guard may still need, and those that a rule lets remain.
-std::vector<census::Member> those_to_end(const Look &look, const std::vector<reports::SuppressionRule> &rules);
+std::vector<census::Member> those_to_end(const Look &look, const std::vector<reports::SuppressionRule> &rules,
+                                         const census::Boundary &boundary);
 
 Findings findings_of(const Settled &settled, const GuardOptions &options,
-                     const std::vector<reports::SuppressionRule> &rules);
+                     const std::vector<reports::SuppressionRule> &rules, const census::Boundary &boundary);
 
 } // namespace pidleak::library

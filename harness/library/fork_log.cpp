@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -14,7 +15,8 @@ namespace pidleak::library {
 namespace {
 
 struct Note {
-  std::atomic<std::uint64_t> ticks; // when the child ran: not before its start
+  std::atomic<std::uint64_t> ticks;     // when the child ran: not before its start
+  std::atomic<std::uint64_t> namespace_; // the PID namespace that the two numbers are of
   std::atomic<pid_t> parent;
   std::atomic<pid_t> child; // written last
 };
@@ -26,6 +28,12 @@ struct Log {
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free); // it is shared between processes
 
 Log *shared = nullptr;
+/// The inode of this process's PID namespace; 0 where /proc does not tell: then nothing is known of a number.
+std::uint64_t pid_namespace() {
+  struct stat info {};
+  return ::stat("/proc/self/ns/pid", &info) == 0 ? info.st_ino : 0;
+}
+
 thread_local pid_t forking = 0; // getppid(2) would be another's by the time that the child asks
 
 void before_fork() { forking = ::getpid(); }
@@ -34,7 +42,8 @@ void in_child() {
   auto &note = shared->notes[shared->written++ % shared->notes.size()];
   note.child = 0;
   note.ticks = now_ticks();
-  note.parent = forking;
+  note.namespace_ = pid_namespace();
+  note.parent = forking; // the first process of a namespace has a parent outside: so its parent is none there
   note.child = ::getpid();
 }
 
@@ -53,9 +62,10 @@ Log *start_log() {
 void keep_fork_log() { [[maybe_unused]] static const auto *once = start_log(); }
 
 std::optional<pid_t> noted_parent_of(const census::Member &process) {
+  auto here = pid_namespace();
   for (const auto &note : shared->notes)
     // Whoever had this number when it was noted, and has started before, is this one. One of earlier has gone.
-    if (note.child == process.pid && note.ticks >= process.start_ticks)
+    if (here != 0 && note.namespace_ == here && note.child == process.pid && note.ticks >= process.start_ticks)
       return note.parent;
   return {};
 }

@@ -2,16 +2,16 @@
 #include "pidleak/guard.hpp"
 
 #include "harness/census/leaving.hpp"
-#include "harness/census/quiescence.hpp"
+#include "harness/census/settle.hpp"
 #include "harness/library/findings.hpp"
 #include "harness/library/fork_log.hpp"
+#include "harness/os/sources.hpp"
 #include "harness/os/syscall_error.hpp"
 
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
-#include <filesystem>
 
 namespace pidleak {
 
@@ -24,15 +24,10 @@ constexpr std::chrono::seconds end_bound{5};
 constexpr milliseconds census_bound{500};
 constexpr std::size_t most_held = 256; // descriptors are few
 
-/// Throws SyscallError where this process's children can't be listed.
-void check_proc() {
-  constexpr auto needed = "pidleak::Guard needs the /proc of its own PID namespace, with CONFIG_PROC_CHILDREN";
-  std::error_code error;
-  if (std::filesystem::read_symlink("/proc/self", error) != std::to_string(::getpid()))
-    throw os::SyscallError(error ? error.value() : ESRCH, fmt::format("{}: readlink(/proc/self)", needed));
-  auto children = fmt::format("/proc/self/task/{}/children", ::gettid());
-  if (::access(children.c_str(), R_OK) != 0)
-    os::throw_errno("{}: {}", needed, children);
+/// What was held outside when the first guard of this process was made: what is opened from then on is its own.
+const census::Boundary &boundary() {
+  static const auto inherited = census::inherited();
+  return inherited;
 }
 
 /// Takes part in the registry for as long as it is there.
@@ -66,8 +61,7 @@ public:
 
   Findings check() {
     Registry::of_this_process().note_check(entered_.entry());
-    auto settled = settle(Deadline::after(options_.grace), Deadline::after(options_.grace + census_bound));
-    return library::findings_of(settled, options_, rules_);
+    return library::findings_of(settle(), options_, rules_, boundary());
   }
 
   bool end_remaining() {
@@ -75,7 +69,7 @@ public:
     std::vector<os::ProcessRef> dying; // to be reaped, whatever they look like once they have ended
     for (Backoff backoff;;) {
       auto look = suspects_.look();
-      auto doomed = library::those_to_end(look, rules_);
+      auto doomed = library::those_to_end(look, rules_, boundary());
       std::erase_if(dying, is_gone);
       if (doomed.empty() && dying.empty() && look.complete)
         return true;
@@ -90,36 +84,40 @@ public:
   }
 
 private:
-  /// `last`: for the census to become complete.
-  library::Settled settle(Deadline deadline, Deadline last) {
+  library::Settled settle() {
     auto since = Clock::now();
-    Backoff backoff(std::chrono::microseconds(500));
-    for (;;) {
-      library::Settled settled{.look = suspects_.look(), .started = started_};
-      auto leaving = library::those_that_count(settled.look);
-      if (settled.look.complete && leaving.empty())
-        settled.by = SettledBy::all_gone;
-      else if (is_at_rest(settled))
-        settled.by = SettledBy::quiescence;
-      else if (!deadline.passed() || (!settled.look.complete && !last.passed())) {
-        os::wait_for_any_exit(census::Leaving(leaving).exits(), std::min(backoff.next(), left(last)));
-        continue;
-      }
-      settled.ms = milliseconds_between(since, Clock::now());
-      return settled;
-    }
+    auto deadline = Deadline::after(options_.grace), last = Deadline::after(options_.grace + census_bound);
+    library::Look look;
+    auto settled = census::settle(
+        {.see =
+             [&] {
+               look = suspects_.look();
+               return sight_of(look);
+             },
+         .rest = [](const auto &walk) { return census::at_rest(walk.members, {.root = ::getpid()}, boundary()); },
+         .wait =
+             [](auto at_most, const auto &exits) {
+               os::wait_for_any_exit(exits, at_most);
+               return false;
+             },
+         .done = [&] { return look.complete; },
+         // A while longer for the census to become complete.
+         .is_over = [&] { return deadline.passed() && (look.complete || last.passed()); }});
+    return {.look = std::move(look),
+            .started = started_,
+            .by = settled.by,
+            .why_not_quiescent = settled.why_not_quiescent,
+            .ms = milliseconds_between(since, Clock::now())};
   }
 
   /// Another thread of this process could still do what is waited for: write to a pipe, or wait for a child.
-  static bool is_at_rest(library::Settled &settled) {
-    const auto &look = settled.look;
-    settled.why_not_quiescent =
-        !look.complete ? "the census does not see everything" : "this process has other threads";
-    if (!look.complete || look.family.threads != 1)
-      return false;
-    auto rest = census::at_rest(look.family.members, {.root = ::getpid()}, "");
-    settled.why_not_quiescent = rest.why_not;
-    return rest.certain;
+  static census::Sight sight_of(const library::Look &look) {
+    census::Sight sight{
+        .walk = {.members = look.family.members, .complete = look.complete, .hidden = look.family.hidden},
+        .to_leave = library::those_that_count(look)};
+    if (look.family.threads != 1)
+      sight.no_rest = "this process has other threads";
+    return sight;
   }
 
   static std::chrono::microseconds left(Deadline deadline) { return milliseconds(deadline.left_ms()); }
@@ -128,13 +126,9 @@ private:
     auto held = os::ProcessRef::open(process.pid);
     if (!held || held->start_ticks() != process.start_ticks)
       return;
-    try {
-      held->send(SIGKILL);
+    bool is_ours = os::is_child(held->pidfd()) == std::optional(true) || os::is_descendant(*held);
+    if (is_ours && held->deliver(SIGKILL) != os::Delivery::forbidden) // another user's can't be ended
       dying.push_back(std::move(*held));
-    } catch (const os::SyscallError &e) {
-      if (e.error() != EPERM) // it has another user
-        throw;
-    }
   }
 
   /// Reaps it where it is, or has become, a child of this process.
@@ -151,7 +145,9 @@ private:
 };
 
 Guard::Guard(GuardOptions options) {
-  check_proc();
+  if (auto why = os::why_blind(); !why.empty())
+    throw os::SyscallError(ENOTSUP, "pidleak::Guard: " + why);
+  boundary();
   library::keep_fork_log();
   impl_ = std::make_unique<Impl>(std::move(options));
 }

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <deque>
 
 namespace pidleak::os {
 namespace {
@@ -60,19 +61,37 @@ std::optional<ProcessRef> ProcessRef::open(pid_t pid) {
   return ref;
 }
 
+ProcessRef ProcessRef::of_child(pid_t pid, UniqueFd pidfd) {
+  ProcessRef ref;
+  ref.pid_ = pid;
+  ref.pidfd_ = pidfd ? std::move(pidfd) : UniqueFd::adopt(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!ref.pidfd_)
+    throw_errno("pidfd_open({})", pid);
+  auto stat = read_stat(pid);
+  ref.start_ticks_ = stat ? stat->start_ticks : 0;
+  return ref;
+}
+
 bool ProcessRef::has_exited() const {
   pollfd entry{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
   return ::poll(&entry, 1, 0) == 1;
 }
 
-bool ProcessRef::send(int signal) const {
-  if (::syscall(SYS_pidfd_send_signal, pidfd_.get(), signal, nullptr, 0) == 0) // Linux 5.1
-    return true;
+Delivery ProcessRef::deliver(int signal, const siginfo_t *info) const {
+  if (::syscall(SYS_pidfd_send_signal, pidfd_.get(), signal, info, 0) == 0) // Linux 5.1
+    return Delivery::sent;
   if (errno == ESRCH)
-    return false;
-  if (errno == EPERM && signal == 0) // exists, under another user
-    return true;
+    return Delivery::gone;
+  if (errno == EPERM)
+    return Delivery::forbidden;
   throw_errno("pidfd_send_signal({}) to pid {}", signal_name(signal), pid_);
+}
+
+bool ProcessRef::send(int signal) const {
+  auto delivery = deliver(signal);
+  if (delivery == Delivery::forbidden && signal != 0) // 0 asks only whether it exists
+    throw SyscallError(EPERM, fmt::format("pidfd_send_signal({}) to pid {}", signal_name(signal), pid_));
+  return delivery != Delivery::gone;
 }
 
 std::optional<WaitStatus> ProcessRef::exit_status() const {
@@ -95,6 +114,36 @@ std::optional<WaitStatus> ProcessRef::exit_status() const {
   if (stat && stat->state == 'Z' && stat->start_ticks == start_ticks_ && stat->exit_code != 0 && send(0))
     return WaitStatus::from_raw(stat->exit_code);
   return from_pidfd();
+}
+
+std::optional<bool> is_child(int pidfd) {
+  siginfo_t info{};
+  // __WALL: also one that was cloned without an exit signal.
+  if (::waitid(p_pidfd, static_cast<id_t>(pidfd), &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0)
+    return true;
+  return errno == ECHILD ? std::optional(false) : std::nullopt;
+}
+
+bool is_descendant(const ProcessRef &process) {
+  constexpr int most_steps = 10'000; // deeper than any tree; and the tree may change while it is climbed
+  std::deque<ProcessRef> above;      // held: their pids can't become those of others meanwhile
+  const auto *at = &process;
+  for (int step = 0; step < most_steps; ++step) {
+    auto stat = read_stat(at->pid());
+    if (!stat || !at->send(0)) // what was read may be of another
+      return false;
+    if (stat->parent == ::getpid())
+      return true;
+    if (stat->parent <= 1)
+      return false;
+    auto parent = ProcessRef::open(stat->parent);
+    auto again = read_stat(at->pid());
+    if (!parent || !again || again->parent != stat->parent)
+      continue; // it got another parent meanwhile
+    above.push_back(std::move(*parent));
+    at = &above.back();
+  }
+  return false;
 }
 
 void wait_for_any_exit(const std::vector<int> &pidfds, std::chrono::microseconds at_most) {

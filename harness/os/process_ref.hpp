@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include <csignal>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -26,20 +27,35 @@ struct WaitStatus {
   bool operator==(const WaitStatus &) const = default;
 };
 
+/// What became of a signal.
+enum class Delivery {
+  sent,
+  gone,     // the process was reaped
+  forbidden // it has another user (EPERM)
+};
+
 /// Owns a pidfd (Linux 5.3). Does not own the process: destroying the reference leaves it alone.
 class ProcessRef {
 public:
-  /// Holds the process that has `pid` now, a zombie too; nothing if there is none. Throws SyscallError.
+  /// Holds the process that has `pid` now, a zombie too; nothing if there is none, or /proc hides it. Throws
+  /// SyscallError.
   static std::optional<ProcessRef> open(pid_t pid);
+  /// A child of this process that was not waited for: its pid is its own until then, whatever /proc shows of it.
+  /// `pidfd`: its own, where clone(2) has given one. Throws SyscallError.
+  static ProcessRef of_child(pid_t pid, UniqueFd pidfd = {});
 
   pid_t pid() const { return pid_; }
-  std::uint64_t start_ticks() const { return start_ticks_; }
+  std::uint64_t start_ticks() const { return start_ticks_; } // 0: a child that /proc hides
   int pidfd() const { return pidfd_.get(); }
+  UniqueFd release_pidfd() { return std::move(pidfd_); }
 
   /// True once every thread has exited, reaped or not (pidfd readable). Never blocks.
   bool has_exited() const;
   /// False if it was gone already. Throws SyscallError (EPERM).
   bool send(int signal) const;
+  /// The same where it may belong to another user: that is an answer. `info`: as rt_sigqueueinfo(2) takes it. Throws
+  /// SyscallError.
+  Delivery deliver(int signal, const siginfo_t *info = nullptr) const;
   /// The wait status of an exited process, although somebody else reaps or reaped it: PIDFD_GET_INFO (Linux
   /// 6.15), else /proc/PID/stat while it is a zombie; nothing where neither tells.
   std::optional<WaitStatus> exit_status() const;
@@ -49,6 +65,13 @@ private:
   std::uint64_t start_ticks_ = 0;
   UniqueFd pidfd_;
 };
+
+/// Whether it is a child of this process that was not waited for: the kernel's word, whatever pids mean in the /proc
+/// that is mounted here. waitid(P_PIDFD, Linux 5.4), which takes nothing away. Nothing where a filter forbids to ask.
+std::optional<bool> is_child(int pidfd);
+
+/// Whether it is a descendant of this process, the chain of its parents being held while it is read from /proc.
+bool is_descendant(const ProcessRef &process);
 
 /// Waits until one of the pidfds is readable or the time is over.
 void wait_for_any_exit(const std::vector<int> &pidfds, std::chrono::microseconds at_most);

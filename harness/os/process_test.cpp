@@ -111,7 +111,7 @@ TEST_CASE("every descendant is ended, however it hides", "[process]") {
     char byte = 0;
     for (int i = 0; i < 2; ++i) // the third may have been stopped before it could say so
       os::read_exactly(ready.read_end.get(), &byte, 1);
-    expect(os::end_all_children(Deadline::after(std::chrono::seconds(10))), "all ended");
+    expect(os::end_all_children(Deadline::after(std::chrono::seconds(10))).all_ended, "all ended");
     expect(::waitpid(-1, nullptr, WNOHANG) < 0 && errno == ECHILD, "nobody is left");
   });
 }

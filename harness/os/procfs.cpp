@@ -4,6 +4,8 @@
 #include "harness/os/syscall_error.hpp"
 
 #include <dirent.h>
+#include <elf.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -34,6 +36,8 @@ std::optional<std::string> read_link(const std::string &path) {
   if (size < 0) {
     if (means_gone_or_forbidden(errno))
       return {};
+    if (errno == ENAMETOOLONG) // the kernel prints a path into one page
+      return "(path too long)";
     throw_errno("readlink({})", path);
   }
   target.resize(static_cast<std::size_t>(size));
@@ -301,6 +305,26 @@ std::vector<std::string> read_command_line(pid_t pid) {
 
 std::optional<std::string> read_executable(pid_t pid) { return read_link(proc_path(pid, "exe")); }
 
+std::vector<std::vector<std::string>> fdinfo_lines(std::string_view info, std::string_view key) {
+  std::vector<std::vector<std::string>> lines;
+  while (!info.empty()) {
+    auto line = info.substr(0, info.find('\n'));
+    info.remove_prefix(std::min(line.size() + 1, info.size()));
+    if (!line.starts_with(key) || !line.substr(key.size()).starts_with(':'))
+      continue;
+    auto words = split_words(line.substr(key.size() + 1));
+    lines.emplace_back(words.begin(), words.end());
+  }
+  return lines;
+}
+
+bool has_own_abi(pid_t pid) {
+  auto program = UniqueFd::adopt(::open(proc_path(pid, "exe").c_str(), O_RDONLY | O_CLOEXEC));
+  char start[EI_CLASS + 1] = {};
+  return program && ::read(program.get(), start, sizeof start) == sizeof start &&
+         start[EI_CLASS] == (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32);
+}
+
 namespace {
 
 std::optional<std::vector<ProcFd>> read_fds_below(const std::string &directory) {
@@ -313,11 +337,10 @@ std::optional<std::vector<ProcFd>> read_fds_below(const std::string &directory) 
     auto info = read_proc(fmt::format("{}/fdinfo/{}", directory, number));
     if (!target || !info) // closed since it was listed
       continue;
-    ProcFd fd{.number = number, .target = *target, .flags = 0};
-    if (auto at = info->find("flags:"); at != info->npos)
-      if (auto words = split_words(std::string_view(*info).substr(at + 6)); !words.empty())
-        parse_number(words[0], fd.flags, 8);
-    fds.push_back(fd);
+    ProcFd fd{.number = number, .target = *target, .flags = 0, .info = std::move(*info)};
+    if (auto flags = fdinfo_lines(fd.info, "flags"); !flags.empty() && !flags[0].empty())
+      parse_number(std::string_view(flags[0][0]), fd.flags, 8);
+    fds.push_back(std::move(fd));
   }
   return fds;
 }

@@ -86,15 +86,22 @@ std::vector<std::string> read_command_line(pid_t pid);
 /// The executable's path as the kernel prints it, or nothing.
 std::optional<std::string> read_executable(pid_t pid);
 
-/// An open descriptor: what /proc/PID/fd/N links to (`pipe:[123]`) and its open flags.
+/// An open descriptor: what /proc/PID/fd/N links to (`pipe:[123]`) and what /proc/PID/fdinfo/N says.
 struct ProcFd {
   int number = -1;
-  std::string target;
-  int flags = 0; // octal `flags:` of fdinfo; its low two bits are the access mode
+  std::string target; // a path of more than 4095 bytes, which the kernel does not show, is `(path too long)`
+  int flags = 0;      // octal `flags:` of fdinfo; its low two bits are the access mode
+  std::string info = {}; // all of fdinfo, proc_pid_fdinfo(5)
   bool readable() const { return (flags & 3) != 1; }
   bool writable() const { return (flags & 3) != 0; }
 };
 /// Nothing if the process is gone or may not be looked at.
 std::optional<std::vector<ProcFd>> read_fds(pid_t pid);
+/// The words after `key:` in the lines of a fdinfo that begin so, one line after the other.
+std::vector<std::vector<std::string>> fdinfo_lines(std::string_view info, std::string_view key);
+
+/// Whether its program has the word size of this one: elsewhere the numbers of its system calls mean others. False
+/// where that can't be read.
+bool has_own_abi(pid_t pid);
 
 } // namespace pidleak::os

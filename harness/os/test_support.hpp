@@ -149,7 +149,7 @@ namespace detail {
       failure = fmt::format("the body still runs after {} s", bound.count());
     else if (*status != os::WaitStatus{})
       failure = "the body was " + status->text();
-    if (!os::end_all_children(Deadline::after(std::chrono::seconds(5))))
+    if (!os::end_all_children(Deadline::after(std::chrono::seconds(5))).all_ended)
       failure += " (processes are left)";
   } catch (const std::exception &e) {
     failure = e.what();

@@ -2,6 +2,7 @@
 
 #include "harness/census/diagnosis.hpp"
 #include "harness/census/stacks.hpp"
+#include "harness/census/tree.hpp"
 #include "harness/os/signals.hpp"
 #include "harness/os/subreaper.hpp"
 #include "harness/os/syscall_error.hpp"
@@ -11,7 +12,6 @@
 #include "harness/replay/heard.hpp"
 #include "harness/replay/offers.hpp"
 #include "harness/replay/subject.hpp"
-#include "harness/replay/tree.hpp"
 #include "harness/replay/verdict.hpp"
 
 #include <algorithm>
@@ -39,7 +39,10 @@ public:
     try {
       check_requirements();
       subject_ = std::make_unique<Subject>(plan_.pool.program, plan_.pool.arguments, channel_, inside_.lifeline);
-      tree_.emplace(inside_, subject_->process().pid(), plan_.direct_children_only);
+      auto options = tree_of(inside_, subject_->process().pid());
+      if (plan_.direct_children_only)
+        options.scope = {.root = options.subject, .direct_children_only = true};
+      tree_.emplace(std::move(options));
       greet();
       for (Step step : plan_.scenario.steps)
         take(step);
@@ -437,11 +440,14 @@ private:
 
   // --- the census and the verdict ---------------------------------------------------------------------------------
 
-  Settled settle_until(const std::function<bool()> &done, const std::map<pid_t, std::string> &may_stay) {
-    auto hear_some = [this](auto at_most, const auto &exits) { return hear(at_most, exits); };
+  census::Settled settle_until(const std::function<bool()> &done, const std::map<pid_t, std::string> &may_stay) {
     auto stays = [&](pid_t pid) { return pid == subject_->process().pid() || may_stay.contains(pid); };
     auto deadline = Deadline::after(plan_.settle_bound + offers_.longest_timer);
-    return tree_->settle(hear_some, done, stays, [&] { return deadline.passed(); });
+    return census::settle({.see = [&] { return tree_->see(stays); },
+                           .rest = [&](const auto &walk) { return tree_->rest(walk); },
+                           .wait = [&](auto at_most, const auto &exits) { return hear(at_most, exits); },
+                           .done = done,
+                           .is_over = [&] { return deadline.passed(); }});
   }
 
   void keep_remaining(const census::Walk &walk) {
@@ -531,7 +537,7 @@ private:
   Clock::time_point released_;
   Channel channel_;
   std::unique_ptr<Subject> subject_;
-  std::optional<Tree> tree_;
+  std::optional<census::Tree> tree_;
   Heard heard_;
   std::vector<os::ProcessRef> workers_;
   const os::ProcessRef *victim_ = nullptr;

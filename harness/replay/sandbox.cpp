@@ -4,6 +4,7 @@
 #include "harness/os/namespaces.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/signals.hpp"
+#include "harness/os/sources.hpp"
 #include "harness/os/subreaper.hpp"
 #include "harness/os/syscall_error.hpp"
 
@@ -146,10 +147,16 @@ private:
       if (with_namespace) {
         os::mount_private_filesystems();
         inside_.scratch = make_directory("/dev/shm/pidleak");
+        inside_.boundary.own_shared_memory = true;
         cap_processes_of_user_namespace();
       } else {
         os::become_subreaper();
       }
+      if (auto why = os::why_blind(); !why.empty())
+        throw std::runtime_error(why);
+      auto boundary = census::inherited();
+      inside_.boundary.outside = std::move(boundary.outside);
+      inside_.boundary.scratch = inside_.scratch;
       // What the pool makes there goes with the sandbox, and its sockets are out of reach for everybody else.
       ::setenv("TMPDIR", make_directory(inside_.scratch + "/tmp").c_str(), 1);
       if (!init_group_.empty())
@@ -249,6 +256,18 @@ Facilities find_facilities() {
   else
     found.strongest = Tier::namespace_cgroup;
   return found;
+}
+
+census::TreeOptions tree_of(const Inside &inside, pid_t subject) {
+  census::TreeOptions options{.scope = {.root = ::getpid()},
+                              .subject = subject,
+                              .boundary = inside.boundary,
+                              .outer_proc = inside.outer_proc,
+                              .cgroups = {}};
+  if (!inside.census_cgroup.empty())
+    for (const char *group : {"", "/rest", "/victim"})
+      options.cgroups.push_back(inside.census_cgroup + group);
+  return options;
 }
 
 Sandbox Sandbox::start(const SandboxOptions &options, const std::function<std::string(const Inside &)> &body) {

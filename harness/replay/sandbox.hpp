@@ -11,6 +11,7 @@
 // cleans up. When the warden dies first, the harness does.
 #pragma once
 
+#include "harness/census/tree.hpp"
 #include "harness/os/process_ref.hpp"
 #include "harness/os/scratch_cgroup.hpp"
 #include "harness/os/unique_fd.hpp"
@@ -46,11 +47,15 @@ struct Inside {
   int lifeline = -1;         // end of file: the warden is gone, end at once
   int outer_proc = -1;       // a /proc of the harness's PID namespace; -1 where it is the same
   std::string scratch;       // a directory, empty but for the subject's TMPDIR, `tmp`
+  census::Boundary boundary; // of everything in the sandbox
   std::string census_cgroup; // everything in the sandbox is in this group or below; empty: there is none
   std::string memory_cgroup; // for the victim alone; empty: none, and `memory_lacks` says why
   os::CgroupVersion memory_version = os::CgroupVersion::v2;
   std::string memory_lacks;
 };
+
+/// The tree in it, below the calling process, which must be the sandbox's init.
+census::TreeOptions tree_of(const Inside &inside, pid_t subject);
 
 /// Owns a running sandbox. The destructor ends it and waits until nothing of it is left.
 class Sandbox {

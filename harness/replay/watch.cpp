@@ -1,11 +1,11 @@
 #include "harness/replay/watch.hpp"
 
 #include "harness/census/diagnosis.hpp"
+#include "harness/census/tree.hpp"
 #include "harness/os/launch.hpp"
 #include "harness/os/syscall_error.hpp"
 #include "harness/replay/heard.hpp"
 #include "harness/replay/subject.hpp"
-#include "harness/replay/tree.hpp"
 
 #include <poll.h>
 
@@ -42,22 +42,27 @@ public:
 private:
   void observe(const os::ProcessRef &owner) {
     timeline_.note("subject-started", owner.pid(), command_.program);
-    Tree tree(inside_, owner.pid(), false);
+    census::Tree tree(tree_of(inside_, owner.pid()));
     auto wait = [this](std::chrono::microseconds at_most, const std::vector<int> &exits) {
       wait_for_exits(at_most, exits);
       return false; // nobody says anything here
     };
     auto deadline = Deadline::after(command_.run_bound);
     auto is_over = [&] { return deadline.passed(); };
-    auto settled = tree.settle(
-        wait, [&] { return owner.has_exited(); }, [](pid_t) { return true; }, is_over);
+    auto settle = [&](const std::function<bool()> &done, bool may_stay) {
+      return census::settle({.see = [&] { return tree.see([&](pid_t) { return may_stay; }); },
+                             .rest = [&](const auto &walk) { return tree.rest(walk); },
+                             .wait = wait,
+                             .done = done,
+                             .is_over = is_over});
+    };
+    auto settled = settle([&] { return owner.has_exited(); }, true);
     bool ended = owner.has_exited();
     auto since = Clock::now();
     if (ended) {
       timeline_.note("exited", owner.pid());
       deadline = Deadline::after(command_.settle_bound);
-      settled = tree.settle(
-          wait, [] { return true; }, [](pid_t) { return false; }, is_over);
+      settled = settle({}, false);
       report_.settle_ms = milliseconds_between(since, Clock::now());
     }
     take_census(tree, settled);
@@ -75,7 +80,7 @@ private:
       throw LifelineCut();
   }
 
-  void take_census(const Tree &tree, const Settled &settled) {
+  void take_census(const census::Tree &tree, const census::Settled &settled) {
     report_.settled_by = settled.by;
     report_.not_quiescent_because = settled.why_not_quiescent;
     report_.census_complete = settled.walk.complete;

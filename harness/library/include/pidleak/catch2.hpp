@@ -18,6 +18,8 @@
 #include <iostream>
 #include <optional>
 #include <string>
+#include <system_error>
+#include <utility>
 
 namespace pidleak {
 
@@ -39,24 +41,26 @@ public:
       return;
     auto chosen = options();
     chosen.name = test_->name;
-    guard_.emplace(chosen);
+    failure_.clear();
+    try {
+      guard_.emplace(chosen);
+    } catch (const std::system_error &e) { // told when the section ends: an assertion can't be made yet
+      failure_ = e.what();
+    }
   }
 
   // Of the outermost section, which is the test case: an assertion can't be made any later.
   void sectionEnded(const Catch::SectionStats &stats) override {
-    if (--depth_ > 0 || crashed_ || !guard_->is_of_this_process())
+    if (--depth_ > 0 || crashed_ || (guard_ && !guard_->is_of_this_process()))
       return;
-    auto findings = guard_->check();
-    if (!findings.clean()) {
-      Catch::AssertionHandler assertion("pidleak", test_->lineInfo, Catch::StringRef(),
-                                        Catch::ResultDisposition::ContinueOnFailure);
-      assertion.handleMessage(Catch::ResultWas::ExplicitFailure, std::move(findings.text));
-      assertion.complete();
-      ++failures_;
-      guard_->end_remaining();
-    } else if (findings.doubtful()) {
-      std::cerr << findings.text;
+    try {
+      if (guard_)
+        check();
+    } catch (const std::system_error &e) { // no descriptors, no memory: of this test, and of no other
+      failure_ = e.what();
     }
+    if (!failure_.empty())
+      fail("pidleak could not look at what remains: " + failure_);
     guard_.reset();
     // These counts are from before. The JUnit reporter leaves out a section whose last run had no assertions. The
     // object is not const: Catch2 makes it for this call.
@@ -69,8 +73,27 @@ protected:
   virtual GuardOptions options() const { return {}; }
 
 private:
+  void check() {
+    auto findings = guard_->check();
+    if (!findings.clean()) {
+      fail(std::move(findings.text));
+      guard_->end_remaining();
+    } else if (findings.doubtful()) {
+      std::cerr << findings.text;
+    }
+  }
+
+  void fail(std::string text) {
+    Catch::AssertionHandler assertion("pidleak", test_->lineInfo, Catch::StringRef(),
+                                      Catch::ResultDisposition::ContinueOnFailure);
+    assertion.handleMessage(Catch::ResultWas::ExplicitFailure, std::move(text));
+    assertion.complete();
+    ++failures_;
+  }
+
   const Catch::TestCaseInfo *test_ = nullptr;
   std::optional<Guard> guard_;
+  std::string failure_; // why there is no guard, or no check
   int depth_ = 0;
   unsigned failures_ = 0; // of this test case's runs
   bool crashed_ = false;

@@ -9,6 +9,7 @@
 #include <iostream>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace pidleak {
@@ -21,12 +22,26 @@ public:
 
   void OnTestStart(const testing::TestInfo &test) override {
     options_.name = std::string(test.test_suite_name()) + "." + test.name();
-    guard_.emplace(options_);
+    try {
+      guard_.emplace(options_);
+    } catch (const std::system_error &e) {
+      fail(test, e);
+    }
   }
 
   void OnTestEnd(const testing::TestInfo &test) override {
     if (!guard_ || !guard_->is_of_this_process())
       return;
+    try {
+      check(test);
+    } catch (const std::system_error &e) { // no descriptors, no memory: of this test, and of no other
+      fail(test, e);
+    }
+    guard_.reset();
+  }
+
+private:
+  void check(const testing::TestInfo &test) {
     auto findings = guard_->check();
     if (!findings.clean()) {
       ADD_FAILURE_AT(test.file(), test.line()) << findings.text;
@@ -34,10 +49,12 @@ public:
     } else if (findings.doubtful()) {
       std::cerr << findings.text;
     }
-    guard_.reset();
   }
 
-private:
+  static void fail(const testing::TestInfo &test, const std::system_error &error) {
+    ADD_FAILURE_AT(test.file(), test.line()) << "pidleak could not look at what remains: " << error.what();
+  }
+
   GuardOptions options_;
   std::optional<Guard> guard_;
 };

@@ -1,0 +1,204 @@
+#include "harness/guard/keeper.hpp"
+
+#include "harness/guard/ending_words.hpp"
+#include "harness/os/installation.hpp"
+#include "harness/os/pipe.hpp"
+#include "harness/os/procfs.hpp"
+#include "harness/os/syscall_error.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cstdio>
+#include <exception>
+
+namespace pidleak::guard {
+namespace {
+
+constexpr std::chrono::seconds end_bound{5};
+constexpr milliseconds look_bound = default_grace + milliseconds(60000); // a look at very many takes its time
+
+class Keeper {
+public:
+  Keeper(const std::vector<std::string> &command, const std::optional<Original> &original)
+      : command_(command), guarded_(original) {}
+
+  std::optional<End> run() {
+    os::become_subreaper();
+    if (guarded_.start(command_) != 0)
+      return {};
+    try {
+      end_ = guarded_.wait();
+      if (os::reap_exited_children())
+        return end_;
+      look();
+    } catch (const std::exception &e) {
+      failure_ = e.what();
+    }
+    if (!is_settled())
+      settle_alone();
+    if (end_ && end_->status == 0 && something_was_left_)
+      end_->status = leak_status;
+    return end_ ? end_ : End{.status = 5}; // the harness broke: it was not waited for
+  }
+
+private:
+  /// Found by the look, and nothing is there any more.
+  bool is_settled() const {
+    try {
+      return end_ && told_ && os::reap_exited_children();
+    } catch (const std::exception &) {
+      return false;
+    }
+  }
+
+  void look() {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+      os::throw_errno("socketpair()");
+    line_ = os::UniqueFd::adopt(ends[0]);
+    auto lookers = os::UniqueFd::adopt(ends[1]);
+    if (::fcntl(lookers.get(), F_SETFD, 0) != 0)
+      os::throw_errno("fcntl(F_SETFD)");
+    auto program = os::sibling_program("pidleak-cli");
+    std::vector<std::string> arguments = {program, "guard",          "--left-by",
+                                          write_end(*end_), "--keeper-line", std::to_string(lookers.get()), "--"};
+    arguments.insert(arguments.end(), command_.begin(), command_.end());
+    if (int error = guarded_.start_own(arguments); error != 0)
+      throw os::SyscallError(error, fmt::format("execve({})", program));
+    lookers.reset();
+    auto looked = guarded_.wait({.timeout = look_bound},
+                                {.reaped = [this] { tell("r"); }, .fd = line_.get(), .readable = [this] {
+                                   hear();
+                                   return false;
+                                 }});
+    if (looked.status != 0)
+      failure_ = looked.signal != 0 ? fmt::format("it was ended by signal {}", looked.signal)
+                                    : fmt::format("it ended with status {}", looked.status);
+    else
+      told_ = concluded_;
+  }
+
+  /// The looker has come to its conclusion; or it is gone, which its exit will tell.
+  void hear() {
+    char verdict = 0;
+    if (::recv(line_.get(), &verdict, 1, 0) != 1)
+      return;
+    concluded_ = true;
+    guarded_.lift_limit(); // it may have to wait for a reader
+    if (verdict == 'l') {
+      something_was_left_ = true;
+      auto words = words_of(os::end_all_children(Deadline::after(end_bound), {guarded_.process().pid()}));
+      pollfd writable{.fd = line_.get(), .events = POLLOUT, .revents = 0};
+      ::poll(&writable, 1, 1000); // it reads what is in between
+      tell(fmt::format("d{}", words));
+    }
+    line_.reset();
+  }
+
+  void tell(const std::string &words) {
+    if (line_)
+      ::send(line_.get(), words.data(), words.size(), MSG_NOSIGNAL); // one that is full or gone misses nothing it needs
+  }
+
+  /// Without a look: waits for the grace, ends, and says what /proc says at a glance.
+  void settle_alone() {
+    auto grace = Deadline::after(end_ ? default_grace : milliseconds(0));
+    for (Backoff backoff; !grace.passed(); os::wait_for_any_exit({}, backoff.next()))
+      try {
+        if (os::reap_exited_children())
+          break;
+      } catch (const std::exception &e) {
+        failure_ = e.what();
+      }
+    auto names = names_of_children();
+    auto ending = os::end_all_children(Deadline::after(end_bound));
+    if (end_ && names.empty() && ending.all_ended)
+      return; // all have left
+    something_was_left_ = true;
+    std::fputs(fmt::format("pidleak guard: {}: {}{}; it could not be looked at: {}\n  {}\n", as_one_line(command_),
+                           end_ ? "something outlived the command: " : "guard could not wait for it, and ended it: ",
+                           names, failure_.empty() ? "the look missed it" : failure_, words_of(ending))
+                   .c_str(),
+               stderr);
+  }
+
+  static std::string names_of_children() {
+    std::vector<std::string> names;
+    try {
+      for (pid_t pid : os::read_children(::getpid())) {
+        auto stat = os::read_stat(pid);
+        names.push_back(fmt::format("pid {} {}", pid, stat ? as_visible(stat->comm) : "(not to be seen)"));
+      }
+    } catch (const std::exception &) {
+      names.emplace_back("not all can be named");
+    }
+    return fmt::format("{}", fmt::join(names, ", "));
+  }
+
+  /// Any bytes, without those that a terminal would obey.
+  static std::string as_visible(std::string comm) {
+    for (char &byte : comm)
+      if (byte < ' ' || byte > '~')
+        byte = '?';
+    return comm;
+  }
+
+  static std::string as_one_line(const std::vector<std::string> &command) {
+    constexpr std::size_t most = 120;
+    std::string line;
+    for (const auto &word : command)
+      if (line.size() <= most)
+        line.append(line.empty() ? "" : " ").append(as_visible(word.substr(0, most)));
+    return line.size() <= most ? line : line.substr(0, most) + "...";
+  }
+
+  const std::vector<std::string> &command_;
+  Command guarded_;
+  std::optional<End> end_;
+  os::UniqueFd line_;
+  bool concluded_ = false, told_ = false, something_was_left_ = false;
+  std::string failure_;
+};
+
+} // namespace
+
+LeftToParent KeeperLine::left_to_parent() {
+  return {.reaped = [this] { return take_reaped(); }, .readable_when_reaped = fd_.get()};
+}
+
+std::size_t KeeperLine::take_reaped() {
+  char bytes[4096];
+  ssize_t got = ::recv(fd_.get(), bytes, sizeof bytes, MSG_DONTWAIT);
+  return got > 0 ? static_cast<std::size_t>(got) : 0;
+}
+
+std::string KeeperLine::conclude(bool something_is_left) {
+  if (::send(fd_.get(), something_is_left ? "l" : "c", 1, MSG_NOSIGNAL) != 1)
+    return "";
+  std::string words;
+  char bytes[4096];
+  for (;;) {
+    pollfd readable{.fd = fd_.get(), .events = POLLIN, .revents = 0};
+    if (::poll(&readable, 1, -1) < 0 && errno != EINTR)
+      return "";
+    ssize_t got = ::recv(fd_.get(), bytes, sizeof bytes, MSG_DONTWAIT);
+    if (got == 0)
+      break;
+    if (got > 0)
+      words.append(bytes, static_cast<std::size_t>(got));
+    else if (errno != EAGAIN && errno != EINTR)
+      break;
+  }
+  auto done = words.find('d'); // after the last `r`
+  return done == std::string::npos ? "" : words.substr(done + 1);
+}
+
+std::optional<End> keep(const std::vector<std::string> &command, const std::optional<Original> &original) {
+  return Keeper(command, original).run();
+}
+
+} // namespace pidleak::guard
