@@ -16,6 +16,12 @@ using testing::wait_until;
 
 void kill_worker(pid_t worker) { expect(os::ProcessRef::open(worker).value().send(SIGKILL), "a worker is killed"); }
 
+void stop(pid_t pid) {
+  auto held = os::ProcessRef::open(pid).value();
+  expect(held.send(SIGSTOP), "a process is stopped");
+  testing::wait_until_state(held, 'T');
+}
+
 std::string what_submit_throws(ProcessPool &pool) {
   try {
     pool.submit("late");
@@ -145,9 +151,9 @@ TEST_CASE("hardened ends workers that ignore SIGTERM or are stopped, within its 
     auto &pool = testing::open_pool(options);
     auto futures = testing::submit(pool, gates, 9);
     auto running = gates.wait_for_starts(3);
-    for (const auto &[task, worker] : running)
-      if (auto held = os::ProcessRef::open(worker).value(); stopped && held.send(SIGSTOP))
-        testing::wait_until_state(held, 'T');
+    if (stopped)
+      for (const auto &[task, worker] : running)
+        stop(worker);
     if (broken)
       kill_worker(running[0]);
     auto called = Clock::now();
@@ -157,6 +163,66 @@ TEST_CASE("hardened ends workers that ignore SIGTERM or are stopped, within its 
     expect_equal(witness.count("sent SIGKILL"), broken ? 2 : 3, "SIGKILLs");
     testing::expect_helpers_only(pool);
     testing::expect_outcomes(futures, "BrokenPool"); // unfinished work is lost, and says so
+  });
+}
+
+TEST_CASE("hardened leaves no worker behind, whatever becomes of its fork server", "[pool]") {
+  bool killed = GENERATE(true, false); // else stopped: the pool has to kill it before it has reaped its children
+  bool broken = GENERATE(true, false);
+  bool subreaper = GENERATE(true, false);
+  CAPTURE(killed, broken, subreaper);
+  Gates gates(3);
+  testing::check_in_child([&] {
+    if (!subreaper)
+      os::cease_to_be_subreaper();
+    auto bystander = testing::start([] { ::_exit(7); });
+    testing::wait_until_state(bystander, 'Z');
+    auto behaviour = behaviour_of(Preset::hardened);
+    behaviour.terminate_grace = milliseconds(50);
+    if (!killed)
+      behaviour.shutdown_grace = milliseconds(500); // that much is the server's to leave in
+    auto &pool = testing::open_pool(options_for(Method::forkserver, behaviour, gates));
+    auto futures = testing::submit(pool, gates, 3);
+    auto running = gates.wait_for_starts(3);
+    pid_t server = pool.helpers().at(0).pid;
+    if (killed)
+      kill_worker(server);
+    else
+      stop(server);
+    if (broken)
+      kill_worker(running[0]);
+    else
+      gates.finish_all();
+    testing::expect_outcomes(futures, broken ? "BrokenPool" : "done");
+    pool.shutdown(true);
+    expect(os::read_children(::getpid()) == std::vector{bystander.pid()}, "the one child is not the pool's");
+    expect_equal(os::reap(bystander).text(), "exited with 7", "how it ended");
+    for (const auto &[task, worker] : running) { // the zombies of a pool that adopts none are another process's
+      auto left = os::ProcessRef::open(worker);
+      expect(!left || left->has_exited(), fmt::format("worker {} has ended", worker));
+    }
+  });
+}
+
+TEST_CASE("hardened leaves nothing in a program that ignores its children's ends", "[pool]") {
+  auto method = EVERY(Method);
+  bool broken = GENERATE(true, false);
+  CAPTURE(spell(method), broken);
+  Gates gates(3);
+  testing::check_in_child([&] {
+    ::signal(SIGCHLD, SIG_IGN); // the kernel reaps: waitid(2) says ECHILD
+    testing::Witness witness;
+    auto &pool = testing::open_pool(options_for(method, behaviour_of(Preset::hardened), gates, &witness));
+    auto futures = testing::submit(pool, gates, 3);
+    auto running = gates.wait_for_starts(3);
+    if (broken)
+      kill_worker(running[0]);
+    else
+      gates.finish_all();
+    testing::expect_outcomes(futures, broken ? "BrokenPool" : "done");
+    pool.shutdown(true);
+    expect_equal(witness.count("ended by "), 1, "ends of the management thread");
+    testing::expect_helpers_only(pool);
   });
 }
 

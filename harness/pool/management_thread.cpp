@@ -179,7 +179,7 @@ void ProcessPool::join_workers(bool broken) {
         return;
       }
     if (options_.behaviour.stop_fork_server)
-      starter_->stop(deadline);
+      stop_helpers(deadline);
     return;
   }
   for (auto &worker : workers_) {
@@ -206,7 +206,15 @@ void ProcessPool::end_workers() {
     join(worker);
   calls_.discard();
   if (options_.behaviour.stop_fork_server)
-    starter_->stop(Deadline::after(options_.behaviour.terminate_grace));
+    stop_helpers(Deadline::after(options_.behaviour.terminate_grace));
+}
+
+/// A fork server that was killed, by this pool or another process, had not waited for all of its children: those that
+/// this process has adopted are the pool's to reap. No worker may live any more.
+void ProcessPool::stop_helpers(Deadline deadline) {
+  starter_->stop(deadline);
+  for (auto &worker : workers_)
+    worker.process->reap_if_adopted();
 }
 
 } // namespace pidleak::pool

@@ -59,6 +59,8 @@ struct PoolOptions {
   PoolObserver *observer = nullptr;
 };
 
+/// What a task starts is the task's own: a worker that ends leaves it to the nearest subreaper, which may be this
+/// process, and no behaviour ends it or waits for it.
 class ProcessPool {
 public:
   /// Starts the workers, then the management thread. With start method fork the calling process should have no
@@ -105,6 +107,7 @@ private:
   int count_alive();
   void join(Worker &worker);
   void end_workers();
+  void stop_helpers(Deadline deadline);
   void wake();
 
   PoolOptions options_;
