@@ -226,6 +226,62 @@ TEST_CASE("hardened leaves nothing in a program that ignores its children's ends
   });
 }
 
+TEST_CASE("an exception ends the management thread: it is told, and hardened leaves nothing", "[pool]") {
+#ifdef __SANITIZE_ADDRESS__
+  SKIP("UBSan needs descriptors of its own, and calls an object invalid where it gets none");
+#endif
+  auto method = EVERY(Method);
+  auto preset = EVERY(Preset);
+  CAPTURE(spell(method), spell(preset));
+  Gates gates(3);
+  testing::check_in_child([&] {
+    auto &witness = *new testing::Witness;
+    auto &pool = testing::open_pool(options_for(method, behaviour_of(preset), gates, &witness));
+    auto futures = testing::submit(pool, gates, 3);
+    gates.wait_for_starts(3);
+    {
+      testing::FewDescriptors few(4); // poll(2) takes no more entries than that, and the thread waits for five things
+      expect(returns(shut_down(pool)), "shutdown returns");
+    }
+    expect_equal(witness.count("ended by poll(results, wake-ups, 3 sentinels): EINVAL (Invalid argument)"), 1,
+                 "ends by the exception");
+    if (preset == Preset::hardened) {
+      testing::expect_outcomes(futures, "BrokenPool");
+      testing::expect_helpers_only(pool);
+      expect_equal(what_submit_throws(pool), "BrokenPool", "submit");
+      return;
+    }
+    for (auto &future : futures)
+      expect(future.wait_for(milliseconds(0)) == std::future_status::timeout, "as in Python, a future is not told");
+    gates.finish_all();
+    expect_equal(wait_until_workers_rest(pool), 3, "workers left");
+  });
+}
+
+TEST_CASE("without a free descriptor a pool that breaks ends as it does with one", "[pool]") {
+#ifdef __SANITIZE_ADDRESS__
+  SKIP("UBSan needs descriptors of its own, and calls an object invalid where it gets none");
+#endif
+  auto method = EVERY(Method);
+  auto preset = EVERY(Preset);
+  CAPTURE(spell(method), spell(preset));
+  Gates gates(3);
+  testing::check_in_child([&] {
+    testing::Witness witness;
+    auto &pool = testing::open_pool(options_for(method, behaviour_of(preset), gates, &witness));
+    auto futures = testing::submit(pool, gates, 3);
+    auto victim = os::ProcessRef::open(gates.wait_for_starts(3)[0]).value();
+    {
+      testing::FewDescriptors few(5); // more than that are open
+      victim.send(SIGKILL);
+      expect(returns(shut_down(pool)), "shutdown returns");
+    }
+    testing::expect_outcomes(futures, "BrokenPool");
+    expect_equal(witness.count("ended by "), 1, "ends of the management thread without an exception");
+    testing::expect_helpers_only(pool);
+  });
+}
+
 TEST_CASE("a flood of results does not hold up hardened's shutdown", "[pool]") {
   Gates gates(0);
   testing::check_in_child([&] {

@@ -9,11 +9,21 @@
 namespace pidleak::pool {
 
 void ProcessPool::manage() {
-  std::string exception;
+  std::string exception; // as in Python it ends the thread, and not the program
   try {
     run();
   } catch (const QueueFull &) {
-    exception = "queue.Full"; // nobody catches it: the thread is gone, and with it whoever would join the workers
+    exception = "queue.Full";
+  } catch (const std::exception &e) {
+    exception = e.what();
+  }
+  if (!exception.empty() && options_.behaviour.exception_breaks_pool) {
+    try {
+      break_pending();
+      end_workers();
+    } catch (const std::exception &e) {
+      exception += fmt::format("; then {}", e.what());
+    }
   }
   observer_.management_thread_ended(exception);
 }

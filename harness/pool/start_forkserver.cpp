@@ -27,7 +27,7 @@ public:
     if (!ref_.has_exited())
       return true;
     if (!status_)
-      status_ = ref_.exit_status();
+      status_ = status_if_known();
     return false;
   }
   void join() override {
@@ -49,6 +49,17 @@ public:
     } catch (const os::SyscallError &e) {
       if (e.error() != ECHILD) // the server waited for it, or another process has adopted it
         throw;
+    }
+  }
+
+private:
+  std::optional<os::WaitStatus> status_if_known() const {
+    try {
+      return ref_.exit_status();
+    } catch (const os::SyscallError &e) {
+      if (e.error() != EMFILE && e.error() != ENFILE) // /proc can't be read: that it has exited is known all the same
+        throw;
+      return {};
     }
   }
 };
