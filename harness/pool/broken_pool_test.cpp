@@ -166,6 +166,48 @@ TEST_CASE("hardened ends workers that ignore SIGTERM or are stopped, within its 
   });
 }
 
+TEST_CASE("hardened stops on time, although its workers take no sentinel from a short queue", "[pool]") {
+  auto method = EVERY(Method);
+  CAPTURE(spell(method));
+  Gates gates(3);
+  testing::check_in_child([&] {
+    auto behaviour = behaviour_of(Preset::hardened);
+    behaviour.terminate_grace = milliseconds(50);
+    behaviour.shutdown_grace = milliseconds(100);
+    auto options = options_for(method, behaviour, gates);
+    options.queue_slots = 1;
+    auto &pool = testing::open_pool(options);
+    auto futures = testing::submit(pool, gates, 3);
+    gates.finish_all();
+    testing::expect_outcomes(futures, "done");
+    for (pid_t worker : pool.worker_pids())
+      stop(worker);
+    expect(returns(shut_down(pool)), "shutdown returns");
+    testing::expect_helpers_only(pool);
+  });
+}
+
+TEST_CASE("hardened ends although a call that no worker will read fills the pipe", "[pool]") {
+  auto method = EVERY(Method);
+  bool broken = GENERATE(true, false);
+  CAPTURE(spell(method), broken);
+  Gates gates(3);
+  testing::check_in_child([&] {
+    auto behaviour = behaviour_of(Preset::hardened);
+    behaviour.shutdown_grace = milliseconds(100);
+    auto &pool = testing::open_pool(options_for(method, behaviour, gates));
+    auto futures = testing::submit(pool, gates, 3);
+    auto running = gates.wait_for_starts(3);
+    futures.push_back(pool.submit(std::string(1 << 20, '!')));
+    wait_until([&] { return pool.queue_depth() == 1; }, "the call is on its way");
+    if (broken)
+      kill_worker(running[0]);
+    expect(returns(shut_down(pool)), "shutdown returns");
+    testing::expect_outcomes(futures, "BrokenPool");
+    testing::expect_helpers_only(pool);
+  });
+}
+
 TEST_CASE("hardened leaves no worker behind, whatever becomes of its fork server", "[pool]") {
   bool killed = GENERATE(true, false); // else stopped: the pool has to kill it before it has reaped its children
   bool broken = GENERATE(true, false);

@@ -93,6 +93,7 @@ private:
   // The management thread.
   void manage();
   void run();
+  std::optional<Deadline> shutdown_deadline() const;
   void fill_call_queue();
   enum class Event { result, wakeup, worker_exited, shutdown_expired };
   Event wait_for_event();
