@@ -20,7 +20,8 @@ Behaviour behaviour_of(Preset preset) {
             .reset_signals = true,
             .workers_hold_write_end = false,
             .reads_whole_results = false,
-            .stop_fork_server = true};
+            .stop_fork_server = true,
+            .exception_breaks_pool = true};
   }
   return {};
 }

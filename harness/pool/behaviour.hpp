@@ -47,6 +47,9 @@ struct Behaviour {
   bool reads_whole_results = true;
   /// The fork server is ended by shutdown, not left until the owner exits.
   bool stop_fork_server = false;
+  /// An exception of the management thread breaks the pool: its futures say so, and its workers are ended. Otherwise
+  /// it ends that thread alone, and with it the only one that would tell a future or join a worker.
+  bool exception_breaks_pool = false;
   /// `escalate`: from SIGTERM to SIGKILL. Too short takes a worker's clean-up from it.
   milliseconds terminate_grace{200};
   /// `bounded`: from the call of shutdown to SIGKILL. Work still unfinished by then is lost.

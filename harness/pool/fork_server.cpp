@@ -6,6 +6,7 @@
 
 #include <poll.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 
 #include <charconv>
 #include <csignal>
@@ -45,6 +46,7 @@ void run_fork_server(std::vector<std::string> &arguments, const WorkerCode &code
   auto ends = WorkerEnds::from_arguments(arguments);
   auto requests = take_descriptor(arguments, "--requests=");
   auto replies = take_descriptor(arguments, "--replies=");
+  auto sigchld_of_children = ::signal(SIGCHLD, SIG_DFL); // exec keeps an ignored one: the kernel would reap at once
   sigset_t mask_of_children;
   auto child_events = watch_children(mask_of_children);
   for (;;) {
@@ -72,6 +74,7 @@ void run_fork_server(std::vector<std::string> &arguments, const WorkerCode &code
       requests.reset();
       replies.reset();
       child_events.reset();
+      ::signal(SIGCHLD, sigchld_of_children);
       ::pthread_sigmask(SIG_SETMASK, &mask_of_children, nullptr);
       try {
         code.import_main();
@@ -83,7 +86,12 @@ void run_fork_server(std::vector<std::string> &arguments, const WorkerCode &code
       ::_exit(0);
     }
     os::write_all(replies.get(), {reinterpret_cast<const char *>(&pid), sizeof pid});
-    os::read_exactly(requests.get(), &request, 1); // the owner holds it now
+    if (os::read_exactly(requests.get(), &request, 1) && request == '-') { // the owner can't hold it
+      ::kill(pid, SIGKILL);
+      while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+      }
+      os::write_all(replies.get(), "-");
+    }
   }
 }
 

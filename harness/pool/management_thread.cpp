@@ -9,11 +9,21 @@
 namespace pidleak::pool {
 
 void ProcessPool::manage() {
-  std::string exception;
+  std::string exception; // as in Python it ends the thread, and not the program
   try {
     run();
   } catch (const QueueFull &) {
-    exception = "queue.Full"; // nobody catches it: the thread is gone, and with it whoever would join the workers
+    exception = "queue.Full";
+  } catch (const std::exception &e) {
+    exception = e.what();
+  }
+  if (!exception.empty() && options_.behaviour.exception_breaks_pool) {
+    try {
+      break_pending();
+      end_workers();
+    } catch (const std::exception &e) {
+      exception += fmt::format("; then {}", e.what());
+    }
   }
   observer_.management_thread_ended(exception);
 }
@@ -43,6 +53,11 @@ void ProcessPool::run() {
   }
 }
 
+std::optional<Deadline> ProcessPool::shutdown_deadline() const {
+  std::lock_guard lock(mutex_);
+  return shutdown_deadline_;
+}
+
 void ProcessPool::fill_call_queue() {
   std::lock_guard lock(mutex_);
   while (!waiting_.empty() && calls_.try_put(waiting_.front()))
@@ -55,11 +70,7 @@ ProcessPool::Event ProcessPool::wait_for_event() {
                                 {.fd = wakeups_.read_end.get(), .events = POLLIN, .revents = 0}};
   for (const auto &worker : workers_)
     events.push_back({.fd = worker.process->ref().pidfd(), .events = POLLIN, .revents = 0});
-  std::optional<Deadline> deadline;
-  {
-    std::lock_guard lock(mutex_);
-    deadline = shutdown_deadline_;
-  }
+  auto deadline = shutdown_deadline();
   int ready = 0;
   while ((ready = ::poll(events.data(), events.size(), deadline ? deadline->left_ms() : -1)) < 0)
     if (errno != EINTR)
@@ -141,7 +152,8 @@ void ProcessPool::send_sentinels(bool broken) {
   }
   // Spins while the queue is full, and uses a whole CPU for it: so does CPython 3.7 to 3.11.
   bool told = false;
-  while (sent < wanted && count_alive() > 0) {
+  auto is_late = [deadline = shutdown_deadline()] { return deadline && deadline->passed(); };
+  while (sent < wanted && count_alive() > 0 && !is_late()) {
     while (sent < wanted && calls_.try_put({}))
       ++sent;
     if (broken && sent < wanted && !std::exchange(told, true))
@@ -172,14 +184,14 @@ void ProcessPool::join(Worker &worker) {
 
 void ProcessPool::join_workers(bool broken) {
   if (options_.behaviour.join == JoinPolicy::bounded) {
-    auto deadline = shutdown_deadline_.value_or(Deadline::after(options_.behaviour.shutdown_grace));
+    auto deadline = shutdown_deadline().value_or(Deadline::after(options_.behaviour.shutdown_grace));
     for (auto &worker : workers_)
       if (!worker.process->join_before(deadline)) {
         end_workers();
         return;
       }
     if (options_.behaviour.stop_fork_server)
-      starter_->stop(deadline);
+      stop_helpers(deadline);
     return;
   }
   for (auto &worker : workers_) {
@@ -204,9 +216,17 @@ void ProcessPool::end_workers() {
   observer_.breakage_handled();
   for (auto &worker : workers_)
     join(worker);
-  calls_.discard();
   if (options_.behaviour.stop_fork_server)
-    starter_->stop(Deadline::after(options_.behaviour.terminate_grace));
+    stop_helpers(Deadline::after(options_.behaviour.terminate_grace));
+  calls_.discard(); // last: as long as the fork server holds the pipe, a feeder that waits for room does not end
+}
+
+/// A fork server that was killed, by this pool or another process, had not waited for all of its children: those that
+/// this process has adopted are the pool's to reap. No worker may live any more.
+void ProcessPool::stop_helpers(Deadline deadline) {
+  starter_->stop(deadline);
+  for (auto &worker : workers_)
+    worker.process->reap_if_adopted();
 }
 
 } // namespace pidleak::pool

@@ -34,7 +34,7 @@ ProcessPool::ProcessPool(PoolOptions options)
     management_thread_ = std::thread([this] { manage(); });
   } catch (...) { // out of processes, say: those that did start must not be left
     end_workers();
-    starter_->stop(Deadline::after(options_.behaviour.terminate_grace));
+    stop_helpers(Deadline::after(options_.behaviour.terminate_grace));
     throw;
   }
 }

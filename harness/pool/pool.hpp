@@ -59,6 +59,8 @@ struct PoolOptions {
   PoolObserver *observer = nullptr;
 };
 
+/// What a task starts is the task's own: a worker that ends leaves it to the nearest subreaper, which may be this
+/// process, and no behaviour ends it or waits for it.
 class ProcessPool {
 public:
   /// Starts the workers, then the management thread. With start method fork the calling process should have no
@@ -91,6 +93,7 @@ private:
   // The management thread.
   void manage();
   void run();
+  std::optional<Deadline> shutdown_deadline() const;
   void fill_call_queue();
   enum class Event { result, wakeup, worker_exited, shutdown_expired };
   Event wait_for_event();
@@ -105,6 +108,7 @@ private:
   int count_alive();
   void join(Worker &worker);
   void end_workers();
+  void stop_helpers(Deadline deadline);
   void wake();
 
   PoolOptions options_;

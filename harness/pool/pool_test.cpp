@@ -1,8 +1,6 @@
 // The life of a pool whose workers live: tasks, shutdown, and the attempts to make one that fail.
 #include "harness/pool/pool_test_support.hpp"
 
-#include <sys/resource.h>
-
 namespace {
 
 using namespace pidleak;
@@ -219,18 +217,45 @@ TEST_CASE("wherever descriptors run out while a pool is made, none of it is left
     options.workers = 10; // holding them must take more than starting one does
     auto fds = testing::count_open_fds();
     auto first_free = static_cast<rlim_t>(os::UniqueFd::adopt(::dup(0)).get());
-    rlimit before{};
-    ::getrlimit(RLIMIT_NOFILE, &before);
     bool made = false;
     for (rlim_t more = 0; !made; ++more) {
       expect(more < 40, "so many descriptors are enough");
-      rlimit few{.rlim_cur = first_free + more, .rlim_max = before.rlim_max};
-      ::setrlimit(RLIMIT_NOFILE, &few);
-      made = failure_of(options).empty();
-      ::setrlimit(RLIMIT_NOFILE, &before);
+      {
+        testing::FewDescriptors few(first_free + more);
+        made = failure_of(options).empty();
+      }
+      if (preset == Preset::hardened) // the others leave their tracker, and wait for it as little as CPython does
+        expect(os::read_children(::getpid()).empty(), fmt::format("no child is left of {} more", more));
       testing::wait_until([] { return os::reap_exited_children(); }, fmt::format("nobody is left of {} more", more));
       expect_equal(testing::count_open_fds(), fds, "open descriptors");
     }
+  });
+}
+
+TEST_CASE("a fork server ends a worker that its owner can't hold, and has waited for it when it says so", "[pool]") {
+  testing::check_in_child([] {
+    auto locks = pool::SharedLocksMapping::create(1);
+    auto calls = os::open_pipe(), results = os::open_pipe(), requests = os::open_pipe(), replies = os::open_pipe();
+    auto server = testing::start([&] {
+      requests.write_end.reset();
+      pool::WorkerEnds ends{
+          .locks = locks.fd(), .calls_read = calls.read_end.get(), .results_write = results.write_end.get()};
+      auto arguments = ends.to_arguments();
+      arguments.push_back(fmt::format("--requests={}", requests.read_end.release()));
+      arguments.push_back(fmt::format("--replies={}", replies.write_end.release()));
+      pool::run_fork_server(arguments, {});
+    });
+    pid_t worker = 0;
+    os::write_all(requests.write_end.get(), "+");
+    os::read_exactly(replies.read_end.get(), &worker, sizeof worker);
+    auto held = os::ProcessRef::open(worker).value();
+    os::write_all(requests.write_end.get(), "-");
+    char answer = 0;
+    os::read_exactly(replies.read_end.get(), &answer, 1);
+    expect_equal(answer, '-', "the answer");
+    expect(!os::ProcessRef::open(worker) && held.has_exited(), "the worker has been waited for");
+    requests.write_end.reset();
+    os::reap(server);
   });
 }
 

@@ -7,6 +7,7 @@
 
 #include <catch2/generators/catch_generators_all.hpp>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -95,6 +96,21 @@ private:
   os::UniqueFd events_;
   std::vector<os::UniqueFd> gates_;
   protocol::LineBuffer lines_;
+};
+
+/// As long as it lives this process may open no descriptor whose number is `limit` or above; what is open stays open.
+class FewDescriptors {
+public:
+  explicit FewDescriptors(rlim_t limit) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit few{.rlim_cur = limit, .rlim_max = before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &few);
+  }
+  ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  FewDescriptors(FewDescriptors &&) = delete;
+
+private:
+  rlimit before_{};
 };
 
 /// Remembers what a pool says of itself.

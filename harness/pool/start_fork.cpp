@@ -60,21 +60,31 @@ private:
 
 } // namespace
 
+template <class Reap>
+bool ChildProcess::has_ended(const Reap &reap) {
+  if (ended_)
+    return true;
+  try {
+    status_ = reap();
+    ended_ = status_.has_value();
+  } catch (const os::SyscallError &e) {
+    if (e.error() != ECHILD) // reaped elsewhere, or by the kernel
+      throw;
+    ended_ = true;
+  }
+  return ended_;
+}
+
 bool ChildProcess::alive() {
-  if (!status_)
-    status_ = os::try_reap(ref_);
-  return !status_;
+  return !has_ended([&] { return os::try_reap(ref_); });
 }
 
 void ChildProcess::join() {
-  if (!status_)
-    status_ = os::reap(ref_);
+  has_ended([&] { return std::optional(os::reap(ref_)); });
 }
 
 bool ChildProcess::join_before(Deadline deadline) {
-  if (!status_)
-    status_ = os::reap(ref_, deadline);
-  return status_.has_value();
+  return has_ended([&] { return os::reap(ref_, deadline); });
 }
 
 std::unique_ptr<Starter> make_fork_starter(WorkerEnds ends, WorkerCode code, std::vector<int> owners_only) {

@@ -1,5 +1,11 @@
 // Start method forkserver: the owner's end. One byte asks for a worker, its pid comes back, and a second byte says
-// that the owner holds a pidfd of it: before that the server does not reap, so the pid can't be another's.
+// that the owner holds a pidfd of it: before that the server does not reap, so the pid can't be another's. An owner
+// that could not get a pidfd says so instead: the server ends the worker and waits for it, and then answers.
+//
+// The server may end before its children do: killed by the kernel or the owner, which does not wait for it without end.
+// Its children are then those of the nearest subreaper above it, and that may be the owner: it reaps what is its own,
+// through the pidfds that it holds. (Not seen: a worker whose pid a server had not told yet when another process killed
+// it. It leaves when the call queue ends.)
 #include "harness/os/launch.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/syscall_error.hpp"
@@ -13,7 +19,7 @@
 namespace pidleak::pool {
 namespace {
 
-/// A worker that is somebody else's child: the server reaps it, this process can only see it end.
+/// A worker that is another process's child: the server reaps it, this process can only see it end.
 class ServersChild final : public WorkerProcess {
 public:
   explicit ServersChild(os::ProcessRef ref) : WorkerProcess(std::move(ref)) {}
@@ -21,7 +27,7 @@ public:
     if (!ref_.has_exited())
       return true;
     if (!status_)
-      status_ = ref_.exit_status();
+      status_ = status_if_known();
     return false;
   }
   void join() override {
@@ -36,6 +42,26 @@ public:
       os::wait_for_any_exit({ref_.pidfd()}, milliseconds(deadline.left_ms()));
     return !alive();
   }
+  void reap_if_adopted() override {
+    try {
+      if (ref_.has_exited())
+        os::reap(ref_);
+    } catch (const os::SyscallError &e) {
+      if (e.error() != ECHILD) // the server waited for it, or another process has adopted it
+        throw;
+    }
+  }
+
+private:
+  std::optional<os::WaitStatus> status_if_known() const {
+    try {
+      return ref_.exit_status();
+    } catch (const os::SyscallError &e) {
+      if (e.error() != EMFILE && e.error() != ENFILE) // /proc can't be read: that it has exited is known all the same
+        throw;
+      return {};
+    }
+  }
 };
 
 class ForkServerStarter final : public Starter {
@@ -49,13 +75,14 @@ public:
   std::unique_ptr<WorkerProcess> start() override {
     pid_t pid = 0;
     if (!os::write_all(requests_.write_end.get(), "+") || !os::read_exactly(replies_.read_end.get(), &pid, sizeof pid))
-      throw std::runtime_error(fmt::format("the fork server (pid {}) is gone", server_.pid()));
+      throw std::runtime_error(fmt::format("the fork server (pid {}) is gone", server_.ref().pid()));
     try {
       auto worker = std::make_unique<ServersChild>(os::ProcessRef::open(pid).value());
       os::write_all(requests_.write_end.get(), ".");
       return worker;
-    } catch (...) { // out of descriptors: nobody else would end it. The bare pid is safe, the server has not reaped
-      ::kill(pid, SIGKILL);
+    } catch (...) { // out of descriptors: nothing else would end it
+      if (char ended = 0; os::write_all(requests_.write_end.get(), "-"))
+        os::read_exactly(replies_.read_end.get(), &ended, 1);
       throw;
     }
   }
@@ -63,7 +90,7 @@ public:
   std::vector<Helper> helpers() const override {
     if (stopped_)
       return {};
-    return {{.role = "fork server", .pid = server_.pid()}};
+    return {{.role = "fork server", .pid = server_.ref().pid()}};
   }
 
   void stop(Deadline deadline) override {
@@ -71,9 +98,9 @@ public:
       return;
     stopped_ = true;
     requests_.write_end.reset(); // the server's end of file: it reaps its children and leaves
-    if (!os::reap(server_, deadline)) {
-      server_.send(SIGKILL);
-      os::reap(server_);
+    if (!server_.join_before(deadline)) {
+      server_.ref().send(SIGKILL);
+      server_.join();
     }
   }
 
@@ -90,7 +117,7 @@ private:
   }
 
   os::Pipe requests_, replies_;
-  os::ProcessRef server_;
+  ChildProcess server_;
   bool stopped_ = false;
 };
 

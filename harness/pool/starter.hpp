@@ -18,6 +18,9 @@ public:
   /// Waits until it has ended (and is reaped, if it is a child of this process); no deadline: for ever.
   virtual void join() = 0;
   virtual bool join_before(Deadline deadline) = 0;
+  /// For when the helper that was its parent has been ended. If that left an exited worker to this process, which may
+  /// be a subreaper: reaps it.
+  virtual void reap_if_adopted() {}
   std::optional<os::WaitStatus> status() const { return status_; }
 
 protected:
@@ -26,13 +29,19 @@ protected:
   std::optional<os::WaitStatus> status_;
 };
 
-/// A worker that is a child of this process.
+/// A child of this process. It has ended too if it is not to be waited for any more: the program that hosts the pool
+/// may ignore SIGCHLD, or wait for any child. Then there is no status.
 class ChildProcess final : public WorkerProcess {
 public:
   explicit ChildProcess(os::ProcessRef ref) : WorkerProcess(std::move(ref)) {}
   bool alive() override;
   void join() override;
   bool join_before(Deadline deadline) override;
+
+private:
+  template <class Reap>
+  bool has_ended(const Reap &reap);
+  bool ended_ = false;
 };
 
 /// A process that serves the pool and is no worker: tracker, fork server.
@@ -52,7 +61,8 @@ public:
   virtual ~Starter() = default;
   virtual std::unique_ptr<WorkerProcess> start() = 0;
   virtual std::vector<Helper> helpers() const { return {}; }
-  /// Ends the helpers and waits for them until the deadline, then with SIGKILL.
+  /// Ends the helpers and waits for them until the deadline, then with SIGKILL. Workers that were a helper's children
+  /// are then the nearest subreaper's: see WorkerProcess::reap_if_adopted().
   virtual void stop(Deadline) {}
 };
 
