@@ -23,9 +23,7 @@ struct Boundary {
   /// /dev/shm is a mount of the replay's own: what lies there has no name outside.
   bool own_shared_memory = false;
 
-  bool is_below_scratch(const std::string &path) const {
-    return !scratch.empty() && path.starts_with(scratch + "/");
-  }
+  bool is_below_scratch(const std::string &path) const { return !scratch.empty() && path.starts_with(scratch + "/"); }
 };
 
 /// Of what is open, and what is mapped to be shared, in this process now. Called before it opens what it shares with

@@ -199,8 +199,8 @@ private:
     auto shared = fmt::format("it waits without a timeout for a lock in shared memory ({})", wait.object.substr(5));
     auto holders = possible_holders(wait.object);
     bool all_seen = knowledge_.all_are_known && std::all_of(all_.begin(), all_.end(), [](const auto *other) {
-      return other->memory_seen || other->state == ProcessState::zombie;
-    });
+                      return other->memory_seen || other->state == ProcessState::zombie;
+                    });
     if (holders.empty() && (wait.held_outside || !all_seen))
       return {Cause::waits_for_lock, shared + "; a process that could not be looked at may hold it"};
     if (holders.empty())

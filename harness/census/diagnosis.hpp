@@ -20,7 +20,7 @@ struct Knowledge {
   std::set<pid_t> caught_from_the_start = {}; // who had a SIGTERM handler before its first task had ended
   bool inherit_handlers = false;              // and whether from the owner: workers are its forks
   std::map<pid_t, std::string> in_task = {};  // who has not been told to end its task, and which it is
-  bool all_are_known = true; // no process but these can have what they share
+  bool all_are_known = true;                  // no process but these can have what they share
   /// The worker that died with the call queue's lock in hand.
   std::optional<pid_t> died_with_lock = {};
 };

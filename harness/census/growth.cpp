@@ -1,6 +1,7 @@
 #include "harness/census/growth.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace pidleak::census {
 namespace {
@@ -187,7 +188,8 @@ GrowingGroup History::describe(const Name &name, const Group &group, const Rise 
 }
 
 Growth History::growth() const {
-  Growth growth{.looks = static_cast<int>(looks_), .watched_ms = now_ms_};
+  constexpr std::uint64_t most_told = std::numeric_limits<int>::max(); // 24 days of a look each millisecond
+  Growth growth{.looks = static_cast<int>(std::min(looks_, most_told)), .watched_ms = now_ms_};
   for (const auto &[name, group] : groups_) {
     growth.processes += static_cast<int>(group.members.size());
     growth.zombies += zombies_among(group.members);

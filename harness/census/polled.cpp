@@ -47,8 +47,8 @@ Descriptors of_select(pid_t pid, const os::ProcSyscall &call) {
   for (int set = 1; set <= 3; ++set) {
     if (call.arguments[static_cast<std::size_t>(set)] == 0)
       continue;
-    auto words = read_array<std::uint64_t>(pid, call.arguments[static_cast<std::size_t>(set)],
-                                           (highest + bits - 1) / bits);
+    auto words =
+        read_array<std::uint64_t>(pid, call.arguments[static_cast<std::size_t>(set)], (highest + bits - 1) / bits);
     if (!words)
       return {};
     for (std::uint64_t number = 0; number < highest; ++number)
@@ -71,7 +71,8 @@ bool is_still_open(pid_t pid, int number, std::uint64_t inode) {
   return ::stat(fmt::format("/proc/{}/fd/{}", pid, number).c_str(), &file) == 0 && file.st_ino == inode;
 }
 
-/// `tfd: 5 events: 19 data: 5 pos:0 ino:3f1 sdev:d` for each file that it watches (proc_pid_fdinfo(5); ino: Linux 4.13).
+/// `tfd: 5 events: 19 data: 5 pos:0 ino:3f1 sdev:d` for each file that it watches (proc_pid_fdinfo(5); ino:
+/// Linux 4.13).
 bool add_watched(pid_t pid, int epoll, const std::vector<os::ProcFd> &fds, int depth, std::vector<int> &numbers) {
   const auto *fd = find(fds, epoll);
   if (!fd || depth > deepest_epoll)

@@ -91,10 +91,9 @@ struct Evidence {
 /// A tracer waits for those that it traces as well, and these may be anywhere.
 std::string why_not_alone_child(const ThreadLook &look, const Evidence &evidence) {
   auto wanted = child_of(look.call);
-  bool is_there =
-      std::any_of(evidence.members.begin(), evidence.members.end(), [&](const Member &member) {
-        return member.parent == look.pid && (!wanted || *wanted == member.pid);
-      });
+  bool is_there = std::any_of(evidence.members.begin(), evidence.members.end(), [&](const Member &member) {
+    return member.parent == look.pid && (!wanted || *wanted == member.pid);
+  });
   return is_there ? "" : "waits for a process that is no child of it, and may be outside";
 }
 

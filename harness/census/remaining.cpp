@@ -49,8 +49,7 @@ std::vector<ThreadWait> read_waits(pid_t pid, const std::vector<os::ProcFd> &fds
       if (!call->running && call->number >= 0) {
         wait.arguments.assign(call->arguments.begin(), call->arguments.end());
         wait.wait = wait_of(*call);
-        auto lock =
-            wait.wait == Wait::for_lock ? lock_of(pid, *call, boundary ? *boundary : Boundary()) : std::nullopt;
+        auto lock = wait.wait == Wait::for_lock ? lock_of(pid, *call, boundary ? *boundary : Boundary()) : std::nullopt;
         wait.object = object_of(*call, fds, lock);
         wait.held_outside = may_be_held_outside(pid, *call, fds, lock, boundary);
       }

@@ -21,12 +21,13 @@ Settled settle(const Settling &settling) {
       settled.by = SettledBy::all_gone;
       return settled;
     }
-    auto rest = !sight.no_rest.empty()  ? Rest{.certain = false, .why_not = sight.no_rest}
-                : walk.members.empty()  ? Rest{.certain = false, .why_not = "what is left does not show in /proc"}
-                : !walk.hidden.empty()  ? Rest{.certain = false, .why_not = "not all may be seen in /proc"}
-                : !walk.complete        ? Rest{.certain = false, .why_not = "the census does not see everything"}
-                                        : settling.rest(walk);
-    if (settling.wait(std::chrono::microseconds(0), {})) // said before it came to rest: it may have been the last thing missing
+    auto rest = !sight.no_rest.empty() ? Rest{.certain = false, .why_not = sight.no_rest}
+                : walk.members.empty() ? Rest{.certain = false, .why_not = "what is left does not show in /proc"}
+                : !walk.hidden.empty() ? Rest{.certain = false, .why_not = "not all may be seen in /proc"}
+                : !walk.complete       ? Rest{.certain = false, .why_not = "the census does not see everything"}
+                                       : settling.rest(walk);
+    if (settling.wait(std::chrono::microseconds(0),
+                      {})) // said before it came to rest: it may have been the last thing missing
       continue;
     if (rest.certain) {
       settled.by = SettledBy::quiescence;

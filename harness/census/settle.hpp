@@ -26,7 +26,7 @@ struct Sight {
   std::vector<Member> to_leave = {}; // who has yet to leave; those that may stay are not among them
   /// What was seen is about to change by what reaps: look again after that time.
   std::optional<std::chrono::microseconds> again = {};
-  std::string no_rest = {};          // why there can be no claim that these are stuck; empty: at_rest() is asked
+  std::string no_rest = {}; // why there can be no claim that these are stuck; empty: at_rest() is asked
 };
 
 /// What settle() asks, and is told.

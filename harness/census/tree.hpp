@@ -22,8 +22,8 @@ struct TreeOptions {
   Scope scope;
   pid_t subject = 0; // the pool's owner, or the command; 0: it is not there any more
   Boundary boundary;
-  int outer_proc = -1;                     // a /proc of the PID namespace around; -1: it is this one
-  std::vector<std::string> cgroups = {};   // directories of the groups that everything is in; none: there are none
+  int outer_proc = -1;                   // a /proc of the PID namespace around; -1: it is this one
+  std::vector<std::string> cgroups = {}; // directories of the groups that everything is in; none: there are none
 };
 
 class Tree {

@@ -43,8 +43,8 @@ std::vector<Member> walk_once(const Scope &scope, std::vector<pid_t> *hidden = n
 std::vector<Member> walk_from(const std::vector<Member> &roots);
 
 struct Walk {
-  std::vector<Member> members; // sorted by pid
-  bool complete = false;       // two passes one after the other found the same processes, and the same of them dead
+  std::vector<Member> members;    // sorted by pid
+  bool complete = false;          // two passes one after the other found the same processes, and the same of them dead
   std::vector<pid_t> hidden = {}; // are there, and this user may not see what they are (proc(5), hidepid): not complete
 };
 

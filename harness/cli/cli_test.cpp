@@ -101,8 +101,21 @@ TEST_CASE("list names every scenario, condition and preset", "[cli]") {
 TEST_CASE("doctor tells what this machine offers and what runs at which tier", "[cli]") {
   auto ran = run({"doctor"});
   CHECK(ran.status == 0);
-  for (const char *word : {"cgroup", "pidfd", "namespace", "subreaper", "incident"})
+  for (const char *word : {"cgroup", "namespace", "incident"})
     CHECK_THAT(ran.out, ContainsSubstring(word));
+  for (const char *source : {"own /proc", "lists of children", "pidfds", "calls of others", "descriptors of others"})
+    CHECK_THAT(ran.out, Catch::Matchers::Matches("[^]*\\n  " + std::string(source) + " +yes\\n[^]*"));
+}
+
+TEST_CASE("doctor does not take a masked file for an answer", "[cli]") {
+  if (::geteuid() != 0)
+    SKIP("mounting is for root");
+  auto doctor = [](const std::string &mount) {
+    return run({"-m", "/bin/sh", "-c", mount + PIDLEAK_BINARY_DIR "/pidleak doctor"}, os::find_on_path("unshare")).out;
+  };
+  CHECK_THAT(doctor(""), Catch::Matchers::Matches("[^]*\\n  alarms +yes\\n[^]*"));
+  CHECK_THAT(doctor("mount --bind /dev/null /proc/timer_list; "),
+             Catch::Matchers::Matches("[^]*\\n  alarms +no +/proc/timer_list is for root, masked[^]*"));
 }
 
 TEST_CASE("an ordinary user replays at a lower tier, and does without a real OOM kill", "[cli]") {

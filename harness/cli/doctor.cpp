@@ -1,7 +1,7 @@
 // pidleak doctor: what this machine offers, and what can therefore be replayed at which tier.
 #include "harness/cli/verbs.hpp"
 #include "harness/os/namespaces.hpp"
-#include "harness/os/process_ref.hpp"
+#include "harness/os/sources.hpp"
 #include "harness/replay/run.hpp"
 #include "scenarios/scenarios.hpp"
 
@@ -36,13 +36,10 @@ int doctor() {
   text += line("  in a user namespace", with_user.empty(), with_user);
   text += place_line("pids", facilities.pids);
   text += place_line("memory", facilities.memory);
-  text += line("pidfd", os::ProcessRef::open(::getpid()).has_value(), "");
-  text += line("subreaper", true, ""); // Linux 3.4, and a pidfd needs 5.3
-  bool children = ::access(fmt::format("/proc/self/task/{}/children", ::getpid()).c_str(), R_OK) == 0;
-  text += line("/proc children", children, children ? "" : "CONFIG_PROC_CHILDREN: there is no census without it");
-  bool alarms = ::access("/proc/timer_list", R_OK) == 0;
-  text += line("alarms visible", alarms,
-               alarms ? "" : "/proc/timer_list is for root: verdicts leaked and hung wait for the deadline");
+  text += "\nSources of facts about processes\n";
+  for (const auto &source : os::try_sources())
+    text += line(source.name, source.lacks.empty(),
+                 source.lacks.empty() ? "" : source.lacks + ": " + source.without_it);
 
   text += fmt::format("\nStrongest tier: {}\n", spell(facilities.strongest));
   for (const auto &note : facilities.notes)

@@ -32,7 +32,7 @@ struct Options {
   guard::Options guard;
   double grace_s = 2, timeout_s = 0, kill_after_s = 5, every_s = 1;
   bool watch = false;
-  pid_t service = 0;       // 0: a command is run
+  pid_t service = 0; // 0: a command is run
   int error_exitcode = guard::leak_status;
   std::string report_path, tier = "subreaper", left_by;
   int keeper_line = -1;

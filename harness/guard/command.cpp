@@ -134,7 +134,8 @@ siginfo_t Command::next_change() {
 void Command::stop_as_well() {
   if (!is_stopped(*command_) || ::getpid() == 1) // the init of a PID namespace can't be stopped
     return;
-  stop_until(*command_, [this] { return !is_stopped(*command_); }, limit_);
+  stop_until(
+      *command_, [this] { return !is_stopped(*command_); }, limit_);
   // Continued alone, or with the command? That may even have been stopped again by now: its state does not tell.
   siginfo_t since{};
   constexpr int any = WEXITED | WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT;

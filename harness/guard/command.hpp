@@ -58,8 +58,8 @@ public:
   /// A child that was forked already.
   void adopt(os::ProcessRef child) { command_ = std::move(child); }
 
-  /// Until it has ended and was reaped; or its time is over and SIGKILL does not end it within five seconds, as where it
-  /// waits for a device: then it is still there. One that belongs to another user and can't be ended is waited for.
+  /// Until it has ended and was reaped; or its time is over and SIGKILL does not end it within five seconds, as where
+  /// it waits for a device: then it is still there. One that belongs to another user and can't be ended is waited for.
   /// Whatever else ends below is reaped as well, so that no zombie is kept that its own parent would not have kept.
   /// Throws SyscallError when the kernel refuses what it needs again and again.
   End wait(const TimeLimit &limit = {}, Hooks hooks = {});

@@ -90,10 +90,8 @@ private:
   }
 
   census::TreeOptions tree_options(pid_t subject) const {
-    return {.scope = {.root = ::getpid()},
-            .subject = subject,
-            .boundary = boundary_,
-            .outer_proc = options_.outer_proc};
+    return {
+        .scope = {.root = ::getpid()}, .subject = subject, .boundary = boundary_, .outer_proc = options_.outer_proc};
   }
 
   static std::vector<census::RemainingProcess> explain(const census::Tree &tree,
@@ -145,9 +143,9 @@ private:
   void judge() {
     auto &report = outcome_.report;
     if (outcome_.command.timed_out)
-      report.reason = fmt::format("the command {} after {} s; {}",
-                                  outcome_.command.was_spared ? "could not be ended" : "was ended",
-                                  std::chrono::duration<double>(*options_.limit.timeout).count(), report.reason);
+      report.reason =
+          fmt::format("the command {} after {} s; {}", outcome_.command.was_spared ? "could not be ended" : "was ended",
+                      std::chrono::duration<double>(*options_.limit.timeout).count(), report.reason);
     if (watch_)
       watch_->conclude(report);
     listener_.judge(report);
@@ -188,21 +186,19 @@ reports::Report look_below_parent(const Options &options, const LeftToParent &le
   report.reason = "nothing is left of the command";
   report.tier = options.tier;
   Relay relay;
-  find_remaining({.tree = {.scope = {.root = ::getppid(), .except = ::getpid()}, .boundary = census::inherited()},
-                  .wait =
-                      [&](auto at_most, auto exits) {
-                        exits.insert(exits.end(), {relay.fd(), left.readable_when_reaped});
-                        os::wait_for_any_exit(exits, at_most);
-                        relay.wait(nullptr, Deadline::after(milliseconds(0)));
-                      },
-                  .reap = left.reaped,
-                  // The parent knows better, and asks waitid(2).
-                  .nothing_is_left =
-                      [] {
-                        return census::walk_once({.root = ::getppid(), .except = ::getpid()}).empty();
-                      },
-                  .asked_to_end = [&] { return relay.asked_to_end(); }},
-                 options.grace, report);
+  find_remaining(
+      {.tree = {.scope = {.root = ::getppid(), .except = ::getpid()}, .boundary = census::inherited()},
+       .wait =
+           [&](auto at_most, auto exits) {
+             exits.insert(exits.end(), {relay.fd(), left.readable_when_reaped});
+             os::wait_for_any_exit(exits, at_most);
+             relay.wait(nullptr, Deadline::after(milliseconds(0)));
+           },
+       .reap = left.reaped,
+       // The parent knows better, and asks waitid(2).
+       .nothing_is_left = [] { return census::walk_once({.root = ::getppid(), .except = ::getpid()}).empty(); },
+       .asked_to_end = [&] { return relay.asked_to_end(); }},
+      options.grace, report);
   listener.judge(report);
   return report;
 }

@@ -17,8 +17,8 @@ namespace pidleak::guard {
 
 /// Stops this process (SIGSTOP) until it is sent SIGCONT, the process has ended or `goes_on` holds, or the deadline has
 /// passed. `goes_on` is asked in a child, some times a second. What SIGCONT was sent meanwhile is taken as answered.
-/// Not for the init of a PID namespace, which can't be stopped. Throws SyscallError if no child can be made: then it was
-/// not stopped.
+/// Not for the init of a PID namespace, which can't be stopped. Throws SyscallError if no child can be made: then it
+/// was not stopped.
 void stop_until(const os::ProcessRef &process, const std::function<bool()> &goes_on, std::optional<Deadline> deadline);
 
 } // namespace pidleak::guard

@@ -64,17 +64,19 @@ private:
     if (::fcntl(lookers.get(), F_SETFD, 0) != 0)
       os::throw_errno("fcntl(F_SETFD)");
     auto program = os::sibling_program("pidleak-cli");
-    std::vector<std::string> arguments = {program, "guard",          "--left-by",
-                                          write_end(*end_), "--keeper-line", std::to_string(lookers.get()), "--"};
+    std::vector<std::string> arguments = {
+        program, "guard", "--left-by", write_end(*end_), "--keeper-line", std::to_string(lookers.get()), "--"};
     arguments.insert(arguments.end(), command_.begin(), command_.end());
     if (int error = guarded_.start_own(arguments); error != 0)
       throw os::SyscallError(error, fmt::format("execve({})", program));
     lookers.reset();
-    auto looked = guarded_.wait({.timeout = look_bound},
-                                {.reaped = [this] { tell("r"); }, .fd = line_.get(), .readable = [this] {
-                                   hear();
-                                   return false;
-                                 }});
+    auto looked = guarded_.wait({.timeout = look_bound}, {.reaped = [this] { tell("r"); },
+                                                          .fd = line_.get(),
+                                                          .readable =
+                                                              [this] {
+                                                                hear();
+                                                                return false;
+                                                              }});
     if (looked.status != 0)
       failure_ = looked.signal != 0 ? fmt::format("it was ended by signal {}", looked.signal)
                                     : fmt::format("it ended with status {}", looked.status);

@@ -40,8 +40,8 @@ public:
   enum class Event { child, stop, passed_on, readable, nothing };
   /// Waits for a signal until the deadline: passes it on to the command (null: it has ended), if it was sent to this
   /// process, or tells that a child has changed. `stop`: it was one of those that stop, and was passed on likewise.
-  /// `readable`: there is no signal, and `other`, if it is not -1, can be read or is closed at its other end. `nothing`:
-  /// the time is over. Throws SyscallError.
+  /// `readable`: there is no signal, and `other`, if it is not -1, can be read or is closed at its other end.
+  /// `nothing`: the time is over. Throws SyscallError.
   Event wait(const os::ProcessRef *command, std::optional<Deadline> deadline, int other = -1);
 
   /// Readable when there is a signal to wait for.

@@ -85,7 +85,8 @@ private:
       return;
     }
     report_.verdict = Verdict::leaked;
-    report_.reason = (count == 0 ? "at least one process" : reports::count_of_processes(count)) + " outlived the command";
+    report_.reason =
+        (count == 0 ? "at least one process" : reports::count_of_processes(count)) + " outlived the command";
     if (!hidden.empty())
       report_.reason += fmt::format("; this user may not see in /proc what they are: pid {}", fmt::join(hidden, ", "));
     else if (count == 0)

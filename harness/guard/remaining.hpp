@@ -1,9 +1,9 @@
 // What a command has left below a process: the wait until it has left or never will, the census, and the report.
 #pragma once
 
+#include "harness/census/tree.hpp"
 #include "harness/guard/fork_chain.hpp"
 #include "harness/guard/guard.hpp"
-#include "harness/census/tree.hpp"
 
 namespace pidleak::guard {
 

@@ -36,7 +36,7 @@ TEST_CASE("a signal for guard alone reaches the command, once", "[guard]") {
     SKIP("this machine has no python3");
   check_in_child([] {
     for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGALRM, SIGPIPE, SIGABRT,
-                       SIGRTMIN + 5}) {
+                       SIGCONT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGRTMIN + 5}) {
       Running running(guarded({}, {python(), "-c", tells_signals}));
       running.wait_for("ready");
       running.guard().send(signal);

@@ -15,7 +15,7 @@ namespace pidleak::library {
 namespace {
 
 struct Note {
-  std::atomic<std::uint64_t> ticks;     // when the child ran: not before its start
+  std::atomic<std::uint64_t> ticks;      // when the child ran: not before its start
   std::atomic<std::uint64_t> namespace_; // the PID namespace that the two numbers are of
   std::atomic<pid_t> parent;
   std::atomic<pid_t> child; // written last

@@ -53,7 +53,8 @@ Look Suspects::look() {
   auto last = look_once();
   for (int tries = 0; tries < most_tries && !last.complete; ++tries) {
     auto next = look_once();
-    next.complete = next.family.consistent && !next.reaped && next.family.hidden.empty() && census::agree(last.members(), next.members());
+    next.complete = next.family.consistent && !next.reaped && next.family.hidden.empty() &&
+                    census::agree(last.members(), next.members());
     last = std::move(next);
   }
   return last;

@@ -89,8 +89,8 @@ std::optional<std::string> read_executable(pid_t pid);
 /// An open descriptor: what /proc/PID/fd/N links to (`pipe:[123]`) and what /proc/PID/fdinfo/N says.
 struct ProcFd {
   int number = -1;
-  std::string target; // a path of more than 4095 bytes, which the kernel does not show, is `(path too long)`
-  int flags = 0;      // octal `flags:` of fdinfo; its low two bits are the access mode
+  std::string target;    // a path of more than 4095 bytes, which the kernel does not show, is `(path too long)`
+  int flags = 0;         // octal `flags:` of fdinfo; its low two bits are the access mode
   std::string info = {}; // all of fdinfo, proc_pid_fdinfo(5)
   bool readable() const { return (flags & 3) != 1; }
   bool writable() const { return (flags & 3) != 0; }

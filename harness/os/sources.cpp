@@ -137,7 +137,8 @@ std::string why_no_peers() {
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
     return "socketpair(): " + describe_errno(errno);
   auto one = UniqueFd::adopt(ends[0]), other = UniqueFd::adopt(ends[1]);
-  struct stat of_one {}, of_other {};
+  struct stat of_one {
+  }, of_other{};
   ::fstat(one.get(), &of_one);
   ::fstat(other.get(), &of_other);
   auto found = find_unix_socket(of_one.st_ino);
@@ -174,8 +175,8 @@ std::vector<Source> try_sources() {
                             "/proc/PID/fd says nothing"),
                      no_rest});
   UniqueFd timers = UniqueFd::adopt(::open(fmt::format("/proc/{}/timers", pid).c_str(), O_RDONLY | O_CLOEXEC));
-  sources.push_back(
-      {"POSIX timers", errno_unless(static_cast<bool>(timers), "/proc/PID/timers (CONFIG_CHECKPOINT_RESTORE)"), no_rest});
+  sources.push_back({"POSIX timers",
+                     errno_unless(static_cast<bool>(timers), "/proc/PID/timers (CONFIG_CHECKPOINT_RESTORE)"), no_rest});
   sources.push_back({"alarms",
                      unless(read_alarms() == Alarms::some, "/proc/timer_list is for root, masked or without symbols"),
                      no_rest});

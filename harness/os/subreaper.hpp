@@ -30,7 +30,7 @@ bool reap_exited_children(std::size_t *reaped = nullptr);
 
 /// What end_all() came to.
 struct Ending {
-  bool all_ended = false;          // none is left that may not stay
+  bool all_ended = false;            // none is left that may not stay
   std::vector<pid_t> of_others = {}; // not ended: another user's
 };
 
@@ -43,7 +43,8 @@ struct Ending {
 /// Also where each process forks the next and exits at once. The current one is a child of this process as soon as its
 /// parent is gone, and SIGKILL keeps a fork(2) from completing that is under way; so one kill that comes in time ends
 /// the chain, and the loop does not wait as long as it meets new processes: it tries every few microseconds.
-/// Measured: chains by fork(2), and by raw clones that share memory, which are ten times as fast, are over within 50 ms.
+/// Measured: chains by fork(2), and by raw clones that share memory, which are ten times as fast, are over within 50
+/// ms.
 Ending end_all_children(Deadline deadline, const std::set<pid_t> &spared = {});
 
 /// Lets this process hold as many descriptors as its hard limit allows: it may have to hold a pidfd for each of very
