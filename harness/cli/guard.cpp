@@ -11,6 +11,7 @@
 #include "harness/guard/stand_in.hpp"
 #include "harness/os/procfs.hpp"
 #include "harness/os/signals.hpp"
+#include "harness/os/sources.hpp"
 #include "harness/os/syscall_error.hpp"
 
 #include <fmt/format.h>
@@ -159,6 +160,8 @@ int look_for_keeper(Options &options) {
 }
 
 int watch_service(Options &options) {
+  if (auto why = os::why_blind(); !why.empty())
+    throw std::runtime_error("guard refuses, and nothing was looked at: " + why);
   auto service = guard::Service::of(find_service(options.service));
   options.guard.command = os::read_command_line(options.service);
   options.guard.keep = true;

@@ -179,17 +179,17 @@ Trial start_trial(const Environment &environment, bool as_root, const Scratch &s
 }
 
 /// The lines that it says.
-std::string finish(const Trial &trial) {
+std::string finish(const Trial &running) {
   std::string text;
   char buffer[4096];
   auto deadline = Deadline::after(std::chrono::seconds(60));
   for (ssize_t got = 1; got > 0;) {
-    pollfd readable{.fd = trial.out.read_end.get(), .events = POLLIN, .revents = 0};
+    pollfd readable{.fd = running.out.read_end.get(), .events = POLLIN, .revents = 0};
     expect(::poll(&readable, 1, deadline.left_ms()) > 0, "the trial comes to its end; it said " + text);
     got = ::read(readable.fd, buffer, sizeof buffer);
     text.append(buffer, got > 0 ? static_cast<std::size_t>(got) : 0);
   }
-  auto status = os::reap(trial.process, deadline);
+  auto status = os::reap(running.process, deadline);
   expect(status == os::WaitStatus{}, "the trial ends well; it said " + text);
   return text;
 }

@@ -35,7 +35,11 @@ public:
       return lost(e.what());
     }
     find_remaining();
-    judge();
+    try {
+      judge();
+    } catch (const std::exception &e) { // what is left is ended all the same
+      listener_.warn(fmt::format("what may remain could not be told: {}", e.what()));
+    }
     if (!options_.keep && outcome_.report.verdict == Verdict::leaked)
       end();
     return std::move(outcome_);
@@ -181,6 +185,7 @@ Outcome run(const Options &options, const Listener &listener) {
 
 reports::Report look_below_parent(const Options &options, const LeftToParent &left, const Listener &listener) {
   refuse_if_blind();
+  os::raise_descriptor_limit();
   reports::Report report;
   report.verdict = Verdict::clean;
   report.reason = "nothing is left of the command";

@@ -2,6 +2,7 @@
 // fails on the way.
 #include "harness/guard/guard_test_support.hpp"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -74,7 +75,7 @@ TEST_CASE("a signal for a whole group that ends the command is no request to cut
     auto command = running.process_called("command ");
     running.guard().send(SIGSTOP);
     wait_until_state(running.guard(), 'T');
-    for (const auto *process : {&running.guard(), &command})
+    for (const os::ProcessRef *process : {&running.guard(), static_cast<const os::ProcessRef *>(&command)})
       process->send(SIGTERM);
     os::wait_for_any_exit({command.pidfd()}, std::chrono::seconds(10));
     running.guard().send(SIGCONT);

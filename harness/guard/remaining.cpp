@@ -27,8 +27,9 @@ public:
     auto settled = settle();
     report_.settled_by = settled.by;
     report_.not_quiescent_because = why_not_quiescent(settled);
-    report_.census_complete = settled.walk.complete;
-    if (settled.by == census::SettledBy::all_gone)
+    bool all_gone = settled.by == census::SettledBy::all_gone;
+    report_.census_complete = settled.walk.complete || all_gone; // by waitid(2)
+    if (all_gone)
       return;
     report_.remaining = examine(settled.walk);
     // A process that forks and ends faster than one can look is gone by then. Its child may be met, or none.

@@ -30,7 +30,6 @@ Watch::Group Watch::key_of(const census::GrowingGroup &group) {
 }
 
 void Watch::look(const std::vector<census::Member> &members, reports::Report so_far) {
-  next_ = Deadline::after(every_); // whatever comes of this one
   history_.add(milliseconds_between(started_, Clock::now()), members);
   auto growth = history_.growth();
   std::vector<std::size_t> news;
@@ -48,6 +47,7 @@ void Watch::look(const std::vector<census::Member> &members, reports::Report so_
     conclude(so_far);
     tell_(so_far, news);
   }
+  next_ = Deadline::after(every_);
 }
 
 int Watch::miss() {

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <mutex>
 
 namespace pidleak {
 
@@ -24,10 +25,18 @@ constexpr std::chrono::seconds end_bound{5};
 constexpr milliseconds census_bound{500};
 constexpr std::size_t most_held = 256; // descriptors are few
 
-/// What was held outside when the first guard of this process was made: what is opened from then on is its own.
-const census::Boundary &boundary() {
-  static const auto inherited = census::inherited();
-  return inherited;
+/// What was held outside when the first guard of this process was made: what is opened from then on is its own. In a
+/// forked child all that its parent has opened is held outside.
+census::Boundary boundary() {
+  static std::mutex mutex;
+  static pid_t of = 0;
+  static census::Boundary known;
+  std::lock_guard lock(mutex);
+  if (of != ::getpid()) {
+    known = census::inherited();
+    of = ::getpid();
+  }
+  return known;
 }
 
 /// Takes part in the registry for as long as it is there.
@@ -61,7 +70,7 @@ public:
 
   Findings check() {
     Registry::of_this_process().note_check(entered_.entry());
-    return library::findings_of(settle(), options_, rules_, boundary());
+    return library::findings_of(settle(), options_, rules_, boundary_);
   }
 
   bool end_remaining() {
@@ -69,7 +78,7 @@ public:
     std::vector<os::ProcessRef> dying; // to be reaped, whatever they look like once they have ended
     for (Backoff backoff;;) {
       auto look = suspects_.look();
-      auto doomed = library::those_to_end(look, rules_, boundary());
+      auto doomed = library::those_to_end(look, rules_, boundary_);
       std::erase_if(dying, is_gone);
       if (doomed.empty() && dying.empty() && look.complete)
         return true;
@@ -94,7 +103,7 @@ private:
                look = suspects_.look();
                return sight_of(look);
              },
-         .rest = [](const auto &walk) { return census::at_rest(walk.members, {.root = ::getpid()}, boundary()); },
+         .rest = [&](const auto &walk) { return census::at_rest(walk.members, {.root = ::getpid()}, boundary_); },
          .wait =
              [](auto at_most, const auto &exits) {
                os::wait_for_any_exit(exits, at_most);
@@ -139,6 +148,7 @@ private:
 
   const GuardOptions options_;
   const std::vector<reports::SuppressionRule> rules_;
+  const census::Boundary boundary_ = boundary();
   const std::time_t started_ = std::time(nullptr);
   const Entered entered_;
   library::Suspects suspects_;
@@ -147,7 +157,6 @@ private:
 Guard::Guard(GuardOptions options) {
   if (auto why = os::why_blind(); !why.empty())
     throw os::SyscallError(ENOTSUP, "pidleak::Guard: " + why);
-  boundary();
   library::keep_fork_log();
   impl_ = std::make_unique<Impl>(std::move(options));
 }

@@ -172,7 +172,7 @@ Ending end_all_children(Deadline deadline, const std::set<pid_t> &spared) {
         return ending(false);
       if (!met) // else no time may be lost: a chain of forks ends only so
         dying.wait_for_any(backoff.next());
-    } catch (const SyscallError &) { // what is short now (descriptors, memory) may come back, by this loop as well
+    } catch (const std::exception &) { // what is short now (descriptors, memory) may come back, by this loop as well
       if (deadline.passed())
         return ending(false);
       dying.let_go();

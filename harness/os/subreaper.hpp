@@ -38,7 +38,7 @@ struct Ending {
 /// passed. Each is signalled through a pidfd, and only where the kernel says of that pidfd that it is a child of this
 /// process. Those in `spared` stay, and what is below them is ended (their orphans come here). Children of other users
 /// stay, and are named. Whatever a single look meets (no descriptors, no memory) is tried again until the deadline.
-/// Throws nothing but std::bad_alloc.
+/// Throws nothing.
 ///
 /// Also where each process forks the next and exits at once. The current one is a child of this process as soon as its
 /// parent is gone, and SIGKILL keeps a fork(2) from completing that is under way; so one kill that comes in time ends

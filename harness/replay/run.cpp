@@ -1,5 +1,6 @@
 #include "harness/replay/run.hpp"
 
+#include "harness/os/sources.hpp"
 #include "harness/os/syscall_error.hpp"
 #include "harness/replay/driver.hpp"
 #include "harness/replay/watch.hpp"
@@ -9,6 +10,7 @@
 
 #include <ctime>
 #include <list>
+#include <stdexcept>
 
 namespace pidleak::replay {
 
@@ -109,6 +111,8 @@ const Facilities &facilities_of_this_machine() {
 } // namespace
 
 std::vector<Report> run(const std::vector<Plan> &plans, const RunOptions &options) {
+  if (auto why = os::why_blind(); options.tier == reports::Tier::subreaper && !why.empty())
+    throw std::runtime_error("nothing was replayed: " + why); // at other tiers a sandbox has a /proc of its own
   for (const auto *place : {&options.facilities.pids, &options.facilities.memory})
     if (!place->parent.empty())
       os::sweep_stale_cgroups(place->parent);
