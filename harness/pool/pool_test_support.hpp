@@ -194,8 +194,12 @@ inline void expect_helpers_only(const pool::ProcessPool &pool, Where where = BOO
     helpers.push_back(helper.pid);
     wait_until([&] { return os::read_children(helper.pid).empty(); }, helper.role + " has no child", where);
   }
-  for (pid_t child : os::read_children(::getpid()))
-    expect(std::ranges::count(helpers, child) == 1, fmt::format("child {} is a helper", child), where);
+  for (pid_t child : os::read_children(::getpid())) {
+    auto stat = os::read_stat(child);
+    auto what =
+        fmt::format("child {} ({}, state {}) is a helper", child, stat ? stat->comm : "", stat ? stat->state : '?');
+    expect(std::ranges::count(helpers, child) == 1, what, where);
+  }
   for (pid_t worker : pool.worker_pids())
     expect(!os::ProcessRef::open(worker), fmt::format("worker {} is gone", worker), where);
 }

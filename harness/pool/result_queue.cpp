@@ -3,10 +3,16 @@
 #include "harness/os/pipe.hpp"
 #include "harness/os/syscall_error.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
 namespace pidleak::pool {
+namespace {
+
+constexpr std::size_t most_at_once = 65536; // what a pipe holds: room for the whole rest each time would be too much
+
+} // namespace
 
 void put_result(SharedLocks &locks, int write_fd, const Result &result, const std::function<void()> &half_way) {
   std::array<std::uint64_t, 2> header = {result.id, result.value.size()};
@@ -35,7 +41,7 @@ std::optional<Result> ResultReader::next() {
         return result;
       }
     }
-    std::string part(wanted - buffer_.size(), '\0');
+    std::string part(std::min(wanted - buffer_.size(), most_at_once), '\0');
     ssize_t got = ::read(read_fd_, part.data(), part.size());
     if (got < 0 && errno == EINTR)
       continue;
