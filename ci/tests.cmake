@@ -29,7 +29,8 @@ pidleak_tests(pool_tests harness/pool/call_queue_test.cpp harness/pool/result_qu
 pidleak_tests(protocol_tests harness/protocol/message_test.cpp harness/protocol/mistakes_test.cpp
   USES pidleak_protocol pidleak_os LABELS protocol)
 find_package(valijson REQUIRED)
-pidleak_tests(report_tests reports/file_test.cpp reports/file_atomicity_test.cpp reports/report_test.cpp
+pidleak_tests(report_tests reports/file_test.cpp reports/file_atomicity_test.cpp reports/file_links_test.cpp
+  reports/file_places_test.cpp reports/file_system_test.cpp reports/report_test.cpp
   reports/schema_test.cpp reports/terminal_test.cpp reports/comparison_test.cpp reports/html_test.cpp
   reports/diff_test.cpp reports/document_test.cpp reports/junit_test.cpp reports/trace_test.cpp
   reports/markdown_test.cpp reports/suppressions_test.cpp

@@ -1,4 +1,5 @@
 #include "harness/os/test_support.hpp"
+#include "reports/file_test_support.hpp"
 #include "reports/report.hpp"
 #include "reports/temporary_directory.hpp"
 
@@ -9,27 +10,11 @@ namespace {
 
 using namespace pidleak;
 using namespace pidleak::reports;
+using testing::error_of;
+using testing::stat_of;
 using testing::TemporaryDirectory;
 using Names = std::set<std::string>;
 namespace fs = std::filesystem;
-
-struct stat stat_of(const std::string &path) {
-  struct stat info {};
-  if (::lstat(path.c_str(), &info) != 0)
-    os::throw_errno("lstat({})", path);
-  return info;
-}
-
-/// The errno with which `call` fails; 0: it does not.
-template <class Call>
-int error_of(Call call) {
-  try {
-    call();
-    return 0;
-  } catch (const os::SyscallError &e) {
-    return e.error();
-  }
-}
 
 } // namespace
 
