@@ -108,22 +108,30 @@ TEST_CASE("links that the kernel would follow are followed", "[report]") {
 }
 
 TEST_CASE("what takes the place of the file after the look is not opened", "[report]") {
-  TemporaryDirectory directory;
-  auto path = directory / "report.json";
-  put(directory / "victim", "old");
-  auto look_and_put = [&](const std::function<void()> &other) {
-    fs::remove(path);
-    put(path, "report");
-    auto found = find_destination(path);
-    fs::remove(path);
-    other();
-    CHECK_THROWS_AS(open_destination(found, O_WRONLY), Swapped);
-  };
-  look_and_put([] {});
-  look_and_put([&] { fs::create_symlink("victim", path); });
-  look_and_put([&] { put(path, "another"); });
-  look_and_put([&] { REQUIRE(::mkfifo(path.c_str(), 0600) == 0); }); // and does not wait for its reader
-  CHECK(os::read_file(directory / "victim") == "old");
+  testing::check_in_child([] { // where it is ended if it waits for a FIFO's reader
+    TemporaryDirectory directory;
+    auto path = directory / "report.json";
+    put(directory / "victim", "old");
+    auto look_and_put = [&](int error, const std::function<void()> &other) {
+      fs::remove(path);
+      put(path, "report");
+      auto found = find_destination(path);
+      fs::remove(path);
+      other();
+      int swapped = 0;
+      try {
+        open_destination(found, O_WRONLY);
+      } catch (const Swapped &e) {
+        swapped = e.error();
+      }
+      testing::expect_equal(swapped, error, "the error");
+    };
+    look_and_put(ENOENT, [] {});
+    look_and_put(ELOOP, [&] { fs::create_symlink("victim", path); });
+    look_and_put(ESTALE, [&] { put(path, "another"); });
+    look_and_put(ENXIO, [&] { testing::expect(::mkfifo(path.c_str(), 0600) == 0, "the FIFO is made"); });
+    testing::expect_equal(os::read_file(directory / "victim"), "old", "what the link points to");
+  });
 }
 
 TEST_CASE("a directory that was looked at stays the one that is written in", "[report]") {

@@ -276,6 +276,40 @@ TEST_CASE("a hole in the old report does not count as space", "[report]") {
     });
 }
 
+TEST_CASE("a report that may not be read, and so can't be put back, is not touched before there is space", "[report]") {
+  testing::require_root();
+  struct Case {
+    const char *name;
+    bool can_reserve;
+    off_t size, filler, wanted, limit;
+  };
+  for (const auto &one : {Case{"reserved", true, 30000, 0, 100000, 0}, Case{"not reserved", false, 30000, 0, 100000, 0},
+                          Case{"a hole", true, 60000, 40000, 50000, 0}, Case{"limited", true, 5000, 0, 2000, 1000}})
+    testing::check_in_child([&one] {
+      TemporaryDirectory directory;
+      testing::mount_private(directory.path(), "tmpfs", "size=64k,mode=755,uid=65534");
+      auto path = directory / "report.json";
+      put(path, std::string(5000, 'o'), 0200);
+      fs::resize_file(path, static_cast<std::uintmax_t>(one.size));
+      give(path, testing::ordinary_user);
+      fs::create_hard_link(path, directory / "other.json");
+      put(directory / "filler", std::string(static_cast<std::size_t>(one.filler), 'f'));
+      auto old = os::read_file(path);
+      auto user = testing::start([&] {
+        testing::become_ordinary_user();
+        if (!one.can_reserve)
+          testing::refuse(__NR_fallocate, EOPNOTSUPP);
+        rlimit limit{.rlim_cur = static_cast<rlim_t>(one.limit), .rlim_max = RLIM_INFINITY};
+        if (one.limit > 0)
+          ::setrlimit(RLIMIT_FSIZE, &limit);
+        auto error = error_of([&] { write_atomically(path, std::string(static_cast<std::size_t>(one.wanted), 'x')); });
+        expect_equal(error, one.limit > 0 ? EFBIG : ENOSPC, "the error");
+      });
+      expect(os::reap(user) == os::WaitStatus{}, fmt::format("{}: the error is told", one.name));
+      expect(os::read_file(path) == old, fmt::format("{}: the old report is there", one.name));
+    });
+}
+
 TEST_CASE("without a free inode the report that is there is written in place", "[report]") {
   testing::require_mounts();
   testing::check_in_child([] {

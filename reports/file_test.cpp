@@ -28,6 +28,7 @@ TEST_CASE("a new report has the mode that the umask gives, one that is replaced 
   CHECK(os::read_file(path) == "first");
   CHECK((stat_of(path).st_mode & 07777) == 0640);
   auto inode = stat_of(path).st_ino;
+  auto reader = os::UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC)); // no other file gets that number
   for (mode_t mode : {0600U, 0666U, 0444U}) {
     fs::permissions(path, fs::perms(mode));
     check_writable(path);
@@ -37,6 +38,7 @@ TEST_CASE("a new report has the mode that the umask gives, one that is replaced 
   CHECK(os::read_file(path) == "second");
   CHECK(stat_of(path).st_ino != inode); // replaced, not written into: a reader of the old one has it whole
   CHECK(directory.names() == Names{"report.json"});
+  reader.reset();
   CHECK(testing::count_open_fds() == fds);
 }
 
