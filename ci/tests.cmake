@@ -99,6 +99,19 @@ add_test(NAME layers-planted COMMAND ${PROJECT_SOURCE_DIR}/ci/check-layers ${PRO
 set_tests_properties(layers-planted PROPERTIES PASS_REGULAR_EXPRESSION "but harness/census may use only")
 set_tests_properties(layers layers-planted PROPERTIES LABELS layers TIMEOUT 60)
 
+# What newer libraries have in headers of their own; and once with a file that does not include one.
+add_test(NAME includes COMMAND ${PROJECT_SOURCE_DIR}/ci/check-includes)
+file(WRITE ${PROJECT_BINARY_DIR}/wrong-includes/wrong.cpp
+  "#include <fmt/format.h>\nauto text = fmt::format(\"{}\", fmt::join(words, \", \"));\n")
+add_test(NAME includes-planted COMMAND ${PROJECT_SOURCE_DIR}/ci/check-includes ${PROJECT_BINARY_DIR}/wrong-includes)
+set_tests_properties(includes-planted PROPERTIES PASS_REGULAR_EXPRESSION "wrong.cpp uses fmt::join without including")
+set_tests_properties(includes includes-planted PROPERTIES LABELS layers TIMEOUT 60)
+get_target_property(boost_filesystem Boost::filesystem LOCATION)
+add_test(NAME newer-boost COMMAND ${PROJECT_SOURCE_DIR}/ci/check-newer-boost ${PROJECT_SOURCE_DIR}
+  ${PROJECT_BINARY_DIR}/newer-boost ${Boost_INCLUDE_DIRS} ${boost_filesystem})
+set_tests_properties(newer-boost PROPERTIES LABELS layers TIMEOUT 600 SKIP_RETURN_CODE 4
+  ENVIRONMENT "CXX=${CMAKE_CXX_COMPILER}")
+
 # What `cmake --install` puts in place works from there.
 set(installed ${PROJECT_BINARY_DIR}/installed)
 add_test(NAME install COMMAND ${CMAKE_COMMAND} --install ${PROJECT_BINARY_DIR} --prefix ${installed})

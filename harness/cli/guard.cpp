@@ -11,6 +11,7 @@
 #include "harness/os/syscall_error.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdio>

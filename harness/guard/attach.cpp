@@ -8,6 +8,7 @@
 #include "harness/os/syscall_error.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>

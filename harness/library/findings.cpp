@@ -7,6 +7,7 @@
 #include "reports/remaining_text.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
