@@ -2,7 +2,7 @@
 add_library(pidleak_settings INTERFACE)
 target_compile_features(pidleak_settings INTERFACE cxx_std_20)
 target_compile_definitions(pidleak_settings INTERFACE
-  _GNU_SOURCE PIDLEAK_VERSION="${PROJECT_VERSION}" BOOST_PROCESS_V2_SEPARATE_COMPILATION)
+  _GNU_SOURCE PIDLEAK_VERSION="${PROJECT_VERSION}")
 target_include_directories(pidleak_settings INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(pidleak_settings INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wno-missing-field-initializers

@@ -29,7 +29,8 @@ pidleak_tests(pool_tests harness/pool/call_queue_test.cpp harness/pool/result_qu
 pidleak_tests(protocol_tests harness/protocol/message_test.cpp harness/protocol/mistakes_test.cpp
   USES pidleak_protocol pidleak_os LABELS protocol)
 find_package(valijson REQUIRED)
-pidleak_tests(report_tests reports/file_test.cpp reports/file_atomicity_test.cpp reports/report_test.cpp
+pidleak_tests(report_tests reports/file_test.cpp reports/file_atomicity_test.cpp reports/file_links_test.cpp
+  reports/file_places_test.cpp reports/file_system_test.cpp reports/report_test.cpp
   reports/schema_test.cpp reports/terminal_test.cpp reports/comparison_test.cpp reports/html_test.cpp
   reports/diff_test.cpp reports/document_test.cpp reports/junit_test.cpp reports/trace_test.cpp
   reports/markdown_test.cpp reports/suppressions_test.cpp
@@ -97,6 +98,19 @@ file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/wrong-layers/reports ${PROJECT_BINARY_
 add_test(NAME layers-planted COMMAND ${PROJECT_SOURCE_DIR}/ci/check-layers ${PROJECT_BINARY_DIR}/wrong-layers)
 set_tests_properties(layers-planted PROPERTIES PASS_REGULAR_EXPRESSION "but harness/census may use only")
 set_tests_properties(layers layers-planted PROPERTIES LABELS layers TIMEOUT 60)
+
+# What newer libraries have in headers of their own; and once with a file that does not include one.
+add_test(NAME includes COMMAND ${PROJECT_SOURCE_DIR}/ci/check-includes)
+file(WRITE ${PROJECT_BINARY_DIR}/wrong-includes/wrong.cpp
+  "#include <fmt/format.h>\nauto text = fmt::format(\"{}\", fmt::join(words, \", \"));\n")
+add_test(NAME includes-planted COMMAND ${PROJECT_SOURCE_DIR}/ci/check-includes ${PROJECT_BINARY_DIR}/wrong-includes)
+set_tests_properties(includes-planted PROPERTIES PASS_REGULAR_EXPRESSION "wrong.cpp uses fmt::join without including")
+set_tests_properties(includes includes-planted PROPERTIES LABELS layers TIMEOUT 60)
+get_target_property(boost_filesystem Boost::filesystem LOCATION)
+add_test(NAME newer-boost COMMAND ${PROJECT_SOURCE_DIR}/ci/check-newer-boost ${PROJECT_SOURCE_DIR}
+  ${PROJECT_BINARY_DIR}/newer-boost ${Boost_INCLUDE_DIRS} ${boost_filesystem})
+set_tests_properties(newer-boost PROPERTIES LABELS layers TIMEOUT 600 SKIP_RETURN_CODE 4
+  ENVIRONMENT "CXX=${CMAKE_CXX_COMPILER}")
 
 # What `cmake --install` puts in place works from there.
 set(installed ${PROJECT_BINARY_DIR}/installed)

@@ -1,59 +1,29 @@
 // A report is there whole or not at all, whatever ends its writer.
-#include "harness/os/namespaces.hpp"
 #include "harness/os/test_support.hpp"
+#include "reports/file_test_support.hpp"
 #include "reports/report.hpp"
 #include "reports/temporary_directory.hpp"
 
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sched.h>
 #include <sys/file.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include <cstddef>
 #include <random>
 
 namespace {
 
 using namespace pidleak;
 using namespace pidleak::reports;
+using testing::error_of;
 using testing::expect;
 using testing::expect_equal;
 using testing::TemporaryDirectory;
 using Names = std::set<std::string>;
 
-/// The errno with which `call` fails; 0: it does not.
-template <class Call>
-int error_of(Call call) {
-  try {
-    call();
-    return 0;
-  } catch (const os::SyscallError &e) {
-    return e.error();
-  }
-}
-
 /// From here on this process is on a file system without nameless files, as NFS is.
-void refuse_nameless_files() {
-  sock_filter code[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_openat, 0, 3),
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[2])),
-      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_TMPFILE & ~O_DIRECTORY, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  sock_fprog program = {.len = std::size(code), .filter = code};
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
-    os::throw_errno("prctl(PR_SET_SECCOMP)");
-}
-
+void refuse_nameless_files() { testing::refuse_nameless_files(EOPNOTSUPP); }
 void nothing() {}
 
 /// What a file may hold while it is written again and again.
@@ -97,16 +67,11 @@ bool kill_after(int stops, const std::function<void()> &writer) {
 } // namespace
 
 TEST_CASE("on a full disk the old report stays, and nothing else", "[report]") {
-  auto kind = ::geteuid() == 0 ? os::NamespaceKind::privileged : os::NamespaceKind::with_user_namespace;
-  if (auto why = os::why_no_namespace(kind); !why.empty())
-    SKIP("needs a mount namespace: " << why);
+  testing::require_mounts();
   TemporaryDirectory directory;
   for (auto *set_up : {&nothing, &refuse_nameless_files})
     testing::check_in_child([&, set_up] {
-      os::unshare_for_init(kind);
-      if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-          ::mount("tiny", directory.path().c_str(), "tmpfs", 0, "size=64k") != 0)
-        os::throw_errno("mount a tmpfs");
+      testing::mount_private(directory.path(), "tmpfs", "size=64k");
       set_up();
       write_atomically(directory / "report.json", "old");
       auto error = error_of([&] { write_atomically(directory / "report.json", std::string(100000, 'x')); });

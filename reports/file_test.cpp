@@ -1,4 +1,5 @@
 #include "harness/os/test_support.hpp"
+#include "reports/file_test_support.hpp"
 #include "reports/report.hpp"
 #include "reports/temporary_directory.hpp"
 
@@ -9,27 +10,11 @@ namespace {
 
 using namespace pidleak;
 using namespace pidleak::reports;
+using testing::error_of;
+using testing::stat_of;
 using testing::TemporaryDirectory;
 using Names = std::set<std::string>;
 namespace fs = std::filesystem;
-
-struct stat stat_of(const std::string &path) {
-  struct stat info {};
-  if (::lstat(path.c_str(), &info) != 0)
-    os::throw_errno("lstat({})", path);
-  return info;
-}
-
-/// The errno with which `call` fails; 0: it does not.
-template <class Call>
-int error_of(Call call) {
-  try {
-    call();
-    return 0;
-  } catch (const os::SyscallError &e) {
-    return e.error();
-  }
-}
 
 } // namespace
 
@@ -43,6 +28,7 @@ TEST_CASE("a new report has the mode that the umask gives, one that is replaced 
   CHECK(os::read_file(path) == "first");
   CHECK((stat_of(path).st_mode & 07777) == 0640);
   auto inode = stat_of(path).st_ino;
+  auto reader = os::UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC)); // no other file gets that number
   for (mode_t mode : {0600U, 0666U, 0444U}) {
     fs::permissions(path, fs::perms(mode));
     check_writable(path);
@@ -52,6 +38,7 @@ TEST_CASE("a new report has the mode that the umask gives, one that is replaced 
   CHECK(os::read_file(path) == "second");
   CHECK(stat_of(path).st_ino != inode); // replaced, not written into: a reader of the old one has it whole
   CHECK(directory.names() == Names{"report.json"});
+  reader.reset();
   CHECK(testing::count_open_fds() == fds);
 }
 

@@ -5,6 +5,7 @@
 #include "reports/remaining_text.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 

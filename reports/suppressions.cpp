@@ -3,6 +3,7 @@
 #include "harness/base/spelling.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <fnmatch.h>
 
 #include <algorithm>

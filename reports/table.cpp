@@ -3,6 +3,7 @@
 #include "reports/layout.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 

@@ -3,6 +3,7 @@
 #include "harness/os/procfs.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <csignal>

@@ -5,6 +5,8 @@
 #include "reports/comparison.hpp"
 #include "reports/terminal.hpp"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <memory>

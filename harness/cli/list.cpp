@@ -5,6 +5,7 @@
 #include "scenarios/scenarios.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdio>
 #include <memory>

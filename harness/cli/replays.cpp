@@ -4,6 +4,7 @@
 #include "harness/cli/pools.hpp"
 #include "scenarios/scenarios.hpp"
 
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <cstdio>

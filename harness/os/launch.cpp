@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <csignal>
@@ -36,7 +37,8 @@ struct InheritExactly {
   boost::system::error_code on_exec_setup(process::posix::default_launcher &, const process::filesystem::path &,
                                           const char *const *) const {
     // Boost 1.81's own close_all() closes only what lies above the last descriptor on its list.
-    if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0 && errno != ENOSYS && errno != EINVAL) // before Linux 5.11
+    if (::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0 && errno != ENOSYS &&
+        errno != EINVAL) // before Linux 5.11
       return {errno, boost::system::system_category()};
     for (int fd : what.inherited)
       if (::fcntl(fd, F_SETFD, 0) != 0)
@@ -50,6 +52,9 @@ struct InheritExactly {
                      const boost::system::error_code &) const {
     ::_exit(EXIT_FAILURE);
   }
+  // Never called, and needed: Boost looks whether this one could be, and calls the other.
+  void on_exec_error(process::posix::default_launcher &, const boost::system::error_code &,
+                     const process::filesystem::path &, const char *const *, const boost::system::error_code &) const;
 };
 
 template <class Stdio>

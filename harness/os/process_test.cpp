@@ -8,6 +8,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <cstdlib>
+#include <cstring>
+
 namespace {
 
 using namespace pidleak;
@@ -67,6 +70,37 @@ TEST_CASE("a program that can't be executed is named, and nothing is left of the
     os::reap_exited_children();
     expect_equal(testing::count_open_fds(), fds, "open descriptors");
   });
+}
+
+TEST_CASE("a program that can't be executed does not run what this process has registered for its exit", "[process]") {
+  testing::check_in_child([] {
+    static int end = -1; // in the child as well, which closes it only by exec
+    auto pipe = os::open_pipe();
+    end = pipe.write_end.get();
+    std::atexit([] { os::write_all(end, "exit"); });
+    try {
+      os::launch({.program = "/nonexistent/program"});
+    } catch (const std::system_error &) {
+    }
+    pipe.write_end.reset();
+    char byte = 0;
+    expect(!os::read_exactly(pipe.read_end.get(), &byte, 1), "nothing is written");
+  });
+}
+
+TEST_CASE("errors and signals have the names that libc has for them", "[process]") {
+#ifdef __GLIBC__
+  for (int error = 1; error < 200; ++error)
+    if (const char *name = strerrorname_np(error))
+      CHECK(os::describe_errno(error) == fmt::format("{} ({})", name, strerrordesc_np(error)));
+  for (int signal = 1; signal < 40; ++signal)
+    if (const char *name = sigabbrev_np(signal))
+      CHECK(os::signal_name(signal) == fmt::format("SIG{}", name));
+#endif
+  CHECK(os::describe_errno(ENOENT) == "ENOENT (No such file or directory)");
+  CHECK(os::describe_errno(4000) == "4000 (unknown)");
+  CHECK(os::signal_name(SIGTERM) == "SIGTERM");
+  CHECK(os::signal_name(40) == "signal 40");
 }
 
 TEST_CASE("a launched program inherits the descriptors that were named, and default signals if asked", "[process]") {

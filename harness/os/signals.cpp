@@ -3,7 +3,6 @@
 #include "harness/os/syscall_error.hpp"
 
 #include <csignal>
-#include <cstring>
 
 namespace pidleak::os {
 namespace {
@@ -16,6 +15,21 @@ void set_action(int signal, void (*handler)(int)) {
     throw_errno("sigaction({})", signal_name(signal));
 }
 
+struct NamedSignal {
+  int number;
+  const char *name;
+};
+
+/// As sigabbrev_np(3), which glibc has since 2.32 and musl does not. Numbers differ between architectures.
+constexpr NamedSignal named_signals[] = {
+    {SIGHUP, "SIGHUP"},       {SIGINT, "SIGINT"},   {SIGQUIT, "SIGQUIT"},   {SIGILL, "SIGILL"},   {SIGTRAP, "SIGTRAP"},
+    {SIGABRT, "SIGABRT"},     {SIGBUS, "SIGBUS"},   {SIGFPE, "SIGFPE"},     {SIGKILL, "SIGKILL"}, {SIGUSR1, "SIGUSR1"},
+    {SIGSEGV, "SIGSEGV"},     {SIGUSR2, "SIGUSR2"}, {SIGPIPE, "SIGPIPE"},   {SIGALRM, "SIGALRM"}, {SIGTERM, "SIGTERM"},
+    {SIGSTKFLT, "SIGSTKFLT"}, {SIGCHLD, "SIGCHLD"}, {SIGCONT, "SIGCONT"},   {SIGSTOP, "SIGSTOP"}, {SIGTSTP, "SIGTSTP"},
+    {SIGTTIN, "SIGTTIN"},     {SIGTTOU, "SIGTTOU"}, {SIGURG, "SIGURG"},     {SIGXCPU, "SIGXCPU"}, {SIGXFSZ, "SIGXFSZ"},
+    {SIGVTALRM, "SIGVTALRM"}, {SIGPROF, "SIGPROF"}, {SIGWINCH, "SIGWINCH"}, {SIGPOLL, "SIGPOLL"}, {SIGPWR, "SIGPWR"},
+    {SIGSYS, "SIGSYS"}};
+
 void change_mask_of_sigterm(int how) {
   sigset_t only_sigterm;
   sigemptyset(&only_sigterm);
@@ -27,8 +41,10 @@ void change_mask_of_sigterm(int how) {
 } // namespace
 
 std::string signal_name(int signal) {
-  const char *name = sigabbrev_np(signal); // glibc 2.32
-  return name ? std::string("SIG") + name : fmt::format("signal {}", signal);
+  for (const auto &named : named_signals)
+    if (named.number == signal)
+      return named.name;
+  return fmt::format("signal {}", signal);
 }
 
 void reset_all_signals() {

@@ -4,6 +4,7 @@
 #include "harness/protocol/vocabulary.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <optional>

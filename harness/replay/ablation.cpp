@@ -1,6 +1,7 @@
 #include "harness/replay/ablation.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <bit>

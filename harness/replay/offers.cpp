@@ -2,6 +2,8 @@
 
 #include "harness/replay/verdict.hpp"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
 namespace pidleak::replay {

@@ -1,6 +1,7 @@
 #include "harness/replay/verdict.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace pidleak::replay {
 

@@ -7,6 +7,7 @@
 #include "workers/specimens/specimen.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdlib>
