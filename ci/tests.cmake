@@ -52,7 +52,7 @@ if(GTest_FOUND)
   add_dependencies(library_tests pidleak-gtest-subject)
 endif()
 pidleak_tests(guard_tests harness/guard/attach_test.cpp harness/guard/commands_test.cpp harness/guard/guard_test.cpp
-  harness/guard/isolation_test.cpp harness/guard/leaks_test.cpp harness/guard/signals_test.cpp
+  harness/guard/containers_test.cpp harness/guard/isolation_test.cpp harness/guard/leaks_test.cpp harness/guard/signals_test.cpp
   harness/guard/terminal_test.cpp harness/guard/watch_test.cpp USES pidleak_specimens pidleak_replay LABELS guard TIMEOUT 120)
 add_dependencies(guard_tests pidleak-specimen)
 # A program of its own: ci/refusals builds and runs it alone, for long.

@@ -2,6 +2,7 @@
 #include "harness/cli/verbs.hpp"
 #include "harness/os/namespaces.hpp"
 #include "harness/os/process_ref.hpp"
+#include "harness/os/sources.hpp"
 #include "harness/replay/run.hpp"
 #include "scenarios/scenarios.hpp"
 
@@ -40,9 +41,12 @@ int doctor() {
   text += line("subreaper", true, ""); // Linux 3.4, and a pidfd needs 5.3
   bool children = ::access(fmt::format("/proc/self/task/{}/children", ::getpid()).c_str(), R_OK) == 0;
   text += line("/proc children", children, children ? "" : "CONFIG_PROC_CHILDREN: there is no census without it");
-  bool alarms = ::access("/proc/timer_list", R_OK) == 0;
-  text += line("alarms visible", alarms,
-               alarms ? "" : "/proc/timer_list is for root: verdicts leaked and hung wait for the deadline");
+  bool alarms = os::read_alarms() != os::Alarms::not_shown; // access(2) would say yes of a file that is masked
+  text += line(
+      "alarms visible", alarms,
+      alarms
+          ? ""
+          : "/proc/timer_list is for root, masked or without symbols: verdicts leaked and hung wait for the deadline");
 
   text += fmt::format("\nStrongest tier: {}\n", spell(facilities.strongest));
   for (const auto &note : facilities.notes)

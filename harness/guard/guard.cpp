@@ -29,13 +29,15 @@ public:
     if (int error = command_.start(options_.command); error != 0)
       return not_executed(error);
     os::raise_descriptor_limit(); // the command has started with that of the caller
+    bool has_ended = false;
     try {
       wait();
+      has_ended = true;
+      find_remaining();
+      judge();
     } catch (const std::exception &e) {
-      return lost(e.what());
+      return lost(has_ended, e.what());
     }
-    find_remaining();
-    judge();
     if (!options_.keep && outcome_.report.verdict == Verdict::leaked)
       end();
     return std::move(outcome_);
@@ -49,11 +51,17 @@ private:
     return std::move(outcome_);
   }
 
-  /// The kernel refuses what is needed to wait for it.
-  Outcome lost(const std::string &why) {
-    outcome_.command.status = reports::exit_status(Verdict::broken);
-    outcome_.report.reason = "guard could not wait for the command, and ended it: " + why;
-    end();
+  /// The kernel refuses what is needed to wait for the command, or to judge what it has left.
+  Outcome lost(bool has_ended, const std::string &why) {
+    outcome_.report.verdict = Verdict::broken;
+    if (!has_ended) {
+      outcome_.command.status = reports::exit_status(Verdict::broken);
+      outcome_.report.reason = "guard could not wait for the command, and ended it: " + why;
+    } else {
+      outcome_.report.reason = "guard could not judge what the command has left: " + why;
+    }
+    if (!has_ended || !options_.keep)
+      end();
     return std::move(outcome_);
   }
 
@@ -145,9 +153,9 @@ private:
   void judge() {
     auto &report = outcome_.report;
     if (outcome_.command.timed_out)
-      report.reason = fmt::format("the command {} after {} s; {}",
-                                  outcome_.command.was_spared ? "could not be ended" : "was ended",
-                                  std::chrono::duration<double>(*options_.limit.timeout).count(), report.reason);
+      report.reason =
+          fmt::format("the command {} after {} s; {}", outcome_.command.was_spared ? "could not be ended" : "was ended",
+                      std::chrono::duration<double>(*options_.limit.timeout).count(), report.reason);
     if (watch_)
       watch_->conclude(report);
     listener_.judge(report);
@@ -188,21 +196,19 @@ reports::Report look_below_parent(const Options &options, const LeftToParent &le
   report.reason = "nothing is left of the command";
   report.tier = options.tier;
   Relay relay;
-  find_remaining({.tree = {.scope = {.root = ::getppid(), .except = ::getpid()}, .boundary = census::inherited()},
-                  .wait =
-                      [&](auto at_most, auto exits) {
-                        exits.insert(exits.end(), {relay.fd(), left.readable_when_reaped});
-                        os::wait_for_any_exit(exits, at_most);
-                        relay.wait(nullptr, Deadline::after(milliseconds(0)));
-                      },
-                  .reap = left.reaped,
-                  // The parent knows better, and asks waitid(2).
-                  .nothing_is_left =
-                      [] {
-                        return census::walk_once({.root = ::getppid(), .except = ::getpid()}).empty();
-                      },
-                  .asked_to_end = [&] { return relay.asked_to_end(); }},
-                 options.grace, report);
+  find_remaining(
+      {.tree = {.scope = {.root = ::getppid(), .except = ::getpid()}, .boundary = census::inherited()},
+       .wait =
+           [&](auto at_most, auto exits) {
+             exits.insert(exits.end(), {relay.fd(), left.readable_when_reaped});
+             os::wait_for_any_exit(exits, at_most);
+             relay.wait(nullptr, Deadline::after(milliseconds(0)));
+           },
+       .reap = left.reaped,
+       // The parent knows better, and asks waitid(2).
+       .nothing_is_left = [] { return census::walk_once({.root = ::getppid(), .except = ::getpid()}).empty(); },
+       .asked_to_end = [&] { return relay.asked_to_end(); }},
+      options.grace, report);
   listener.judge(report);
   return report;
 }
