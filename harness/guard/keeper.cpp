@@ -88,7 +88,7 @@ private:
   bool hear() {
     char verdict = 0;
     ssize_t got = ::recv(line_.get(), &verdict, 1, 0);
-    if (got < 0 && errno != EAGAIN && errno != EINTR)
+    if (got < 0 && errno != EAGAIN) // EINTR as well: what is tried again has a bound
       os::throw_errno("recv() from the looker");
     if (got <= 0)
       return got < 0;

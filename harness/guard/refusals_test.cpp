@@ -6,6 +6,8 @@
 
 #include <sys/syscall.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <deque>
 #include <fstream>
 #include <map>
@@ -36,9 +38,10 @@ struct Case {
   Refusal refusal;
 };
 
-struct Came_of {
+struct CameOf {
   Came came = Came::hung;
   std::string said;
+  double seconds = 0;
 };
 
 /// Several trials at once, each a process that leads a session: guard's group is that of its trial.
@@ -46,7 +49,7 @@ class Trials {
 public:
   explicit Trials(std::deque<Case> cases) : cases_(std::move(cases)) {}
 
-  void run(std::size_t at_once, const std::function<void(const Case &, const Came_of &)> &tell) {
+  void run(std::size_t at_once, const std::function<void(const Case &, const CameOf &)> &tell) {
     while (!cases_.empty() || !running_.empty()) {
       while (!cases_.empty() && running_.size() < at_once)
         start_next();
@@ -56,8 +59,11 @@ public:
       os::wait_for_any_exit(ends, std::chrono::seconds(1));
       std::erase_if(running_, [&](Running &running) {
         auto status = os::try_reap(running.process);
-        if (status)
-          tell(running.tried, read(running, *status));
+        if (status) {
+          auto came_of = read(running, *status);
+          came_of.seconds = milliseconds_between(running.since, Clock::now()) / 1000;
+          tell(running.tried, came_of);
+        }
         return status.has_value();
       });
     }
@@ -68,6 +74,7 @@ private:
     Case tried;
     os::ProcessRef process;
     os::Pipe result;
+    Clock::time_point since = Clock::now();
   };
 
   void start_next() {
@@ -87,7 +94,7 @@ private:
   }
 
   /// A trial that says nothing was ended by what it tried.
-  static Came_of read(Running &running, const os::WaitStatus &status) {
+  static CameOf read(Running &running, const os::WaitStatus &status) {
     char text[4096];
     ssize_t got = ::read(running.result.read_end.get(), text, sizeof text);
     if (got <= 0)
@@ -104,15 +111,22 @@ std::string errno_name(int error) { return os::describe_errno(error).substr(0, o
 /// What came of how many, and what was bad.
 class Table {
 public:
-  void add(const Case &tried, const Came_of &came_of) {
+  explicit Table(bool tells_at_once) : tells_at_once_(tells_at_once) {}
+  void add(const Case &tried, const CameOf &came_of) {
     const auto &refusal = tried.refusal;
     auto how = !refusal.for_ever ? "once" : refusal.from_main_on ? "always from main on" : "always";
     auto row = fmt::format("| {} | {} | {} | {} |", tried.guarding->name, call_name(refusal.call),
                            errno_name(refusal.error), how);
     ++rows_[row][came_of.came];
     ++tried_;
+    if (came_of.seconds > slowest_s_) {
+      slowest_s_ = came_of.seconds;
+      slowest_ = row;
+    }
     if (is_bad(came_of.came))
       bad_.push_back(fmt::format("{} instance {}: {}: {}", row, refusal.first, word_of(came_of.came), came_of.said));
+    if (is_bad(came_of.came) && tells_at_once_)
+      std::fprintf(stderr, "%s\n", bad_.back().c_str());
   }
   void write(const std::string &path) const {
     std::ofstream file(path);
@@ -124,6 +138,7 @@ public:
         came += fmt::format("{}{} {}", came.empty() ? "" : ", ", count, word_of(each));
       file << row << ' ' << came << " |\n";
     }
+    file << fmt::format("\n{} tried. The slowest took {:.1f} s: {}\n", tried_, slowest_s_, slowest_);
     for (const auto &each : bad_)
       file << "\nBAD " << each << '\n';
   }
@@ -139,7 +154,10 @@ public:
 private:
   std::map<std::string, std::map<Came, int>> rows_;
   std::vector<std::string> bad_;
+  bool tells_at_once_;
   std::size_t tried_ = 0;
+  double slowest_s_ = 0;
+  std::string slowest_;
 };
 
 /// What a run without refusals calls, and how often; and how often from main on.
@@ -203,12 +221,22 @@ void sweep(const std::vector<std::string> &names, bool all, const std::string &f
   for (const auto &name : names)
     add_cases(cases, guarding_called(name), all);
   auto least = cases.size();
-  Table table;
-  Trials(std::move(cases)).run(all ? 4 : 3, [&](const Case &tried, const Came_of &came_of) {
+  Table table(all || std::getenv("PIDLEAK_REFUSE_ONLY"));
+  Trials(std::move(cases)).run(all ? 4 : 3, [&](const Case &tried, const CameOf &came_of) {
     table.add(tried, came_of);
   });
   table.write(PIDLEAK_BINARY_DIR "/../" + file);
   table.judge(least);
+}
+
+/// Those whose names contain what the environment says, or all.
+std::vector<std::string> chosen() {
+  const char *part = std::getenv("PIDLEAK_REFUSE_ONLY");
+  std::vector<std::string> names;
+  for (const auto &guarding : guardings)
+    if (guarding.name.find(part ? part : "") != std::string::npos)
+      names.push_back(guarding.name);
+  return names;
 }
 
 void check_sample(const std::vector<std::string> &names, const std::string &file) {
@@ -217,7 +245,57 @@ void check_sample(const std::vector<std::string> &names, const std::string &file
   CHECK(run_in_child([&] { sweep(names, false, file); }, std::chrono::seconds(110)) == "");
 }
 
+/// What comes of a shell in guard's place.
+Came came_of(const std::string &script, bool leaks, const Refusal &refusal = {}) {
+  Guarding guarding{.name = script, .leaks = leaks, .instead = {"/bin/sh", "-c", script}};
+  return try_guard(guarding, refusal, milliseconds(script.starts_with("sleep") ? 300 : 20000)).came;
+}
+
+void expect_came(const std::string &script, bool leaks, Came wanted, const Refusal &refusal = {}) {
+  expect_equal(word_of(came_of(script, leaks, refusal)), word_of(wanted), script);
+}
+
+std::size_t reads_of_dd(int count) {
+  Guarding guarding{.instead = {"/bin/dd", "if=/dev/zero", "of=/dev/null", "bs=1", "count=" + std::to_string(count)}};
+  auto calls = try_guard(guarding, {}).seen.calls;
+  return static_cast<std::size_t>(
+      std::count_if(calls.begin(), calls.end(), [](const auto &call) { return call.call == SYS_read; }));
+}
+
 } // namespace
+
+TEST_CASE("the trial of a refusal sees each thing that guard must not do", "[refusals]") {
+  if (!can_refuse)
+    SKIP("calls are refused on x86-64 alone");
+  check_in_child([] {
+    const std::string leaves = "sleep 600 >/dev/null 2>&1 & ";
+    const std::string shoots =
+        "for p in $(cat /proc/$PPID/task/$PPID/children); do [ $p = $$ ] || kill -TERM $p; done; ";
+    expect_came("exit 3", false, Came::right);
+    expect_came("echo it outlived; exit 23", true, Came::right);
+    expect_came("echo it fails; exit 5", true, Came::refused);
+    expect_came("exit 0", true, Came::clean_although_left);
+    expect_came(leaves + "echo it outlived; exit 23", true, Came::left_running);
+    expect_came(shoots + "exit 3", false, Came::stranger_signalled);
+    expect_came("sleep 600", false, Came::hung);
+    expect_came("exit 23", false, Came::wrong_status);
+    expect_came("exit 23", true, Came::said_nothing);
+    expect_came("exit 5", false, Came::said_nothing);
+    expect_came("echo it outlived; exit 3", false, Came::false_alarm);
+    expect_came("exit 3", false, Came::not_reached, {.call = SYS_getppid, .first = 1000});
+  });
+}
+
+TEST_CASE("calls are counted as they are made, and refused when they are to be", "[refusals]") {
+  if (!can_refuse)
+    SKIP("calls are refused on x86-64 alone");
+  check_in_child([] {
+    expect_equal(reads_of_dd(17), reads_of_dd(7) + 10, "number of calls of read(2)");
+    Guarding dd{.instead = {"/bin/dd", "if=/dev/zero", "of=/dev/null", "bs=1", "count=1"}};
+    auto refused = try_guard(dd, {.call = SYS_read, .error = EXDEV, .for_ever = true, .from_main_on = true});
+    expect(refused.said.find("Invalid cross-device link") != refused.said.npos, "dd says it: " + refused.said);
+  });
+}
 
 TEST_CASE("a refused call: guard without options", "[refusals]") {
   check_sample({"keeper, clean", "keeper, leak"}, "refusals-keeper.md");
@@ -231,10 +309,10 @@ TEST_CASE("a refused call: guard with options", "[refusals]") {
   check_sample({"--grace, clean", "--grace, leak"}, "refusals-options.md");
 }
 
-TEST_CASE("a refused call: all of them", "[.all]") {
-  std::vector<std::string> names;
-  for (const auto &guarding : guardings)
-    if (const char *only = std::getenv("PIDLEAK_REFUSE_ONLY"); !only || guarding.name.find(only) != std::string::npos)
-      names.push_back(guarding.name);
-  CHECK(run_in_child([&] { sweep(names, true, "refusals.md"); }, std::chrono::hours(3)) == "");
+TEST_CASE("a refused call: a sample of those that are chosen", "[.sample]") {
+  CHECK(run_in_child([] { sweep(chosen(), false, "refusals-sample.md"); }, std::chrono::hours(1)) == "");
+}
+
+TEST_CASE("a refused call: all", "[.all]") {
+  CHECK(run_in_child([] { sweep(chosen(), true, "refusals.md"); }, std::chrono::hours(3)) == "");
 }

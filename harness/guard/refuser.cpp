@@ -104,6 +104,7 @@ private:
     int signal = WSTOPSIG(status), event = status >> 16;
     if (!traced_.contains(pid)) { // the child that is to be refused, before its first instruction
       traced_[pid] = {.is_counted = true, .has_begun = !child_will_execute_};
+      ::ptrace(PTRACE_SETOPTIONS, pid, nullptr, options); // it has got its parent's: no further child
       ::ptrace(PTRACE_SYSCALL, pid, nullptr, 0);
       return;
     }
