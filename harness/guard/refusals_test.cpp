@@ -119,6 +119,7 @@ public:
                            errno_name(refusal.error), how);
     ++rows_[row][came_of.came];
     ++tried_;
+    not_reached_ += came_of.came == Came::not_reached;
     if (came_of.seconds > slowest_s_) {
       slowest_s_ = came_of.seconds;
       slowest_ = row;
@@ -149,13 +150,16 @@ public:
       all += "\n" + each;
     expect(bad_.empty(), all);
     expect(tried_ >= least, "all was tried");
+    // How often guard looks depends on the moment, but not by that much.
+    expect(not_reached_ <= tried_ / 4,
+           fmt::format("calls were refused: {} of {} were not reached", not_reached_, tried_));
   }
 
 private:
   std::map<std::string, std::map<Came, int>> rows_;
   std::vector<std::string> bad_;
   bool tells_at_once_;
-  std::size_t tried_ = 0;
+  std::size_t tried_ = 0, not_reached_ = 0;
   double slowest_s_ = 0;
   std::string slowest_;
 };

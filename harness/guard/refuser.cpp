@@ -108,6 +108,11 @@ private:
       ::ptrace(PTRACE_SYSCALL, pid, nullptr, 0);
       return;
     }
+    if (event == 0 && signal == SIGSEGV) { // a fault does not end the init of a namespace as long as it is traced
+      traced_.erase(pid);
+      ::ptrace(PTRACE_DETACH, pid, nullptr, signal);
+      return;
+    }
     auto &traced = traced_[pid];
     if (signal == call_stop)
       on_call(pid, traced);
@@ -201,6 +206,7 @@ std::string call_name(long number) {
 #endif
       PIDLEAK_NAME(brk),
       PIDLEAK_NAME(clone),
+      PIDLEAK_NAME(clock_nanosleep),
       PIDLEAK_NAME(close),
       PIDLEAK_NAME(execve),
       PIDLEAK_NAME(exit_group),
