@@ -113,9 +113,9 @@ TEST_CASE("doctor does not take a masked file for an answer", "[cli]") {
   auto doctor = [](const std::string &mount) {
     return run({"-m", "/bin/sh", "-c", mount + PIDLEAK_BINARY_DIR "/pidleak doctor"}, os::find_on_path("unshare")).out;
   };
-  CHECK_THAT(doctor(""), Catch::Matchers::Matches("[^]*\\n  alarms +yes\\n[^]*"));
+  CHECK_THAT(doctor(""), Catch::Matchers::Matches("[^]*\\n  alarms visible +yes\\n[^]*"));
   CHECK_THAT(doctor("mount --bind /dev/null /proc/timer_list; "),
-             Catch::Matchers::Matches("[^]*\\n  alarms +no +/proc/timer_list is for root, masked[^]*"));
+             Catch::Matchers::Matches("[^]*\\n  alarms visible +no +/proc/timer_list is for root, masked[^]*"));
 }
 
 TEST_CASE("an ordinary user replays at a lower tier, and does without a real OOM kill", "[cli]") {

@@ -124,7 +124,8 @@ void Command::enforce_limit(const Hooks &hooks) {
 /// A child that has stopped, or ended and was reaped; no pid: there is none.
 siginfo_t Command::next_change() {
   siginfo_t child{};
-  if (::waitid(P_ALL, 0, &child, WEXITED | WSTOPPED | WNOHANG | __WALL) != 0 && errno != EINTR)
+  // To go on without an answer would be to wait for a signal that has been taken already: EINTR throws, too.
+  if (::waitid(P_ALL, 0, &child, WEXITED | WSTOPPED | WNOHANG | __WALL) != 0)
     os::throw_errno("waitid(P_ALL)"); // ECHILD as well: the command was not waited for
   return child;
 }

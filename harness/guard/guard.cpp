@@ -29,16 +29,14 @@ public:
     if (int error = command_.start(options_.command); error != 0)
       return not_executed(error);
     os::raise_descriptor_limit(); // the command has started with that of the caller
+    bool has_ended = false;
     try {
       wait();
-    } catch (const std::exception &e) {
-      return lost(e.what());
-    }
-    find_remaining();
-    try {
+      has_ended = true;
+      find_remaining();
       judge();
-    } catch (const std::exception &e) { // what is left is ended all the same
-      listener_.warn(fmt::format("what may remain could not be told: {}", e.what()));
+    } catch (const std::exception &e) {
+      return lost(has_ended, e.what());
     }
     if (!options_.keep && outcome_.report.verdict == Verdict::leaked)
       end();
@@ -53,11 +51,17 @@ private:
     return std::move(outcome_);
   }
 
-  /// The kernel refuses what is needed to wait for it.
-  Outcome lost(const std::string &why) {
-    outcome_.command.status = reports::exit_status(Verdict::broken);
-    outcome_.report.reason = "guard could not wait for the command, and ended it: " + why;
-    end();
+  /// The kernel refuses what is needed to wait for the command, or to judge what it has left.
+  Outcome lost(bool has_ended, const std::string &why) {
+    outcome_.report.verdict = Verdict::broken;
+    if (!has_ended) {
+      outcome_.command.status = reports::exit_status(Verdict::broken);
+      outcome_.report.reason = "guard could not wait for the command, and ended it: " + why;
+    } else {
+      outcome_.report.reason = "guard could not judge what the command has left: " + why;
+    }
+    if (!has_ended || !options_.keep)
+      end();
     return std::move(outcome_);
   }
 

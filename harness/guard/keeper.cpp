@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <csignal>
 #include <cstdio>
 #include <exception>
 
@@ -19,6 +20,7 @@ namespace pidleak::guard {
 namespace {
 
 constexpr std::chrono::seconds end_bound{5};
+constexpr char end_of_words = '\0'; // the end of file says it as well, if the keeper could close its end
 constexpr milliseconds look_bound = default_grace + milliseconds(60000); // a look at very many takes its time
 
 class Keeper {
@@ -69,14 +71,12 @@ private:
     arguments.insert(arguments.end(), command_.begin(), command_.end());
     if (int error = guarded_.start_own(arguments); error != 0)
       throw os::SyscallError(error, fmt::format("execve({})", program));
+    looker_runs_ = true;
     lookers.reset();
-    auto looked = guarded_.wait({.timeout = look_bound}, {.reaped = [this] { tell("r"); },
-                                                          .fd = line_.get(),
-                                                          .readable =
-                                                              [this] {
-                                                                hear();
-                                                                return false;
-                                                              }});
+    auto looked =
+        guarded_.wait({.timeout = look_bound},
+                      {.reaped = [this] { tell("r"); }, .fd = line_.get(), .readable = [this] { return hear(); }});
+    looker_runs_ = false;
     if (looked.status != 0)
       failure_ = looked.signal != 0 ? fmt::format("it was ended by signal {}", looked.signal)
                                     : fmt::format("it ended with status {}", looked.status);
@@ -84,11 +84,14 @@ private:
       told_ = concluded_;
   }
 
-  /// The looker has come to its conclusion; or it is gone, which its exit will tell.
-  void hear() {
+  /// The looker has come to its conclusion; false: it is gone, which its exit will tell. Throws SyscallError.
+  bool hear() {
     char verdict = 0;
-    if (::recv(line_.get(), &verdict, 1, 0) != 1)
-      return;
+    ssize_t got = ::recv(line_.get(), &verdict, 1, 0);
+    if (got < 0 && errno != EAGAIN) // EINTR as well: what is tried again has a bound
+      os::throw_errno("recv() from the looker");
+    if (got <= 0)
+      return got < 0;
     concluded_ = true;
     guarded_.lift_limit(); // it may have to wait for a reader
     if (verdict == 'l') {
@@ -96,9 +99,10 @@ private:
       auto words = words_of(os::end_all_children(Deadline::after(end_bound), {guarded_.process().pid()}));
       pollfd writable{.fd = line_.get(), .events = POLLOUT, .revents = 0};
       ::poll(&writable, 1, 1000); // it reads what is in between
-      tell(fmt::format("d{}", words));
+      tell(fmt::format("d{}{}", words, end_of_words));
     }
     line_.reset();
+    return false;
   }
 
   void tell(const std::string &words) {
@@ -108,6 +112,8 @@ private:
 
   /// Without a look: waits for the grace, ends, and says what /proc says at a glance.
   void settle_alone() {
+    if (looker_runs_)
+      end_looker();
     auto grace = Deadline::after(end_ ? default_grace : milliseconds(0));
     for (Backoff backoff; !grace.passed(); os::wait_for_any_exit({}, backoff.next()))
       try {
@@ -126,6 +132,15 @@ private:
                            names, failure_.empty() ? "the look missed it" : failure_, words_of(ending))
                    .c_str(),
                stderr);
+  }
+
+  /// It was lost, and is none of those that the command has left.
+  void end_looker() {
+    try {
+      guarded_.process().send(SIGKILL);
+      os::reap(guarded_.process(), Deadline::after(end_bound));
+    } catch (const std::exception &) { // it is ended with the others
+    }
   }
 
   static std::string names_of_children() {
@@ -162,7 +177,7 @@ private:
   Command guarded_;
   std::optional<End> end_;
   os::UniqueFd line_;
-  bool concluded_ = false, told_ = false, something_was_left_ = false;
+  bool looker_runs_ = false, concluded_ = false, told_ = false, something_was_left_ = false;
   std::string failure_;
 };
 
@@ -181,9 +196,11 @@ std::size_t KeeperLine::take_reaped() {
 std::string KeeperLine::conclude(bool something_is_left) {
   if (::send(fd_.get(), something_is_left ? "l" : "c", 1, MSG_NOSIGNAL) != 1)
     return "";
+  if (!something_is_left) // there is nothing to hear about
+    return "";
   std::string words;
   char bytes[4096];
-  for (;;) {
+  while (words.find(end_of_words) == words.npos) {
     pollfd readable{.fd = fd_.get(), .events = POLLIN, .revents = 0};
     if (::poll(&readable, 1, -1) < 0 && errno != EINTR)
       return "";
@@ -196,7 +213,7 @@ std::string KeeperLine::conclude(bool something_is_left) {
       break;
   }
   auto done = words.find('d'); // after the last `r`
-  return done == std::string::npos ? "" : words.substr(done + 1);
+  return done == words.npos ? "" : words.substr(done + 1, words.find(end_of_words) - done - 1);
 }
 
 std::optional<End> keep(const std::vector<std::string> &command, const std::optional<Original> &original) {

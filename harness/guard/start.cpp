@@ -59,6 +59,8 @@ std::variant<os::ProcessRef, int> start(const std::vector<std::string> &command,
     arguments.push_back(const_cast<char *>(argument.c_str()));
   arguments.push_back(nullptr);
   Execution execution{.arguments = arguments.data(), .original = original, .parent = ::getpid()};
+  if (execution.parent < 0) // a filter: the child would take this process for dead
+    os::throw_errno("getpid()");
   Stack stack((arguments.size() + 1) / 2 * 2);
   int pidfd = -1;
   // As vfork(2), and with a pidfd: returns once the child has executed or failed. posix_spawn(3) can't leave a signal

@@ -67,8 +67,11 @@ ProcessRef ProcessRef::of_child(pid_t pid, UniqueFd pidfd) {
   ref.pidfd_ = pidfd ? std::move(pidfd) : UniqueFd::adopt(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!ref.pidfd_)
     throw_errno("pidfd_open({})", pid);
-  auto stat = read_stat(pid);
-  ref.start_ticks_ = stat ? stat->start_ticks : 0;
+  try {
+    auto stat = read_stat(pid);
+    ref.start_ticks_ = stat ? stat->start_ticks : 0;
+  } catch (const SyscallError &) { // as if /proc hid it: a child that runs must not be lost for that
+  }
   return ref;
 }
 

@@ -263,17 +263,20 @@ std::vector<pid_t> read_children(pid_t pid, pid_t thread) {
 
 namespace {
 
-/// The links of task/ are two and its threads (proc_task_getattr in fs/proc/base.c): a quarter of what listing it
-/// costs.
-bool has_one_thread(pid_t pid) {
+/// Whether to read the main thread's list alone. The links of task/ are two and its threads (proc_task_getattr in
+/// fs/proc/base.c): a quarter of what listing it costs. What refuses stat(2) refuses opendir(3) as well, and most
+/// processes have one thread: better those children than none.
+bool is_main_thread_alone(pid_t pid) {
   struct stat task {};
-  return ::stat(proc_path(pid, "task").c_str(), &task) == 0 && task.st_nlink == 3;
+  if (::stat(proc_path(pid, "task").c_str(), &task) != 0)
+    return errno != ENOENT && errno != ESRCH;
+  return task.st_nlink == 3;
 }
 
 } // namespace
 
 std::vector<pid_t> read_children(pid_t pid) {
-  if (has_one_thread(pid))
+  if (is_main_thread_alone(pid))
     return read_children(pid, pid);
   std::vector<pid_t> children;
   for (pid_t thread : read_threads(pid))

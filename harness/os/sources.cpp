@@ -177,7 +177,7 @@ std::vector<Source> try_sources() {
   UniqueFd timers = UniqueFd::adopt(::open(fmt::format("/proc/{}/timers", pid).c_str(), O_RDONLY | O_CLOEXEC));
   sources.push_back({"POSIX timers",
                      errno_unless(static_cast<bool>(timers), "/proc/PID/timers (CONFIG_CHECKPOINT_RESTORE)"), no_rest});
-  sources.push_back({"alarms",
+  sources.push_back({"alarms visible",
                      unless(read_alarms() == Alarms::some, "/proc/timer_list is for root, masked or without symbols"),
                      no_rest});
   char copy = 0;
