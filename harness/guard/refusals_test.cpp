@@ -44,12 +44,15 @@ struct CameOf {
   double seconds = 0;
 };
 
+/// Most of a trial's time is a grace: they can be more than the processors.
+constexpr std::size_t at_once = 10;
+
 /// Several trials at once, each a process that leads a session: guard's group is that of its trial.
 class Trials {
 public:
   explicit Trials(std::deque<Case> cases) : cases_(std::move(cases)) {}
 
-  void run(std::size_t at_once, const std::function<void(const Case &, const CameOf &)> &tell) {
+  void run(const std::function<void(const Case &, const CameOf &)> &tell) {
     while (!cases_.empty() || !running_.empty()) {
       while (!cases_.empty() && running_.size() < at_once)
         start_next();
@@ -226,9 +229,7 @@ void sweep(const std::vector<std::string> &names, bool all, const std::string &f
     add_cases(cases, guarding_called(name), all);
   auto least = cases.size();
   Table table(all || std::getenv("PIDLEAK_REFUSE_ONLY"));
-  Trials(std::move(cases)).run(all ? 4 : 3, [&](const Case &tried, const CameOf &came_of) {
-    table.add(tried, came_of);
-  });
+  Trials(std::move(cases)).run([&](const Case &tried, const CameOf &came_of) { table.add(tried, came_of); });
   table.write(PIDLEAK_BINARY_DIR "/../" + file);
   table.judge(least);
 }

@@ -17,6 +17,7 @@
 namespace pidleak::os {
 namespace {
 
+constexpr int most_refusals = 3; // of a signal: another user's process refuses it each time, a passing shortage once
 constexpr int most_at_once = 10'000; // a chain of forks has exited children for as long as somebody reaps them
 
 } // namespace
@@ -159,6 +160,7 @@ Ending end_all_children(Deadline deadline, const std::set<pid_t> &spared) {
   auto ending = [&](bool all_ended) {
     return Ending{.all_ended = all_ended, .of_others = {dying.of_others().begin(), dying.of_others().end()}};
   };
+  int refusals = 0; // one after the other
   for (Backoff backoff;;) {
     try {
       if (reap_exited_children())
@@ -166,7 +168,9 @@ Ending end_all_children(Deadline deadline, const std::set<pid_t> &spared) {
       bool met = dying.kill_new_ones();
       if (!met && dying.empty() && dying.of_others().empty() && !spared.empty())
         return ending(true);
-      if (!met && dying.empty() && !dying.of_others().empty())
+      bool others_alone = !met && dying.empty() && !dying.of_others().empty();
+      refusals = others_alone ? refusals + 1 : 0;
+      if (refusals == most_refusals)
         return ending(false); // to wait for these is to wait for ever
       if (deadline.passed())
         return ending(false);
