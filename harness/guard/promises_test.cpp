@@ -1,5 +1,5 @@
-// Safe hands: guard harms nothing that is not the command's, loses no output, never hangs, and ends what is left whatever
-// fails on the way.
+// Safe hands: guard harms nothing that is not the command's, loses no output, never hangs, and ends what is left
+// whatever fails on the way.
 #include "harness/guard/guard_test_support.hpp"
 
 #include <sys/resource.h>
@@ -17,7 +17,12 @@ const std::string binary = PIDLEAK_BINARY_DIR "/pidleak";
 
 bool can_make_pid_namespaces() { return ::geteuid() == 0 && !os::find_on_path("unshare").empty(); }
 
-void expect_nobody(Where where = BOOST_CURRENT_LOCATION) { expect(os::reap_exited_children(), "no child is left", where); }
+void expect_nobody(Where where = BOOST_CURRENT_LOCATION) {
+  expect(os::reap_exited_children(), "no child is left", where);
+}
+
+/// As check_in_child(), for what takes its time on a busy machine.
+void check_long(const std::function<void()> &body) { CHECK(run_in_child(body, std::chrono::seconds(90)) == ""); }
 
 void expect_text(const std::string &text, const std::string &wanted, Where where = BOOST_CURRENT_LOCATION) {
   expect(text.find(wanted) != std::string::npos, "`" + wanted + "` is in `" + text + "`", where);
@@ -120,8 +125,8 @@ TEST_CASE("a file that is too deep to be named is no reason to leave its holder"
   });
 }
 
-TEST_CASE("very many are ended with few descriptors, and told within the grace once more", "[guard]") {
-  check_in_child([] {
+TEST_CASE("very many are ended with few descriptors", "[guard]") {
+  check_long([] {
     const std::string many = "i=0; while [ $i -lt 300 ]; do sleep 600 >/dev/null 2>&1 & i=$((i+1)); done";
     for (const char *limit : {"16", "64", "256"})
       for (const char *options : {"", "--grace 0.2"}) {
@@ -131,16 +136,21 @@ TEST_CASE("very many are ended with few descriptors, and told within the grace o
         expect_text(ran.err, "\n  ended\n");
         expect_nobody();
       }
-    // The bound is the grace, and not a time of this machine's.
-    auto since = Clock::now();
-    auto ran = guard_shell({"--grace", "5"}, "i=0; while [ $i -lt 1500 ]; do sleep 600 >/dev/null 2>&1 & i=$((i+1)); done; "
-                                             "date +%s.%N");
-    auto ended = std::chrono::duration<double>(std::stod(ran.out));
-    auto now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch());
+  });
+}
+
+TEST_CASE("very many are told within the grace once more", "[guard]") {
+#ifdef __SANITIZE_ADDRESS__
+  SKIP("the sanitizers make a look at many several times as long");
+#endif
+  check_long([] {
+    constexpr double grace_s = 10; // the bound is the grace, and not a time of this machine's
+    auto ran = guard_shell({"--grace", std::to_string(grace_s)},
+                           "i=0; while [ $i -lt 1500 ]; do sleep 600 >/dev/null 2>&1 & i=$((i+1)); done; date +%s.%N");
+    std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
     expect_text(ran.err, "1500 processes outlived the command");
-    expect(now - ended < std::chrono::seconds(10), fmt::format("told {} s after the command's end, of {} s in all",
-                                                               (now - ended).count(),
-                                                               milliseconds_between(since, Clock::now()) / 1000));
+    auto took_s = now.count() - std::stod(ran.out);
+    expect(took_s < 2 * grace_s, fmt::format("told {} s after the command's end", took_s));
     expect_nobody();
   });
 }
@@ -148,29 +158,32 @@ TEST_CASE("very many are ended with few descriptors, and told within the grace o
 TEST_CASE("a command line that only just fits is guarded as any other", "[guard]") {
   if (python().empty())
     SKIP("this machine has no python3");
-  check_in_child([] {
+  check_long([] {
     // The longest that execve(2) takes, found as it is in no two kernels the same.
     Scratch scratch;
-    scratch.write("longest.py",
-                  "import subprocess, sys\n"
-                  "def run(n, last):\n"
-                  "    args = ['x' * 100000] * n + ['y' * last]\n"
-                  "    try: return subprocess.run([sys.argv[1], 'guard', '--', '/bin/sh', '-c', 'sleep 600 >/dev/null 2>&1 & exit 0', 'sh']\n"
-                  "                               + args, env={'PATH': '/usr/bin:/bin'}, capture_output=True, text=True)\n"
-                  "    except OSError: return None\n"
-                  "def most(fits, low, high):\n"
-                  "    while high - low > 1:\n"
-                  "        middle = (low + high) // 2\n"
-                  "        low, high = (middle, high) if fits(middle) else (low, middle)\n"
-                  "    return low\n"
-                  "def fits(n, last):\n"
-                  "    try: subprocess.run(['/bin/true', 'guard', '--', '/bin/sh', '-c', 'sleep 600 >/dev/null 2>&1 & exit 0', 'sh'] + ['x' * 100000] * n + ['y' * last],\n"
-                  "                        env={'PATH': '/usr/bin:/bin'}); return True\n"
-                  "    except OSError: return False\n"
-                  "n = most(lambda n: fits(n, 1), 1, 200)\n"
-                  "last = most(lambda last: fits(n, last), 1, 100001)\n"
-                  "ran = [r for r in (run(n, last - less) for less in range(0, 400, 25)) if r][0]\n"
-                  "print(ran.returncode, len(ran.stderr), 'ended' in ran.stderr)\n");
+    scratch.write(
+        "longest.py",
+        "import subprocess, sys\n"
+        "def run(n, last):\n"
+        "    args = ['x' * 100000] * n + ['y' * last]\n"
+        "    try: return subprocess.run([sys.argv[1], 'guard', '--', '/bin/sh', '-c', 'sleep 600 >/dev/null 2>&1 & "
+        "exit 0', 'sh']\n"
+        "                               + args, env={'PATH': '/usr/bin:/bin'}, capture_output=True, text=True)\n"
+        "    except OSError: return None\n"
+        "def most(fits, low, high):\n"
+        "    while high - low > 1:\n"
+        "        middle = (low + high) // 2\n"
+        "        low, high = (middle, high) if fits(middle) else (low, middle)\n"
+        "    return low\n"
+        "def fits(n, last):\n"
+        "    try: subprocess.run(['/bin/true', 'guard', '--', '/bin/sh', '-c', 'sleep 600 >/dev/null 2>&1 & exit 0', "
+        "'sh'] + ['x' * 100000] * n + ['y' * last],\n"
+        "                        env={'PATH': '/usr/bin:/bin'}); return True\n"
+        "    except OSError: return False\n"
+        "n = most(lambda n: fits(n, 1), 1, 200)\n"
+        "last = most(lambda last: fits(n, last), 1, 100001)\n"
+        "ran = [r for r in (run(n, last - less) for less in range(0, 400, 25)) if r][0]\n"
+        "print(ran.returncode, len(ran.stderr), 'ended' in ran.stderr)\n");
     auto ran = run({scratch / "longest.py", binary}, python());
     expect(ran.out.starts_with("23 ") && ran.out.ends_with(" True\n"), ran.out + ran.err);
     expect(std::stoi(ran.out.substr(3)) < 4000, "the command is shortened where it is told: " + ran.out);
@@ -201,9 +214,9 @@ TEST_CASE("guard as an init spares what enters its PID namespace from outside", 
     SKIP("only root can make and enter a PID namespace, with unshare and nsenter");
   for (const char *options : {"", "--grace 0.5"})
     check_in_child([&] {
-      auto script = fmt::format(
-          "exec unshare -p -f --mount-proc {} guard {} -- sh -c 'echo ready; read go; sleep 600 >/dev/null 2>&1 & exit 4'",
-          binary, options);
+      auto script = fmt::format("exec unshare -p -f --mount-proc {} guard {} -- sh -c 'echo ready; read go; sleep 600 "
+                                ">/dev/null 2>&1 & exit 4'",
+                                binary, options);
       auto in = os::open_pipe(), out = os::open_pipe();
       auto unshare = os::launch({.program = "/bin/sh",
                                  .arguments = {"-c", script},
@@ -214,9 +227,9 @@ TEST_CASE("guard as an init spares what enters its PID namespace from outside", 
       char ready[6] = {};
       expect(os::read_exactly(out.read_end.get(), ready, sizeof ready), "the command is there");
       auto init = os::ProcessRef::open(os::read_children(unshare.pid()).at(0)).value();
-      auto entered = run({"-t", std::to_string(init.pid()), "-p", "-m", "/bin/sh", "-c",
-                          "sleep 700 >/dev/null 2>&1 & exit 0"},
-                         os::find_on_path("nsenter"));
+      auto entered =
+          run({"-t", std::to_string(init.pid()), "-p", "-m", "/bin/sh", "-c", "sleep 700 >/dev/null 2>&1 & exit 0"},
+              os::find_on_path("nsenter"));
       expect_equal(entered.status, 0, "nsenter; " + entered.err);
       auto is_spared = [&](pid_t pid) {
         auto words = os::read_command_line(pid);
@@ -300,11 +313,12 @@ TEST_CASE("a report that can't be written is said, and the command's status kept
     SKIP("only root can mount a small file system");
   Scratch scratch;
   auto in_small = [&](const std::string &command) {
-    return run({"-m", "/bin/sh", "-c",
-                fmt::format("mount -t tmpfs -o size=4k none {0} && {{ echo old >{0}/r; head -c 9000 /dev/zero >{0}/full 2>&-; "
-                            "{1} guard --report {0}/r -- {2}; status=$?; cat {0}/r; exit $status; }}",
-                            scratch / "", binary, command)},
-               os::find_on_path("unshare"));
+    return run(
+        {"-m", "/bin/sh", "-c",
+         fmt::format("mount -t tmpfs -o size=4k none {0} && {{ echo old >{0}/r; head -c 9000 /dev/zero >{0}/full 2>&-; "
+                     "{1} guard --report {0}/r -- {2}; status=$?; cat {0}/r; exit $status; }}",
+                     scratch / "", binary, command)},
+        os::find_on_path("unshare"));
   };
   auto failed = in_small("sh -c 'exit 7'");
   CHECK(failed.status == 7);
