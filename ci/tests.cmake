@@ -52,13 +52,18 @@ if(GTest_FOUND)
   target_link_libraries(pidleak-gtest-subject PRIVATE pidleak::pidleak GTest::gtest)
   add_dependencies(library_tests pidleak-gtest-subject)
 endif()
+# Not under the sanitizers, whose own calls, memory and ptrace(2) at exit would be what is refused.
+if(NOT PIDLEAK_SANITIZE)
+  set(refusing_tests harness/guard/containers_test.cpp harness/guard/environments_test.cpp harness/guard/promises_test.cpp)
+  # A program of its own: ci/refusals builds and runs it alone, for long.
+  pidleak_tests(refusals_tests harness/guard/refusals_test.cpp harness/guard/refusal_trial.cpp harness/guard/refuser.cpp
+    USES pidleak_os LABELS guard TIMEOUT 300)
+endif()
 pidleak_tests(guard_tests harness/guard/attach_test.cpp harness/guard/commands_test.cpp harness/guard/guard_test.cpp
-  harness/guard/containers_test.cpp harness/guard/isolation_test.cpp harness/guard/leaks_test.cpp harness/guard/promises_test.cpp harness/guard/signals_test.cpp
-  harness/guard/environments_test.cpp harness/guard/terminal_test.cpp harness/guard/watch_test.cpp USES pidleak_specimens pidleak_replay LABELS guard TIMEOUT 120)
+  harness/guard/isolation_test.cpp harness/guard/leaks_test.cpp harness/guard/signals_test.cpp
+  harness/guard/terminal_test.cpp harness/guard/watch_test.cpp ${refusing_tests}
+  USES pidleak_specimens pidleak_replay LABELS guard TIMEOUT 120)
 add_dependencies(guard_tests pidleak-specimen)
-# A program of its own: ci/refusals builds and runs it alone, for long.
-pidleak_tests(refusals_tests harness/guard/refusals_test.cpp harness/guard/refusal_trial.cpp harness/guard/refuser.cpp
-  USES pidleak_os LABELS guard TIMEOUT 120)
 pidleak_tests(scenario_tests scenarios/scenarios_test.cpp scenarios/ground_truth_test.cpp
   scenarios/real_pools_test.cpp scenarios/diagnosis_test.cpp USES pidleak_scenarios pidleak_pools LABELS scenario TIMEOUT 120)
 

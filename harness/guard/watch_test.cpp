@@ -91,6 +91,7 @@ void check_does_not_grow(const std::string &kind) {
   Scratch scratch;
   Running running(serve(scratch, kind, watched));
   // To be filled for as long as 64 looks is to grow, and on a busy machine that may be: guard does not look meanwhile.
+  wait_until([&] { return !os::read_children(running.guard().pid()).empty(); }, "the service is there");
   running.guard().send(SIGSTOP);
   running.wait_for("filled");
   running.guard().send(SIGCONT);
