@@ -39,7 +39,9 @@ std::string why_no_children() {
   auto fd = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (fd && ::read(fd.get(), &byte, 1) >= 0)
     return "";
-  return fmt::format("{} can't be read: {}. The kernel needs CONFIG_PROC_CHILDREN", path, describe_errno(errno));
+  int error = errno;
+  return fmt::format("{} can't be read: {}{}", path, describe_errno(error),
+                     error == ENOENT ? ". The kernel needs CONFIG_PROC_CHILDREN" : "");
 }
 
 std::string why_no_pidfds() {
