@@ -1,5 +1,6 @@
 // pidleak ablate: switches the conditions of a scenario off and on, and tells which of them it takes.
 #include "harness/cli/replays.hpp"
+#include "harness/cli/verbs.hpp"
 #include "harness/replay/ablation.hpp"
 #include "reports/comparison.hpp"
 #include "scenarios/scenarios.hpp"
@@ -182,16 +183,17 @@ int ablate(ReplayOptions options) {
 
 } // namespace
 
-void add_ablate(CLI::App &app, int &status) {
+Command ablate_verb() {
   auto options = std::make_shared<ReplayOptions>();
   options->repeat = 2; // one that comes out differently was left to chance
-  auto *command = app.add_subcommand("ablate", "Switch each condition of a scenario off and on: which does it take?");
-  add_replay_options(command, options.get());
-  command->footer("Status 0: every combination was tried, whatever came of it.\n\n"
-                  "Examples:\n"
-                  "  pidleak ablate incident --pool cpython36\n"
-                  "  pidleak ablate incident --pool python:3.13 --repeat 5 --json");
-  command->callback([options, &status] { status = ablate(*options); });
+  return {.name = "ablate",
+          .summary = "Switch each condition of a scenario off and on: which does it take?",
+          .options = replay_options(*options),
+          .footer = "Status 0: every combination was tried, whatever came of it.\n\n"
+                    "Examples:\n"
+                    "  pidleak ablate incident --pool cpython36\n"
+                    "  pidleak ablate incident --pool python:3.13 --repeat 5 --json",
+          .run = [options](const Given &) { return ablate(*options); }};
 }
 
 } // namespace pidleak::cli

@@ -2,6 +2,7 @@
 // thing is asked of it; what its pool then does is the pool's affair, as long as nothing has happened to it.
 #include "harness/cli/pools.hpp"
 #include "harness/cli/replays.hpp"
+#include "harness/cli/verbs.hpp"
 #include "reports/comparison.hpp"
 #include "reports/terminal.hpp"
 
@@ -205,25 +206,23 @@ int check_adapter(const Options &options) {
 
 } // namespace
 
-void add_check_adapter(CLI::App &app, int &status) {
+Command check_adapter_verb() {
   auto options = std::make_shared<Options>();
-  auto *command = app.add_subcommand("check-adapter", "Find out what is wrong with an adapter for a pool of your own");
-  command->add_option("COMMAND", options->command, "The adapter and its arguments, see PROTOCOL.md")
-      ->required()
-      ->type_name("");
-  command->positionals_at_end();
-  command->prefix_command();
-  command->footer(
-      "ok: it did what was asked of it, and what its pool made of that. -: it does not offer that, or this\n"
-      "machine lacks something. WRONG: with the reason. Status 0: nothing is wrong, 1: something is.\n\n"
-      "Examples:\n"
-      "  pidleak check-adapter ./my-subject --option\n"
-      "  pidleak check-adapter python3 my_subject.py");
-  command->callback([command, options, &status] {
-    for (const auto &more : command->remaining())
-      options->command.push_back(more);
-    status = check_adapter(*options);
-  });
+  return {.name = "check-adapter",
+          .summary = "Find out what is wrong with an adapter for a pool of your own",
+          .options = {{.name = "COMMAND",
+                       .into = &options->command,
+                       .summary = "The adapter and its arguments, see PROTOCOL.md",
+                       .value = "",
+                       .required = true}},
+          .footer = "ok: it did what was asked of it, and what its pool made of that. -: it does not offer that, or "
+                    "this\n"
+                    "machine lacks something. WRONG: with the reason. Status 0: nothing is wrong, 1: something is.\n\n"
+                    "Examples:\n"
+                    "  pidleak check-adapter ./my-subject --option\n"
+                    "  pidleak check-adapter python3 my_subject.py",
+          .takes_command = true,
+          .run = [options](const Given &) { return check_adapter(*options); }};
 }
 
 } // namespace pidleak::cli

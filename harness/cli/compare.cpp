@@ -1,6 +1,7 @@
 // pidleak compare: scenarios and pools side by side, and presets held against the real pools that they model.
 #include "harness/cli/outputs.hpp"
 #include "harness/cli/replays.hpp"
+#include "harness/cli/verbs.hpp"
 #include "reports/comparison.hpp"
 
 #include <nlohmann/json.hpp>
@@ -98,23 +99,28 @@ int compare(Options options) {
 
 } // namespace
 
-void add_compare(CLI::App &app, int &status) {
+Command compare_verb() {
   auto options = std::make_shared<Options>();
-  auto *command = app.add_subcommand("compare", "Show scenarios and pools side by side");
-  add_replay_options(command, &options->replay);
-  command
-      ->add_option("--fidelity", options->fidelity,
-                   "PRESET=POOL: hold a preset against a real pool; status 1 where they differ, 0 where they do not")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->type_name("PAIR");
-  command->add_option("--markdown", options->markdown_path, "Write the table to this file, as Markdown")
-      ->type_name("FILE");
-  command->footer("Examples:\n"
-                  "  pidleak compare all --pool python:3.6,python:3.12,hardened\n"
-                  "  pidleak compare incident --pool python:3.13,loky,billiard --start-method all --markdown table.md\n"
-                  "  pidleak compare all --fidelity cpython36=python:3.6,cpython312=python:3.13");
-  command->callback([options, &status] { status = compare(*options); });
+  Command command{
+      .name = "compare",
+      .summary = "Show scenarios and pools side by side",
+      .options = replay_options(options->replay),
+      .footer = "Examples:\n"
+                "  pidleak compare all --pool python:3.6,python:3.12,hardened\n"
+                "  pidleak compare incident --pool python:3.13,loky,billiard --start-method all --markdown table.md\n"
+                "  pidleak compare all --fidelity cpython36=python:3.6,cpython312=python:3.13",
+      .run = [options](const Given &) { return compare(*options); }};
+  command.options.push_back(
+      {.name = "--fidelity",
+       .into = &options->fidelity,
+       .summary = "PRESET=POOL: hold a preset against a real pool; status 1 where they differ, 0 where they do not",
+       .value = "PAIR",
+       .separated = true});
+  command.options.push_back({.name = "--markdown",
+                             .into = &options->markdown_path,
+                             .summary = "Write the table to this file, as Markdown",
+                             .value = "FILE"});
+  return command;
 }
 
 } // namespace pidleak::cli

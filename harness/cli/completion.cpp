@@ -1,10 +1,5 @@
 #include "harness/cli/completion.hpp"
 
-#include "harness/base/spelling.hpp"
-#include "harness/pool/behaviour.hpp"
-#include "reports/report.hpp"
-#include "scenarios/scenarios.hpp"
-
 #include <sstream>
 
 namespace pidleak::cli {
@@ -12,79 +7,48 @@ namespace {
 
 using Kind = Candidates::Kind;
 
-std::vector<std::string> with(std::vector<std::string> words, const std::string &another) {
-  words.push_back(another);
-  return words;
+Candidates candidates(const Option &option, const Command &command) {
+  if (!option.words.empty())
+    return {Kind::words, option.words};
+  if (option.is_argument())
+    return {command.takes_command ? Kind::command : Kind::files};
+  return {option.value == "FILE" ? Kind::files : Kind::nothing_known};
 }
 
-/// No replay is attached to anything.
-std::vector<std::string> replay_tiers() {
-  auto tiers = spellings<reports::Tier>();
-  std::erase(tiers, spell(reports::Tier::attached));
-  return tiers;
-}
-
-std::vector<std::string> scenario_names() {
+/// As typed, the long ones first.
+std::vector<std::string> names_of(const Option &option) {
   std::vector<std::string> names;
-  for (const auto *scenario : scenarios::all())
-    names.push_back(scenario->name);
+  std::istringstream rest(option.name);
+  for (std::string name; std::getline(rest, name, ',');)
+    names.insert(name.starts_with("--") ? names.begin() : names.end(), name);
   return names;
-}
-
-/// "fork, spawn": how the options of type WORD are described.
-std::vector<std::string> comma_separated(const std::string &text) {
-  std::vector<std::string> words;
-  std::istringstream rest(text);
-  for (std::string word; std::getline(rest >> std::ws, word, ',');)
-    words.push_back(word);
-  return words;
-}
-
-/// By the type that the help shows, or the name of a positional argument.
-Candidates candidates(const CLI::Option &option) {
-  auto type = option.get_positional() ? option.get_name() : option.get_type_name();
-  if (type == "WORD")
-    return {Kind::words, comma_separated(option.get_description())};
-  if (type == "SCENARIO")
-    return {Kind::words, with(scenario_names(), "all")};
-  if (type == "POOL")
-    return {Kind::words, with(spellings<pool::Preset>(), "all")};
-  if (type == "METHOD")
-    return {Kind::words, with(spellings<StartMethod>(), "all")};
-  if (type == "TIER")
-    return {Kind::words, replay_tiers()};
-  if (type == "SHELL")
-    return {Kind::words, {"bash", "zsh", "fish"}};
-  if (type == "FILE" || type == "BEFORE" || type == "AFTER")
-    return {Kind::files};
-  if (type == "COMMAND")
-    return {Kind::command};
-  return {};
 }
 
 std::string first_line(const std::string &text) { return text.substr(0, text.find('\n')); }
 
+CompletedVerb describe(const Command &command) {
+  CompletedVerb verb{.name = command.name, .summary = first_line(command.summary)};
+  verb.options.push_back({{"--help", "-h"}, "Print this help message and exit", false, {}});
+  for (const auto &option : command.options)
+    if (option.is_argument())
+      verb.arguments = candidates(option, command);
+    else if (!option.hidden) {
+      bool takes_value = !std::holds_alternative<bool *>(option.into);
+      verb.options.push_back({names_of(option), first_line(option.summary), takes_value,
+                              takes_value ? candidates(option, command) : Candidates{}});
+    }
+  for (const auto &below : command.below)
+    if (!below.hidden)
+      verb.verbs.push_back(describe(below));
+  return verb;
+}
+
 } // namespace
 
-CompletedVerb describe_for_completion(const CLI::App &app) {
-  CompletedVerb verb{.name = app.get_name(), .summary = first_line(app.get_description())};
-  for (const auto *option : app.get_options([](const CLI::Option *) { return true; })) {
-    if (option->get_positional()) {
-      verb.arguments = candidates(*option);
-      continue;
-    }
-    std::vector<std::string> names;
-    for (const auto &name : option->get_lnames())
-      names.push_back("--" + name);
-    for (const auto &name : option->get_snames())
-      names.push_back("-" + name);
-    bool takes_value = option->get_items_expected_max() > 0;
-    verb.options.push_back({std::move(names), first_line(option->get_description()), takes_value,
-                            takes_value ? candidates(*option) : Candidates{}});
-  }
-  for (const auto *below : app.get_subcommands([](const CLI::App *command) { return !command->get_group().empty(); }))
-    verb.verbs.push_back(describe_for_completion(*below));
-  return verb;
+CompletedVerb describe_for_completion(const Command &application) {
+  auto described = describe(application);
+  described.options.push_back({{"--version"}, "Display program version information and exit", false, {}});
+  return described;
 }
 
 } // namespace pidleak::cli

@@ -1,10 +1,8 @@
-// What a shell has to know to complete a command line of pidleak: taken from the application itself, so that it can't
-// differ from what is parsed.
+// What a shell has to know to complete a command line of pidleak: taken from what is parsed, so that it can't differ.
 #pragma once
 
+#include "harness/cli/command_line.hpp"
 #include "harness/cli/shell.hpp"
-
-#include <CLI/CLI.hpp>
 
 #include <string>
 #include <vector>
@@ -32,7 +30,7 @@ struct CompletedVerb {
 };
 
 /// The application and, below it, its verbs; hidden ones are left out.
-CompletedVerb describe_for_completion(const CLI::App &app);
+CompletedVerb describe_for_completion(const Command &application);
 
 /// The shell's own script.
 std::string bash_completion(const CompletedVerb &app);

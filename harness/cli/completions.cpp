@@ -8,17 +8,25 @@
 
 namespace pidleak::cli {
 
-void add_completions(CLI::App &app, int &) {
+Command completions_verb(Command (*application)()) {
   auto shell = std::make_shared<std::string>();
-  auto *command = app.add_subcommand("completions", "Print the completion script of a shell")->group("");
-  command->add_option("SHELL", *shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
-  command->callback([&app, shell] {
-    auto described = describe_for_completion(app);
-    auto script = *shell == "bash"  ? bash_completion(described)
-                  : *shell == "zsh" ? zsh_completion(described)
-                                    : fish_completion(described);
-    std::fputs(script.c_str(), stdout);
-  });
+  return {.name = "completions",
+          .summary = "Print the completion script of a shell",
+          .options = {{.name = "SHELL",
+                       .into = shell.get(),
+                       .summary = "bash, zsh or fish",
+                       .words = {"bash", "zsh", "fish"},
+                       .only_words = true,
+                       .required = true}},
+          .hidden = true,
+          .run = [=](const Given &) {
+            auto described = describe_for_completion(application());
+            auto script = *shell == "bash"  ? bash_completion(described)
+                          : *shell == "zsh" ? zsh_completion(described)
+                                            : fish_completion(described);
+            std::fputs(script.c_str(), stdout);
+            return 0;
+          }};
 }
 
 } // namespace pidleak::cli

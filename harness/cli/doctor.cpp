@@ -38,8 +38,8 @@ int doctor() {
   text += place_line("memory", facilities.memory);
   text += "\nSources of facts about processes\n";
   for (const auto &source : os::try_sources())
-    text += line(source.name, source.lacks.empty(),
-                 source.lacks.empty() ? "" : source.lacks + ": " + source.without_it);
+    text +=
+        line(source.name, source.lacks.empty(), source.lacks.empty() ? "" : source.lacks + ": " + source.without_it);
 
   text += fmt::format("\nStrongest tier: {}\n", spell(facilities.strongest));
   for (const auto &note : facilities.notes)
@@ -57,9 +57,10 @@ int doctor() {
 
 } // namespace
 
-void add_doctor(CLI::App &app, int &status) {
-  app.add_subcommand("doctor", "Show what this machine offers, and which scenarios run at which tier")
-      ->callback([&status] { status = doctor(); });
+Command doctor_verb() {
+  return {.name = "doctor",
+          .summary = "Show what this machine offers, and which scenarios run at which tier",
+          .run = [](const Given &) { return doctor(); }};
 }
 
 } // namespace pidleak::cli

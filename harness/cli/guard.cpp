@@ -4,6 +4,7 @@
 #include "harness/cli/service.hpp"
 #include "harness/cli/shell.hpp"
 #include "harness/cli/suppressions.hpp"
+#include "harness/cli/verbs.hpp"
 #include "harness/guard/attach.hpp"
 #include "harness/guard/ending_words.hpp"
 #include "harness/guard/isolation.hpp"
@@ -42,8 +43,6 @@ struct Options {
   std::time_t started = std::time(nullptr);
   Clock::time_point since = Clock::now();
 };
-
-constexpr char mark = '\x1f';
 
 milliseconds from_seconds(double seconds) { return milliseconds(static_cast<long long>(seconds * 1000)); }
 
@@ -199,84 +198,89 @@ int run(Options &options) {
 }
 
 /// What the parser can't know.
-void check_usage(const CLI::App &command, const Options &options) {
+void check_usage(const Given &given, const Options &options) {
   if (options.guard.command.empty() == (options.service == 0))
     throw UsageError(options.service == 0 ? "guard: what command? (or --attach PID, for a service that runs already)"
                                           : "--attach: there is a command as well; it is one or the other");
-  if (command.count("--every") > 0 && !options.watch && options.service == 0)
+  if (given.contains("--every") && !options.watch && options.service == 0)
     throw UsageError("--every: there are no looks without --watch or --attach");
   if (options.service != 0)
     for (const char *option : {"--keep", "--kill-after", "--tier"})
-      if (command.count(option) > 0)
+      if (given.contains(option))
         throw UsageError(fmt::format("{}: with --attach nothing is ever ended, nor isolated", option));
+}
+
+Option seconds(const char *name, double &into, const char *summary, std::pair<double, double> range) {
+  return {
+      .name = name, .into = &into, .summary = summary, .value = "SECONDS", .range = range, .shows_default = into != 0};
+}
+
+std::vector<Option> options_of(Options &options) {
+  constexpr double day = 86400;
+  return {
+      {.name = "COMMAND", .into = &options.guard.command, .summary = "The command and its arguments", .value = ""},
+      seconds("--grace", options.grace_s, "How long processes may take to leave after the command", {0, day}),
+      seconds("--timeout", options.timeout_s, "When the command gets SIGTERM, or the watching ends; 0: never",
+              {0, 1e7}),
+      seconds("-k,--kill-after", options.kill_after_s, "How long after that it gets SIGKILL", {0, day}),
+      {.name = "--error-exitcode",
+       .into = &options.error_exitcode,
+       .summary = "Status if the command's is 0 and something was left",
+       .value = "N",
+       .range = {{0, 255}},
+       .shows_default = true},
+      {.name = "--tier",
+       .into = &options.tier,
+       .summary = "namespace: everything ends with the guard, even if that is killed; the command sees other pids",
+       .value = "TIER",
+       .words = {"subreaper", "namespace"},
+       .only_words = true,
+       .shows_default = true},
+      {.name = "--keep", .into = &options.guard.keep, .summary = "Report what remains, and leave it alone"},
+      {.name = "--watch",
+       .into = &options.watch,
+       .summary = "Tell what accumulates while the command runs; that fails as well"},
+      seconds("--every", options.every_s, "Time between two looks; growth shows after 64 of them", {0.001, day}),
+      {.name = "--attach",
+       .into = &options.service,
+       .summary = "Watch a service that runs already, and only look at it",
+       .value = "PID",
+       .range = {{1, 4194304}}},
+      {.name = "--report",
+       .into = &options.report_path,
+       .summary = "Write the JSON leak report to this file",
+       .value = "FILE"},
+      // For `pidleak` itself, see harness/guard/keeper.hpp.
+      {.name = "--left-by", .into = &options.left_by, .summary = "", .hidden = true},
+      {.name = "--keeper-line", .into = &options.keeper_line, .summary = "", .hidden = true},
+  };
 }
 
 } // namespace
 
-std::vector<std::string> keep_whole(std::vector<std::string> arguments) {
-  auto first = std::find(arguments.begin(), arguments.end(), "--");
-  for (auto at = first == arguments.end() ? arguments.begin() : first; at != arguments.end(); ++at)
-    if (at->starts_with('[') || at->starts_with(mark))
-      at->insert(0, 1, mark);
-  return arguments;
-}
-
-void add_guard(CLI::App &app, int &status) {
+Command guard_verb() {
   auto options = std::make_shared<Options>();
-  auto *command = app.add_subcommand("guard", "Run any command, and fail if it leaves a process behind");
-  command->add_option("COMMAND", options->guard.command, "The command and its arguments")->type_name("");
-  command->add_option("--grace", options->grace_s, "How long processes may take to leave after the command")
-      ->type_name("SECONDS")
-      ->check(between(0.0, 86400.0))
-      ->capture_default_str();
-  command->add_option("--timeout", options->timeout_s, "When the command gets SIGTERM, or the watching ends; 0: never")
-      ->type_name("SECONDS")
-      ->check(between(0.0, 1e7));
-  command->add_option("-k,--kill-after", options->kill_after_s, "How long after that it gets SIGKILL")
-      ->type_name("SECONDS")
-      ->check(between(0.0, 86400.0))
-      ->capture_default_str();
-  command
-      ->add_option("--error-exitcode", options->error_exitcode, "Status if the command's is 0 and something was left")
-      ->type_name("N")
-      ->check(between(0, 255))
-      ->capture_default_str();
-  command
-      ->add_option("--tier", options->tier,
-                   "namespace: everything ends with the guard, even if that is killed; the command sees other pids")
-      ->check(CLI::IsMember({"subreaper", "namespace"}))
-      ->capture_default_str();
-  command->add_flag("--keep", options->guard.keep, "Report what remains, and leave it alone");
-  command->add_flag("--watch", options->watch, "Tell what accumulates while the command runs; that fails as well");
-  command->add_option("--every", options->every_s, "Time between two looks; growth shows after 64 of them")
-      ->type_name("SECONDS")
-      ->check(between(0.001, 86400.0))
-      ->capture_default_str();
-  command->add_option("--attach", options->service, "Watch a service that runs already, and only look at it")
-      ->type_name("PID")
-      ->check(between(1, 4194304));
-  command->add_option("--report", options->report_path, "Write the JSON leak report to this file")->type_name("FILE");
-  command->add_option("--left-by", options->left_by)->group(""); // for `pidleak` itself, see harness/guard/keeper.hpp
-  command->add_option("--keeper-line", options->keeper_line)->group("");
-  add_suppression_options(command, &options->suppressions);
-  add_output_options(command, &options->outputs);
-  command->positionals_at_end(); // what follows COMMAND is its own, options included
-  command->footer("Signals, terminal, streams, environment and exit status pass through. What remains is told on\n"
-                  "standard error and ended. Status: the command's, 128+N for signal N; where that is 0 and something\n"
-                  "was left, that of --error-exitcode; 124 after a timeout; 126, 127 if it can't be executed.\n\n"
-                  "Examples:\n"
-                  "  pidleak guard -- make test\n"
-                  "  pidleak guard --timeout 600 --junit leaks.xml -- ctest --output-on-failure\n"
-                  "  pidleak guard --keep --report left.json -- ./start-server\n"
-                  "  pidleak guard --watch --report growth.json -- gunicorn app:app\n"
-                  "  pidleak guard --attach 4711 --timeout 3600");
-  command->callback([options, command, &status] {
-    for (auto &argument : options->guard.command)
-      if (argument.starts_with(mark))
-        argument.erase(0, 1);
-    check_usage(*command, *options);
-    status = run(*options);
-  });
+  Command command{
+      .name = "guard",
+      .summary = "Run any command, and fail if it leaves a process behind",
+      .options = options_of(*options),
+      .footer = "Signals, terminal, streams, environment and exit status pass through. What remains is told on\n"
+                "standard error and ended. Status: the command's, 128+N for signal N; where that is 0 and something\n"
+                "was left, that of --error-exitcode; 124 after a timeout; 126, 127 if it can't be executed.\n\n"
+                "Examples:\n"
+                "  pidleak guard -- make test\n"
+                "  pidleak guard --timeout 600 --junit leaks.xml -- ctest --output-on-failure\n"
+                "  pidleak guard --keep --report left.json -- ./start-server\n"
+                "  pidleak guard --watch --report growth.json -- gunicorn app:app\n"
+                "  pidleak guard --attach 4711 --timeout 3600",
+      .takes_command = true,
+      .run = [options](const Given &given) {
+        check_usage(given, *options);
+        return run(*options);
+      }};
+  append(command.options, suppression_options(options->suppressions));
+  append(command.options, output_options(options->outputs));
+  return command;
 }
 
 } // namespace pidleak::cli

@@ -13,7 +13,7 @@
 namespace pidleak::cli {
 namespace {
 
-void list() {
+int list() {
   std::string text = "Scenarios\n";
   for (const auto *scenario : scenarios::all()) {
     text += fmt::format("  {}\n      {}\n      ", scenario->name, scenario->summary);
@@ -37,9 +37,10 @@ void list() {
                       "  real ones: `pidleak list --pools` finds those of this machine\n",
                       fmt::join(spellings<pool::Preset>(), ", "));
   std::fputs(text.c_str(), stdout);
+  return 0;
 }
 
-void list_pools() {
+int list_pools() {
   auto text = fmt::format("{:<26} {:<12} {}\n", "--pool", "VERSION", "POOL");
   for (const auto &preset : spellings<pool::Preset>())
     text += fmt::format("{:<26} {:<12} minimal pool\n", preset, PIDLEAK_VERSION);
@@ -47,15 +48,19 @@ void list_pools() {
     text += fmt::format("{:<26} {:<12} {}\n", found.word, found.version, found.pool);
   text += fmt::format("{:<26} {:<12} your own: see PROTOCOL.md\n", "exec:COMMAND", "");
   std::fputs(text.c_str(), stdout);
+  return 0;
 }
 
 } // namespace
 
-void add_list(CLI::App &app, int &) {
-  auto *command = app.add_subcommand("list", "Show the scenarios, their conditions, and the pools");
+Command list_verb() {
   auto pools = std::make_shared<bool>(false);
-  command->add_flag("--pools", *pools, "Show every pool found on this machine, with its version");
-  command->callback([pools] { *pools ? list_pools() : list(); });
+  return {.name = "list",
+          .summary = "Show the scenarios, their conditions, and the pools",
+          .options = {{.name = "--pools",
+                       .into = pools.get(),
+                       .summary = "Show every pool found on this machine, with its version"}},
+          .run = [pools](const Given &) { return *pools ? list_pools() : list(); }};
 }
 
 } // namespace pidleak::cli

@@ -35,16 +35,20 @@ constexpr Rendering renderings[] = {
 
 } // namespace
 
-void add_output_options(CLI::App *command, Outputs *outputs) {
+std::vector<Option> output_options(Outputs &outputs) {
+  std::vector<Option> options;
   for (const auto &rendering : renderings)
-    command
-        ->add_option_function<std::string>(
-            rendering.option,
-            [outputs, option = rendering.option](const std::string &path) { outputs->files[option] = path; },
-            rendering.help)
-        ->type_name("FILE")
-        ->group("Renderings");
-  command->add_flag("--github", outputs->github, "Print annotations for GitHub Actions")->group("Renderings");
+    options.push_back(
+        {.name = rendering.option,
+         .into = [&outputs, option = rendering.option](const std::string &path) { outputs.files[option] = path; },
+         .summary = rendering.help,
+         .value = "FILE",
+         .group = "Renderings"});
+  options.push_back({.name = "--github",
+                     .into = &outputs.github,
+                     .summary = "Print annotations for GitHub Actions",
+                     .group = "Renderings"});
+  return options;
 }
 
 void check_output(const std::string &option, const std::string &path) {

@@ -1,7 +1,7 @@
 // The renderings that a verb can write besides what it prints: one option each, the same for all verbs.
 #pragma once
 
-#include "harness/cli/verbs.hpp"
+#include "harness/cli/command_line.hpp"
 #include "reports/outcome.hpp"
 
 #include <map>
@@ -17,8 +17,8 @@ struct Outputs {
   bool wanted() const { return github || !files.empty(); }
 };
 
-/// Adds the options to a verb. `outputs` must live as long as the command does.
-void add_output_options(CLI::App *command, Outputs *outputs);
+/// The options of a verb. `outputs` must live until it has run.
+std::vector<Option> output_options(Outputs &outputs);
 
 /// Throws UsageError if the file that `option` names can't be written: before anything else is done.
 void check_output(const std::string &option, const std::string &path);

@@ -1,12 +1,13 @@
 #include "harness/cli/pools.hpp"
 
 #include "harness/base/suggestion.hpp"
+#include "harness/cli/command_line.hpp"
 #include "harness/cli/interpreters.hpp"
-#include "harness/cli/verbs.hpp"
 #include "harness/os/installation.hpp"
 #include "harness/os/launch.hpp"
 #include "harness/pool/behaviour.hpp"
 
+#include <CLI/StringTools.hpp>
 #include <fmt/format.h>
 #include <unistd.h>
 

@@ -2,6 +2,7 @@
 
 #include "harness/cli/outputs.hpp"
 #include "harness/cli/pools.hpp"
+#include "harness/pool/behaviour.hpp"
 #include "scenarios/scenarios.hpp"
 
 #include <fmt/ranges.h>
@@ -16,6 +17,18 @@ using reports::Report;
 
 namespace {
 
+std::vector<std::string> with(std::vector<std::string> words, const std::string &another) {
+  words.push_back(another);
+  return words;
+}
+
+std::vector<std::string> scenario_names() {
+  std::vector<std::string> names;
+  for (const auto *scenario : scenarios::all())
+    names.push_back(scenario->name);
+  return names;
+}
+
 std::vector<const replay::Scenario *> chosen_scenarios(const ReplayOptions &options) {
   std::vector<const replay::Scenario *> chosen;
   for (const auto &name : options.scenarios) {
@@ -23,10 +36,7 @@ std::vector<const replay::Scenario *> chosen_scenarios(const ReplayOptions &opti
       return scenarios::all();
     const auto *scenario = scenarios::find(name);
     if (!scenario) {
-      std::vector<std::string> names;
-      for (const auto *known : scenarios::all())
-        names.push_back(known->name);
-      throw UsageError(fmt::format("there is no scenario \"{}\"{}", name, suggestion(name, names)));
+      throw UsageError(fmt::format("there is no scenario \"{}\"{}", name, suggestion(name, scenario_names())));
     }
     chosen.push_back(scenario);
   }
@@ -73,18 +83,41 @@ reports::Tier choose_tier(const ReplayOptions &options, const replay::Facilities
   return tier;
 }
 
-template <class E>
-void add_condition(CLI::App *command, ReplayOptions *options, const char *name, E Conditions::*member) {
-  command
-      ->add_option_function<std::string>(
-          std::string("--") + name,
-          [=](const std::string &text) {
-            auto value = word<E>(std::string("--") + name, text);
-            options->overrides.push_back([=](Conditions &conditions) { conditions.*member = value; });
-          },
-          fmt::format("{}", fmt::join(spellings<E>(), ", ")))
-      ->type_name("WORD")
-      ->group("Conditions, in place of the scenario's own");
+/// Sets the condition of that name. `text` is a word of it, or throws UsageError.
+void set_condition(Conditions &conditions, const std::string &wanted, const std::string &text) {
+  for_each_condition(conditions, [&]<class E>(const char *name, E &member) {
+    if (name == wanted)
+      member = word<E>("--" + wanted, text);
+  });
+}
+
+/// One for each condition, but for the start method, which may be several.
+std::vector<Option> condition_options(ReplayOptions &options) {
+  std::vector<Option> all;
+  Conditions defaults;
+  for_each_condition(defaults, [&]<class E>(const char *name, E &) {
+    if constexpr (!std::is_same_v<E, StartMethod>)
+      all.push_back({.name = fmt::format("--{}", name),
+                     .into =
+                         [&options, name](const std::string &text) {
+                           Conditions scratch;
+                           set_condition(scratch, name, text);
+                           options.overrides.push_back(
+                               [=](Conditions &conditions) { set_condition(conditions, name, text); });
+                         },
+                     .summary = fmt::format("{}", fmt::join(spellings<E>(), ", ")),
+                     .value = "WORD",
+                     .words = spellings<E>(),
+                     .group = "Conditions, in place of the scenario's own"});
+  });
+  return all;
+}
+
+/// No replay is attached to anything.
+std::vector<std::string> replay_tiers() {
+  auto tiers = spellings<reports::Tier>();
+  std::erase(tiers, spell(reports::Tier::attached));
+  return tiers;
 }
 
 } // namespace
@@ -134,50 +167,60 @@ Replayed replay_all(const ReplayOptions &options, const std::vector<Plan> &plans
   return replayed;
 }
 
-void add_replay_options(CLI::App *command, ReplayOptions *options) {
-  command->add_option("SCENARIO", options->scenarios, "Names as `pidleak list` shows them, or: all")->required();
-  command
-      ->add_option("--pool", options->pools,
-                   "Presets, all of them (the default), real pools such as python:3.12 (`pidleak list --pools`), or "
-                   "exec:COMMAND")
-      ->allow_extra_args(false)
-      ->type_name("POOL");
-  command->add_option("--start-method", options->start_methods, "fork, spawn, forkserver, or: all")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->type_name("METHOD");
-  command->add_option("--workers", options->workers, "Workers of the pool")
-      ->type_name("N")
-      ->check(between(1, 256))
-      ->capture_default_str();
-  command->add_option("--repeat", options->repeat, "Replays of each")
-      ->type_name("N")
-      ->check(between(1, 100000))
-      ->capture_default_str();
-  command->add_option("--jobs", options->jobs, "Replays at the same time")
-      ->type_name("N")
-      ->check(between(1, 64))
-      ->capture_default_str();
-  command->add_option("--report", options->report_path, "Write the JSON leak report to this file")->type_name("FILE");
-  command->add_flag("--json", options->json, "Write the JSON leak report to standard output, and no table");
-  command->add_flag("--stacks", options->stacks, "Tell the calls that remaining processes are in (needs elfutils)");
-  command->add_option("--oom", options->oom, "real, or sigkill: a plain SIGKILL stands in for the OOM kill")
-      ->capture_default_str();
-  command->add_option("--require-tier", options->require_tier, "Skip (status 4) where this run would be weaker")
-      ->type_name("TIER");
-  command->add_option("--tier", options->tier, "Use at most this tier: subreaper, namespace, namespace-cgroup")
-      ->type_name("TIER");
-  add_condition(command, options, "death", &Conditions::death);
-  add_condition(command, options, "victim", &Conditions::victim);
-  add_condition(command, options, "sigterm", &Conditions::sigterm);
-  add_condition(command, options, "handler-registered", &Conditions::handler_registered);
-  add_condition(command, options, "signal-reset", &Conditions::signal_reset);
-  add_condition(command, options, "terminate", &Conditions::terminate);
-  add_condition(command, options, "queue-slots", &Conditions::queue_slots);
-  add_condition(command, options, "queue", &Conditions::queue);
-  add_condition(command, options, "tasks", &Conditions::tasks);
-  add_condition(command, options, "death-point", &Conditions::death_point);
-  add_condition(command, options, "race", &Conditions::race);
+std::vector<Option> replay_options(ReplayOptions &options) {
+  auto number = [](const char *name, int &into, const char *summary, int most) -> Option {
+    return {.name = name, .into = &into, .summary = summary, .value = "N", .range = {{1, most}}, .shows_default = true};
+  };
+  std::vector<Option> all = {
+      {.name = "SCENARIO",
+       .into = &options.scenarios,
+       .summary = "Names as `pidleak list` shows them, or: all",
+       .words = with(scenario_names(), "all"),
+       .required = true},
+      {.name = "--pool",
+       .into = &options.pools,
+       .summary = "Presets, all of them (the default), real pools such as python:3.12 (`pidleak list --pools`), or "
+                  "exec:COMMAND",
+       .value = "POOL",
+       .words = with(spellings<pool::Preset>(), "all")},
+      {.name = "--start-method",
+       .into = &options.start_methods,
+       .summary = "fork, spawn, forkserver, or: all",
+       .value = "METHOD",
+       .words = with(spellings<StartMethod>(), "all"),
+       .separated = true},
+      number("--workers", options.workers, "Workers of the pool", 256),
+      number("--repeat", options.repeat, "Replays of each", 100000),
+      number("--jobs", options.jobs, "Replays at the same time", 64),
+      {.name = "--report",
+       .into = &options.report_path,
+       .summary = "Write the JSON leak report to this file",
+       .value = "FILE"},
+      {.name = "--json",
+       .into = &options.json,
+       .summary = "Write the JSON leak report to standard output, and no table"},
+      {.name = "--stacks",
+       .into = &options.stacks,
+       .summary = "Tell the calls that remaining processes are in (needs elfutils)"},
+      {.name = "--oom",
+       .into = &options.oom,
+       .summary = "real, or sigkill: a plain SIGKILL stands in for the OOM kill",
+       .value = "WORD",
+       .words = spellings<replay::OomMode>(),
+       .shows_default = true},
+      {.name = "--require-tier",
+       .into = &options.require_tier,
+       .summary = "Skip (status 4) where this run would be weaker",
+       .value = "TIER",
+       .words = replay_tiers()},
+      {.name = "--tier",
+       .into = &options.tier,
+       .summary = "Use at most this tier: subreaper, namespace, namespace-cgroup",
+       .value = "TIER",
+       .words = replay_tiers()},
+  };
+  append(all, condition_options(options));
+  return all;
 }
 
 } // namespace pidleak::cli

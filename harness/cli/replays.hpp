@@ -2,7 +2,7 @@
 #pragma once
 
 #include "harness/base/suggestion.hpp"
-#include "harness/cli/verbs.hpp"
+#include "harness/cli/command_line.hpp"
 #include "harness/replay/run.hpp"
 
 #include <fmt/format.h>
@@ -23,8 +23,8 @@ struct ReplayOptions {
   std::function<void(std::vector<reports::Report> &)> revise = {};
 };
 
-/// Adds the options to a verb. `options` must live as long as the command does.
-void add_replay_options(CLI::App *command, ReplayOptions *options);
+/// The options of a verb. `options` must live until it has run.
+std::vector<Option> replay_options(ReplayOptions &options);
 
 /// Every scenario under every start method on every pool, as often as wanted. Throws UsageError.
 std::vector<replay::Plan> make_plans(const ReplayOptions &options);

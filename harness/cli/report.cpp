@@ -1,6 +1,7 @@
 // pidleak report: reads leak reports, and shows, converts, compares and merges them.
 #include "harness/cli/outputs.hpp"
 #include "harness/cli/report_file.hpp"
+#include "harness/cli/verbs.hpp"
 #include "reports/diff.hpp"
 #include "reports/terminal.hpp"
 
@@ -78,54 +79,66 @@ int merge(const MergeOptions &options) {
   return 0;
 }
 
-void add_diff(CLI::App *report, int &status) {
+Command diff_verb() {
   auto options = std::make_shared<DiffOptions>();
-  auto *command = report->add_subcommand("diff", "Show what is new, what went away and what changed");
-  command->add_option("BEFORE", options->before, "The older leak report, or -")->required();
-  command->add_option("AFTER", options->after, "The newer one, or -")->required();
-  command->add_flag("--json", options->json, "Write JSON to standard output, and no table");
-  command->footer("Status 1: something got worse: a worse verdict, more remaining processes, or a leak that is new.\n\n"
-                  "Examples:\n"
-                  "  pidleak report diff main.json branch.json");
-  command->callback([options, &status] { status = show_diff(*options); });
+  return {.name = "diff",
+          .summary = "Show what is new, what went away and what changed",
+          .options =
+              {{.name = "BEFORE", .into = &options->before, .summary = "The older leak report, or -", .required = true},
+               {.name = "AFTER", .into = &options->after, .summary = "The newer one, or -", .required = true},
+               {.name = "--json", .into = &options->json, .summary = "Write JSON to standard output, and no table"}},
+          .footer =
+              "Status 1: something got worse: a worse verdict, more remaining processes, or a leak that is new.\n\n"
+              "Examples:\n"
+              "  pidleak report diff main.json branch.json",
+          .run = [options](const Given &) { return show_diff(*options); }};
 }
 
-void add_merge(CLI::App *report, int &status) {
+Command merge_verb() {
   auto options = std::make_shared<MergeOptions>();
-  auto *command = report->add_subcommand("merge", "Make one leak report of several");
-  command->add_option("FILE", options->files, "Leak reports, or - for standard input")->required()->type_name("");
-  command->add_option("-o,--output", options->output, "Write to this file, or - for standard output")
-      ->required()
-      ->type_name("FILE");
-  command->footer("Examples:\n"
-                  "  pidleak report merge shard-*.json -o leaks.json");
-  command->callback([options, &status] { status = merge(*options); });
+  return {.name = "merge",
+          .summary = "Make one leak report of several",
+          .options = {{.name = "FILE",
+                       .into = &options->files,
+                       .summary = "Leak reports, or - for standard input",
+                       .value = "",
+                       .required = true},
+                      {.name = "-o,--output",
+                       .into = &options->output,
+                       .summary = "Write to this file, or - for standard output",
+                       .value = "FILE",
+                       .required = true}},
+          .footer = "Examples:\n"
+                    "  pidleak report merge shard-*.json -o leaks.json",
+          .run = [options](const Given &) { return merge(*options); }};
 }
 
 } // namespace
 
-void add_report(CLI::App &app, int &status) {
+Command report_verb() {
   auto options = std::make_shared<Options>();
-  auto *command = app.add_subcommand("report", "Show, convert, compare and merge leak reports");
-  command->add_option("FILE", options->files, "Leak reports of `pidleak run --report`, or - for standard input")
-      ->type_name("");
-  add_output_options(command, &options->outputs);
-  command->add_flag("--status", options->status, "Exit with the status of the verdicts, as `pidleak run` does");
-  command->require_subcommand(0, 1);
-  command->footer("Without a rendering it prints what `pidleak run` prints. Status 0: it could be read and rendered,\n"
-                  "whatever the verdicts are; 2: it could not.\n\n"
-                  "Examples:\n"
-                  "  pidleak report leaks.json\n"
-                  "  pidleak report leaks.json --junit leaks.xml --trace leaks.trace.json\n"
-                  "  pidleak report leaks.json --github --markdown \"$GITHUB_STEP_SUMMARY\" --status\n"
-                  "  pidleak report diff main.json branch.json\n"
-                  "  pidleak report merge shard-*.json -o leaks.json");
-  add_diff(command, status);
-  add_merge(command, status);
-  command->callback([options, command, &status] {
-    if (command->get_subcommands().empty())
-      status = show(*options);
-  });
+  Command command{
+      .name = "report",
+      .summary = "Show, convert, compare and merge leak reports",
+      .options = {{.name = "FILE",
+                   .into = &options->files,
+                   .summary = "Leak reports of `pidleak run --report`, or - for standard input",
+                   .value = ""}},
+      .footer = "Without a rendering it prints what `pidleak run` prints. Status 0: it could be read and rendered,\n"
+                "whatever the verdicts are; 2: it could not.\n\n"
+                "Examples:\n"
+                "  pidleak report leaks.json\n"
+                "  pidleak report leaks.json --junit leaks.xml --trace leaks.trace.json\n"
+                "  pidleak report leaks.json --github --markdown \"$GITHUB_STEP_SUMMARY\" --status\n"
+                "  pidleak report diff main.json branch.json\n"
+                "  pidleak report merge shard-*.json -o leaks.json",
+      .below = {diff_verb(), merge_verb()},
+      .run = [options](const Given &) { return show(*options); }};
+  append(command.options, output_options(options->outputs));
+  command.options.push_back({.name = "--status",
+                             .into = &options->status,
+                             .summary = "Exit with the status of the verdicts, as `pidleak run` does"});
+  return command;
 }
 
 } // namespace pidleak::cli

@@ -1,7 +1,7 @@
 // A leak report that the user names.
 #pragma once
 
-#include "harness/cli/verbs.hpp"
+#include "harness/cli/command_line.hpp"
 #include "reports/report.hpp"
 
 namespace pidleak::cli {

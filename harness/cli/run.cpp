@@ -2,6 +2,7 @@
 #include "harness/cli/outputs.hpp"
 #include "harness/cli/replays.hpp"
 #include "harness/cli/suppressions.hpp"
+#include "harness/cli/verbs.hpp"
 #include "reports/terminal.hpp"
 #include "scenarios/scenarios.hpp"
 
@@ -69,21 +70,26 @@ int run(Options options) {
 
 } // namespace
 
-void add_run(CLI::App &app, int &status) {
+Command run_verb() {
   auto options = std::make_shared<Options>();
-  auto *command = app.add_subcommand("run", "Replay scenarios and show the verdicts");
-  add_replay_options(command, &options->replay);
-  command->add_flag("--expected", options->expected,
-                    "Judge by what the scenario says each preset must do: status 0 also for a leak that must be there");
-  add_suppression_options(command, &options->suppressions);
-  add_output_options(command, &options->outputs);
-  command->footer("Examples:\n"
-                  "  pidleak run incident --pool cpython36,hardened --report leak.json\n"
-                  "  pidleak run all --pool hardened --start-method all --jobs 2\n"
-                  "  pidleak run all --pool exec:./my-subject --junit leaks.xml --github\n"
-                  "  pidleak run incident --pool cpython36 --sigterm default    is the leak gone without the handler?\n"
-                  "  pidleak run oom-killed-child --oom=sigkill                 without rights to a memory cgroup");
-  command->callback([options, &status] { status = run(*options); });
+  Command command{
+      .name = "run",
+      .summary = "Replay scenarios and show the verdicts",
+      .options = replay_options(options->replay),
+      .footer = "Examples:\n"
+                "  pidleak run incident --pool cpython36,hardened --report leak.json\n"
+                "  pidleak run all --pool hardened --start-method all --jobs 2\n"
+                "  pidleak run all --pool exec:./my-subject --junit leaks.xml --github\n"
+                "  pidleak run incident --pool cpython36 --sigterm default    is the leak gone without the handler?\n"
+                "  pidleak run oom-killed-child --oom=sigkill                 without rights to a memory cgroup",
+      .run = [options](const Given &) { return run(*options); }};
+  command.options.push_back(
+      {.name = "--expected",
+       .into = &options->expected,
+       .summary = "Judge by what the scenario says each preset must do: status 0 also for a leak that must be there"});
+  append(command.options, suppression_options(options->suppressions));
+  append(command.options, output_options(options->outputs));
+  return command;
 }
 
 } // namespace pidleak::cli

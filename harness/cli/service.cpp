@@ -1,6 +1,6 @@
 #include "harness/cli/service.hpp"
 
-#include "harness/cli/verbs.hpp"
+#include "harness/cli/command_line.hpp"
 #include "harness/os/procfs.hpp"
 #include "harness/os/syscall_error.hpp"
 

@@ -8,13 +8,15 @@
 
 namespace pidleak::cli {
 
-void add_suppression_options(CLI::App *command, Suppressions *suppressions) {
-  command
-      ->add_option("--suppressions", suppressions->path,
-                   "Rules in JSON for processes that may remain: {\"suppressions\": [{\"comm\": \"agent*\", "
-                   "\"reason\": \"...\"}]}; also command_line, kind, cause, expires")
-      ->type_name("FILE");
-  command->add_flag("--strict-suppressions", suppressions->strict, "Status 1 if a rule has expired or was not used");
+std::vector<Option> suppression_options(Suppressions &suppressions) {
+  return {{.name = "--suppressions",
+           .into = &suppressions.path,
+           .summary = "Rules in JSON for processes that may remain: {\"suppressions\": [{\"comm\": \"agent*\", "
+                      "\"reason\": \"...\"}]}; also command_line, kind, cause, expires",
+           .value = "FILE"},
+          {.name = "--strict-suppressions",
+           .into = &suppressions.strict,
+           .summary = "Status 1 if a rule has expired or was not used"}};
 }
 
 void read_suppressions(Suppressions &suppressions) {

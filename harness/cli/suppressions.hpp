@@ -1,7 +1,7 @@
 // The options that let known processes remain: the same for all verbs that judge.
 #pragma once
 
-#include "harness/cli/verbs.hpp"
+#include "harness/cli/command_line.hpp"
 #include "reports/suppressions.hpp"
 
 namespace pidleak::cli {
@@ -13,8 +13,8 @@ struct Suppressions {
   std::vector<reports::SuppressionRule> rules = {}; // once they were read
 };
 
-/// Adds the options to a verb. `suppressions` must live as long as the command does.
-void add_suppression_options(CLI::App *command, Suppressions *suppressions);
+/// The options of a verb. `suppressions` must live until it has run.
+std::vector<Option> suppression_options(Suppressions &suppressions);
 /// Throws UsageError for a file that can't be read or is wrong.
 void read_suppressions(Suppressions &suppressions);
 void apply_suppressions(const Suppressions &suppressions, std::vector<reports::Report> &reports);
