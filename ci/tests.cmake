@@ -130,10 +130,10 @@ set_tests_properties(installed-pidleak PROPERTIES FIXTURES_REQUIRED installed)
 set_tests_properties(install installed-pidleak PROPERTIES LABELS install TIMEOUT 60)
 include(ci/package/tests.cmake)
 
-# The scenarios on cgroup v2, in a virtual machine that runs the static programs (ci/build static).
+# The scenarios on cgroup v2, in a virtual machine that runs the static programs (static_programs).
 if(NOT PIDLEAK_SANITIZE)
-  set(PIDLEAK_STATIC_BIN ${PROJECT_SOURCE_DIR}/build/static/bin CACHE PATH "Static programs for the virtual machine")
-  add_test(NAME vm-boot COMMAND ${PROJECT_SOURCE_DIR}/ci/vm/boot ${PIDLEAK_STATIC_BIN} ${PROJECT_BINARY_DIR}/vm
+  set_property(TARGET static_programs PROPERTY EXCLUDE_FROM_ALL FALSE)
+  add_test(NAME vm-boot COMMAND ${PROJECT_SOURCE_DIR}/ci/vm/boot ${PROJECT_BINARY_DIR}/static ${PROJECT_BINARY_DIR}/vm
     ${PROJECT_SOURCE_DIR}/build/kernel)
   set_tests_properties(vm-boot PROPERTIES FIXTURES_SETUP vm SKIP_RETURN_CODE 4 TIMEOUT 600 LABELS vm PROCESSORS 2)
   add_executable(vm_tests ci/vm/vm_test.cpp)

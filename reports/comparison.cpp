@@ -55,7 +55,7 @@ struct Span {
   }
 };
 
-const Cell *find_cell(const Comparison &comparison, const Row &like, const std::string &pool) {
+const Cell *find_cell(const Comparison &comparison, const ComparisonRow &like, const std::string &pool) {
   auto column = std::find(comparison.pools.begin(), comparison.pools.end(), pool);
   for (const auto &row : comparison.rows)
     if (row.scenario == like.scenario && row.start_method == like.start_method && column != comparison.pools.end())
@@ -72,8 +72,9 @@ Comparison compare(const std::vector<Report> &reports) {
       comparison.pools.push_back(report.pool);
   for (const auto &report : reports) {
     const auto &method = report.conditions.at("start-method");
-    auto row = std::find_if(comparison.rows.begin(), comparison.rows.end(),
-                            [&](const Row &r) { return r.scenario == report.scenario && r.start_method == method; });
+    auto row = std::find_if(comparison.rows.begin(), comparison.rows.end(), [&](const ComparisonRow &r) {
+      return r.scenario == report.scenario && r.start_method == method;
+    });
     if (row == comparison.rows.end())
       row = comparison.rows.insert(
           row,

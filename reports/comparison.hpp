@@ -13,14 +13,14 @@ struct Cell {
   std::vector<Report> replays;
 };
 
-struct Row {
+struct ComparisonRow {
   std::string scenario, start_method;
   std::vector<Cell> cells; // one a pool
 };
 
 struct Comparison {
   std::vector<std::string> pools;
-  std::vector<Row> rows; // in order of appearance
+  std::vector<ComparisonRow> rows; // in order of appearance
 };
 
 Comparison compare(const std::vector<Report> &reports);

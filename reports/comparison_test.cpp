@@ -31,7 +31,7 @@ std::pair<int, std::size_t> held_against(const std::vector<Report> &preset, cons
   return {compared, differences.size()};
 }
 
-const auto leaked = replay_of("cpython36", Verdict::leaked, 3, 0);
+const auto one_leaked = replay_of("cpython36", Verdict::leaked, 3, 0);
 
 } // namespace
 
@@ -52,19 +52,21 @@ TEST_CASE("a row for each scenario and start method, a column for each pool", "[
 }
 
 TEST_CASE("replays that came out differently are told by number", "[report]") {
-  CHECK(describe({.replays = {leaked, replay_of("cpython36", Verdict::clean), leaked}}) == "2 leaked 3/0, 1 clean");
+  CHECK(describe({.replays = {one_leaked, replay_of("cpython36", Verdict::clean), one_leaked}}) ==
+        "2 leaked 3/0, 1 clean");
   CHECK(describe({}) == "-");
 }
 
 TEST_CASE("a preset that does as its real pool is faithful", "[report]") {
-  CHECK(held_against({leaked}, {leaked}, {replay_of("python:3.6.15", Verdict::leaked, 3, 0)}) == std::pair(1, 0UL));
+  CHECK(held_against({one_leaked}, {one_leaked}, {replay_of("python:3.6.15", Verdict::leaked, 3, 0)}) ==
+        std::pair(1, 0UL));
 }
 
 TEST_CASE("one that does otherwise is not, in verdict or in number", "[report]") {
   for (const auto &real :
        {replay_of("python:3.6.15", Verdict::clean), replay_of("python:3.6.15", Verdict::hung, 3, 0),
         replay_of("python:3.6.15", Verdict::leaked, 2, 0), replay_of("python:3.6.15", Verdict::leaked, 3, 1)})
-    CHECK(held_against({leaked}, {leaked}, {real}) == std::pair(1, 1UL));
+    CHECK(held_against({one_leaked}, {one_leaked}, {real}) == std::pair(1, 1UL));
 }
 
 TEST_CASE("where a race decides, a real pool may do anything between both orders, and nothing else", "[report]") {
@@ -78,7 +80,7 @@ TEST_CASE("where a race decides, a real pool may do anything between both orders
 }
 
 TEST_CASE("what one of the two skips is not compared", "[report]") {
-  CHECK(held_against({leaked}, {leaked}, {replay_of("python:3.6.15", Verdict::skipped)}) == std::pair(0, 0UL));
+  CHECK(held_against({one_leaked}, {one_leaked}, {replay_of("python:3.6.15", Verdict::skipped)}) == std::pair(0, 0UL));
   CHECK(held_against({replay_of("cpython36", Verdict::skipped)}, {}, {replay_of("python:3.6.15", Verdict::clean)}) ==
         std::pair(0, 0UL));
 }

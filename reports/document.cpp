@@ -1,4 +1,5 @@
 // The file that `--report` writes, as a whole.
+#include "harness/base/json.hpp"
 #include "reports/report.hpp"
 
 #include <fmt/format.h>
@@ -14,7 +15,7 @@ std::string to_document(const std::vector<Report> &reports) {
   Json all = Json::array();
   for (const auto &report : reports)
     all.push_back(to_json(report));
-  return Json{{"schema_version", schema_version}, {"reports", all}}.dump(2) + "\n";
+  return text_of(Json{{"schema_version", schema_version}, {"reports", all}}, 2) + "\n";
 }
 
 std::vector<Report> from_document(const std::string &text) {
@@ -29,7 +30,7 @@ std::vector<Report> from_document(const std::string &text) {
     throw std::invalid_argument("not a leak report: \"schema_version\" is missing");
   if (*version < 1 || *version > schema_version)
     throw std::invalid_argument(
-        fmt::format("\"schema_version\" is {}, this program reads 1 to {}", version->dump(), schema_version));
+        fmt::format("\"schema_version\" is {}, this program reads 1 to {}", text_of(*version), schema_version));
   auto list = document.find("reports");
   if (list == document.end() || !list->is_array())
     throw std::invalid_argument("not a leak report: it has no list \"reports\"");

@@ -14,15 +14,10 @@ using namespace pidleak;
 using namespace pidleak::reports;
 using Catch::Matchers::ContainsSubstring;
 using testing::error_of;
+using testing::put;
 using testing::TemporaryDirectory;
 using Names = std::set<std::string>;
 namespace fs = std::filesystem;
-
-void put(const std::string &path, const std::string &text) {
-  auto fd = os::UniqueFd::adopt(::open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644));
-  if (!fd || !os::write_all(fd.get(), text))
-    os::throw_errno("create {}", path);
-}
 
 void put_link(const std::string &target, const std::string &path, unsigned user) {
   fs::create_symlink(target, path);

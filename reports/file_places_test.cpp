@@ -18,16 +18,11 @@ using namespace pidleak::reports;
 using testing::error_of;
 using testing::expect;
 using testing::expect_equal;
+using testing::put;
 using testing::stat_of;
 using testing::TemporaryDirectory;
 using Names = std::set<std::string>;
 namespace fs = std::filesystem;
-
-void put(const std::string &path, const std::string &text, mode_t mode = 0644) {
-  auto fd = os::UniqueFd::adopt(::open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, mode));
-  if (!fd || !os::write_all(fd.get(), text) || ::fchmod(fd.get(), mode) != 0)
-    os::throw_errno("create {}", path);
-}
 
 void give(const std::string &path, unsigned user) {
   if (::lchown(path.c_str(), user, user) != 0)

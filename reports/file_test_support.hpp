@@ -2,6 +2,7 @@
 #pragma once
 
 #include "harness/os/namespaces.hpp"
+#include "harness/os/pipe.hpp"
 #include "harness/os/syscall_error.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -25,6 +26,13 @@ inline struct stat stat_of(const std::string &path) {
   if (::lstat(path.c_str(), &info) != 0)
     os::throw_errno("lstat({})", path);
   return info;
+}
+
+/// Makes a file.
+inline void put(const std::string &path, const std::string &text, mode_t mode = 0644) {
+  auto fd = os::UniqueFd::adopt(::open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, mode));
+  if (!fd || !os::write_all(fd.get(), text) || ::fchmod(fd.get(), mode) != 0)
+    os::throw_errno("create {}", path);
 }
 
 /// The errno with which `call` fails; 0: it does not.

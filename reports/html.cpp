@@ -1,6 +1,7 @@
 // Fills the page in reports/page/ with reports. How they are shown is that page's affair.
 #include "reports/html.hpp"
 
+#include "harness/base/json.hpp"
 #include "harness/base/spelling.hpp"
 #include "reports/layout.hpp"
 #include "reports/page.hpp"
@@ -70,7 +71,7 @@ std::string render_html(const std::vector<Report> &reports) {
   auto page = std::string(page::before_table);
   page += table_of_verdicts(reports);
   page += page::before_data;
-  page += as_script_data(data.dump());
+  page += as_script_data(text_of(data));
   page += page::after_data;
   return page;
 }

@@ -19,8 +19,9 @@ using namespace pidleak;
 using namespace pidleak::reports;
 using namespace pidleak::testing;
 
-const std::string hostile = std::string("</script><script>alert(1)</script><!--<script>\0", 47) +
-                            "]]>\"'`&lt;<img src=x onerror=alert(1)>\xff\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xae@DATA@";
+const std::string hostile_markup =
+    std::string("</script><script>alert(1)</script><!--<script>\0", 47) +
+    "]]>\"'`&lt;<img src=x onerror=alert(1)>\xff\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xae@DATA@";
 
 /// Everything that a process or a pool may choose.
 Report hostile_report() {
@@ -29,14 +30,15 @@ Report hostile_report() {
                      &report.evidence[0].condition, &report.evidence[0].text, &report.timeline[0].detail,
                      &report.timeline[0].event, &report.not_quiescent_because, &report.subject_stderr, &report.kernel,
                      &report.started, &report.suppressions[0].rule, &report.suppressions[0].reason})
-    *text = hostile;
-  report.conditions["start-method"] = report.conditions[hostile] = report.evidence[0].facts[hostile] = hostile;
+    *text = hostile_markup;
+  report.conditions["start-method"] = report.conditions[hostile_markup] = report.evidence[0].facts[hostile_markup] =
+      hostile_markup;
   report.conditions["__proto__"] = report.evidence[0].facts["__proto__"] = "a name that JavaScript has plans for";
   for (auto *process : {&report.remaining[0], &*report.owner}) {
     process->comm = process->role = process->waits[0].syscall = process->waits[0].object = process->waits[0].stack[0] =
-        process->pipes[0].target = process->diagnosis[0].text = hostile;
-    process->command_line = {hostile, hostile};
-    process->suppressed_by = hostile;
+        process->pipes[0].target = process->diagnosis[0].text = hostile_markup;
+    process->command_line = {hostile_markup, hostile_markup};
+    process->suppressed_by = hostile_markup;
   }
   return report;
 }

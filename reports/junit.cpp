@@ -162,7 +162,7 @@ std::string properties_of(const Suite &suite) {
 }
 
 /// What there is to read in a test that has not passed.
-std::string body_of(const Report &report) {
+std::string failure_of(const Report &report) {
   std::string text = printable(report.reason) + "\n";
   for (const auto &evidence : report.evidence)
     text += fmt::format("{} {}: {}\n", evidence.shown ? "shown    " : "NOT SHOWN", printable(evidence.condition),
@@ -182,7 +182,7 @@ std::string result_of(const Report &report, Outcome outcome, const Deviation &de
   case Outcome::error: {
     const auto *element = outcome == Outcome::failed ? "failure" : "error";
     return fmt::format("      <{0} type=\"{1}\" message=\"{2}\">{3}</{0}>\n", element, spell(report.verdict), reason,
-                       xml_lines(body_of(report)));
+                       xml_lines(failure_of(report)));
   }
   case Outcome::passed:
     break;

@@ -3,6 +3,7 @@
 #include "reports/report.hpp"
 #include "reports/sample_reports.hpp"
 
+#include <boost/mp11/algorithm.hpp>
 #include <catch2/catch_test_macros.hpp>
 #include <fmt/format.h>
 

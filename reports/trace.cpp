@@ -1,5 +1,6 @@
 #include "reports/trace.hpp"
 
+#include "harness/base/json.hpp"
 #include "harness/base/spelling.hpp"
 #include "reports/layout.hpp"
 #include "reports/remaining_text.hpp"
@@ -213,7 +214,7 @@ std::string render_trace(const std::vector<Report> &reports) {
   int next_pid = 1;
   for (std::size_t i = 0; i < reports.size(); ++i)
     ReplayTrack(reports[i], i + 1, next_pid, events).write();
-  return Json{{"displayTimeUnit", "ms"}, {"traceEvents", events}}.dump() + "\n";
+  return text_of(Json{{"displayTimeUnit", "ms"}, {"traceEvents", events}}) + "\n";
 }
 
 } // namespace pidleak::reports

@@ -56,7 +56,7 @@ void check_owner(const reports::Report &report) {
   CHECK(has_cause(*report.owner, Cause::waits_for_lock));
 }
 
-const bool added = [] {
+const bool diagnoses_added = [] {
   for (const std::string pool : {"cpython36", "cpython312", "python:3.6", "python:3.12", "python:3.13"})
     cases::add(fmt::format("what keeps the incident's workers on {} is named", pool), {"scenario", "diagnosis"}, [=] {
       auto report = replay::run({.scenario = scenarios::incident(), .pool = cli::choose_pools({pool}).front()});

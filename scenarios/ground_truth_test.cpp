@@ -91,7 +91,7 @@ void add_case(const nlohmann::json &cell, const nlohmann::json &observed, const 
   });
 }
 
-const bool added = [] {
+const bool ground_truth_added = [] {
   auto truth = nlohmann::json::parse(os::read_file(std::string(PIDLEAK_SOURCE_DIR) + "/scenarios/ground_truth.json"));
   for (const auto &cell : truth.at("cells")) {
     auto python = cell.at("python").get<std::string>();

@@ -84,7 +84,7 @@ void add_pool(const std::string &pool, const std::string &version, const json &s
     }
 }
 
-const bool added = [] {
+const bool real_pools_added = [] {
   for (const auto &tested : records().at("tested"))
     for (const auto &version : tested.at("versions"))
       add_pool(tested.at("pool"), version, tested.at("start_methods"));

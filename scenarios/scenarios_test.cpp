@@ -137,7 +137,7 @@ void add_idle_owners() {
     }
 }
 
-const bool added = [] {
+const bool scenarios_added = [] {
   add_expected_cases();
   add_variants();
   add_other_order();

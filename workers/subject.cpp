@@ -8,6 +8,7 @@
 #include "harness/os/pipe.hpp"
 #include "harness/os/signals.hpp"
 #include "harness/pool/pool.hpp"
+#include "harness/protocol/message.hpp"
 #include "workers/worker_code.hpp"
 
 #include <cstdio>

@@ -1,9 +1,12 @@
 #include "workers/task.hpp"
 
+#include "harness/base/json.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/syscall_error.hpp"
+#include "harness/protocol/message.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/mman.h>
 
 #include <charconv>
@@ -30,17 +33,18 @@ std::string read_order(const std::string &gate) {
   return order;
 }
 
-} // namespace
-
-void Channel::report(const protocol::Message &event) const {
-  auto events = open_fifo(directory_ + "/events", O_WRONLY);
+void report(const std::string &directory, const protocol::Message &event) {
+  auto events = open_fifo(directory + "/events", O_WRONLY);
   os::write_all(events.get(), event.line()); // below PIPE_BUF: lines of several workers never mix, pipe(7)
 }
 
-void Channel::hold(const std::string &point, const std::string &gate, nlohmann::json fields) const {
-  fields["point"] = point;
-  fields["pid"] = ::getpid();
-  report(protocol::Message::event("at", fields));
+} // namespace
+
+void Channel::hold(const std::string &point, const std::string &gate, std::optional<long long> task) const {
+  nlohmann::json fields = {{"point", point}, {"pid", ::getpid()}};
+  if (task)
+    fields["task"] = *task;
+  report(directory_, protocol::Message::event("at", fields));
   auto order = read_order(directory_ + "/" + gate);
   constexpr std::string_view allocate_order = "allocate ";
   if (!order.starts_with(allocate_order))
@@ -48,7 +52,7 @@ void Channel::hold(const std::string &point, const std::string &gate, nlohmann::
   std::size_t mebibytes = 0;
   std::from_chars(order.data() + allocate_order.size(), order.data() + order.size(), mebibytes);
   allocate(mebibytes);
-  report(protocol::Message::event("survived", {{"pid", ::getpid()}}));
+  report(directory_, protocol::Message::event("survived", {{"pid", ::getpid()}}));
 }
 
 void Channel::hold_if_chosen(const std::string &point) const {
@@ -74,16 +78,16 @@ void allocate(std::size_t mebibytes) {
 }
 
 std::string run_task(const std::string &task) {
-  auto fields = nlohmann::json::parse(task, nullptr, false);
-  if (!fields.is_object() || !fields.contains("task") || !fields.contains("channel"))
+  auto fields = protocol::parse_object(task);
+  if (!fields.contains("task") || !fields.contains("channel"))
     throw protocol::ProtocolError("not a task: " + protocol::Message::printable(task));
   auto number = fields["task"].get<long long>();
-  Channel(fields["channel"].get<std::string>()).hold("in-task", fmt::format("gate-{}", number), {{"task", number}});
+  Channel(fields["channel"].get<std::string>()).hold("in-task", fmt::format("gate-{}", number), number);
   return "done";
 }
 
 std::string describe_task(long long number, const std::string &channel) {
-  return nlohmann::json{{"task", number}, {"channel", channel}}.dump();
+  return text_of(nlohmann::json{{"task", number}, {"channel", channel}});
 }
 
 } // namespace pidleak::workers

@@ -5,8 +5,7 @@
 // harness/protocol/PROTOCOL.md.
 #pragma once
 
-#include "harness/protocol/message.hpp"
-
+#include <optional>
 #include <string>
 
 namespace pidleak::workers {
@@ -17,20 +16,19 @@ public:
 
   /// Tells the driver that this process has come to `point`, and does there what the gate says: `finish` returns,
   /// `allocate MIB` touches memory until the kernel kills this process.
-  void hold(const std::string &point, const std::string &gate, nlohmann::json fields = nlohmann::json::object()) const;
+  void hold(const std::string &point, const std::string &gate, std::optional<long long> task = {}) const;
 
   /// hold(), if the driver has chosen this process for `point`.
   void hold_if_chosen(const std::string &point) const;
 
 private:
-  void report(const protocol::Message &event) const;
   std::string directory_;
 };
 
 /// Touches page after page. Returns only where nothing limits this process to less than `mebibytes`.
 void allocate(std::size_t mebibytes);
 
-/// Runs one task, given as {"task": N, "channel": DIRECTORY}. Throws ProtocolError.
+/// Runs one task, given as {"task": N, "channel": DIRECTORY}. Throws protocol::ProtocolError.
 std::string run_task(const std::string &task);
 
 /// The text of such a task.

@@ -6,9 +6,10 @@
 
 #include <boost/describe/enum.hpp>
 #include <boost/describe/enumerators.hpp>
-#include <boost/mp11/algorithm.hpp>
 
+#include <array>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,44 +17,45 @@
 namespace pidleak {
 
 /// How the words of pidleak spell the enumerator called `name` in C++.
-inline std::string spelling_of_name(std::string_view name) {
-  std::string spelling;
-  for (char c : name)
-    spelling += c == '_' ? '-' : c;
-  if (spelling.ends_with('-'))
-    spelling.pop_back();
-  return spelling;
+std::string spelling_of_name(std::string_view name);
+
+namespace spelling {
+
+struct Enumerator {
+  const char *name;
+  long value;
+};
+
+template <template <class...> class List, class... D>
+constexpr std::array<Enumerator, sizeof...(D)> as_table(List<D...>) {
+  return {{{D::name, static_cast<long>(D::value)}...}};
 }
+template <class E>
+constexpr auto table_of = as_table(boost::describe::describe_enumerators<E>());
+
+std::string of(std::span<const Enumerator> table, long value);
+std::vector<std::string> all(std::span<const Enumerator> table);
+std::optional<long> find(std::span<const Enumerator> table, std::string_view text);
+
+} // namespace spelling
 
 /// The enumerator's spelling. A value that is no enumerator gives "?".
 template <class E>
 std::string spell(E value) {
-  std::string spelling = "?";
-  boost::mp11::mp_for_each<boost::describe::describe_enumerators<E>>([&](auto d) {
-    if (d.value == value)
-      spelling = spelling_of_name(d.name);
-  });
-  return spelling;
+  return spelling::of(spelling::table_of<E>, static_cast<long>(value));
 }
 
 /// Every spelling of E, in order of declaration: what a help text or an error message offers.
 template <class E>
 std::vector<std::string> spellings() {
-  std::vector<std::string> all;
-  boost::mp11::mp_for_each<boost::describe::describe_enumerators<E>>(
-      [&](auto d) { all.push_back(spelling_of_name(d.name)); });
-  return all;
+  return spelling::all(spelling::table_of<E>);
 }
 
 /// The enumerator that `text` spells, or nothing.
 template <class E>
 std::optional<E> parse_spelling(std::string_view text) {
-  std::optional<E> found;
-  boost::mp11::mp_for_each<boost::describe::describe_enumerators<E>>([&](auto d) {
-    if (spelling_of_name(d.name) == text)
-      found = d.value;
-  });
-  return found;
+  auto value = spelling::find(spelling::table_of<E>, text);
+  return value ? std::optional(static_cast<E>(*value)) : std::nullopt;
 }
 
 } // namespace pidleak

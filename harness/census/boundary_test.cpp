@@ -40,7 +40,7 @@ void wait_in_read(int fd) {
 }
 
 /// A wait on something that was made before the boundary was taken, or after it.
-struct Wait {
+struct OutsideWait {
   const char *name;
   const char *why_not; // part of what is said where it is held outside
   long syscall;
@@ -50,8 +50,8 @@ struct Wait {
 
 int keep(os::UniqueFd fd) { return fd.release(); }
 
-const std::vector<Wait> &waits() {
-  static const std::vector<Wait> all = {
+const std::vector<OutsideWait> &waits() {
+  static const std::vector<OutsideWait> all = {
       {"reads a pipe", "held outside", SYS_read,
        [] {
          auto pipe = os::open_pipe();

@@ -30,7 +30,7 @@ census::Rest rest() {
   return census::at_rest(census::walk_once(scope), scope, {});
 }
 
-struct Wait {
+struct TriedWait {
   const char *name;
   bool stuck;
   const char *why_not;           // part of what is said, if not stuck
@@ -44,7 +44,7 @@ void wait_on_futex(int operation, const timespec *timeout) {
   ::syscall(SYS_futex, word, operation, 0, timeout, nullptr, 0);
 }
 
-void wait_in_poll(int timeout_ms) {
+void poll_a_pipe(int timeout_ms) {
   auto pipe = os::open_pipe();
   pollfd end{.fd = pipe.read_end.get(), .events = POLLIN, .revents = 0};
   ::poll(&end, 1, timeout_ms);
@@ -65,8 +65,8 @@ void read_from_a_pipe_of_its_own() {
   os::read_exactly(pipe.read_end.get(), &byte, 1);
 }
 
-const std::vector<Wait> &waits() {
-  static const std::vector<Wait> all = {
+const std::vector<TriedWait> &tried_waits() {
+  static const std::vector<TriedWait> all = {
       {"reads a pipe whose writers are its own", true, "", SYS_read, read_from_a_pipe_of_its_own},
       {"pauses", true, "", SYS_pause, testing::pause_for_ever},
       {"waits for a signal that nobody sends", true, "", SYS_rt_sigtimedwait,
@@ -79,7 +79,7 @@ const std::vector<Wait> &waits() {
       {"waits for a shared lock without a timeout", true, "", SYS_futex, [] { wait_on_futex(FUTEX_WAIT, nullptr); }},
       {"waits for a private lock without a timeout", true, "", SYS_futex,
        [] { wait_on_futex(FUTEX_WAIT | FUTEX_PRIVATE_FLAG, nullptr); }},
-      {"polls a pipe without a timeout", true, "", SYS_poll, [] { wait_in_poll(-1); }},
+      {"polls a pipe without a timeout", true, "", SYS_poll, [] { poll_a_pipe(-1); }},
       {"waits for a child that pauses", true, "", SYS_wait4,
        [] {
          auto child = testing::plant();
@@ -89,7 +89,7 @@ const std::vector<Wait> &waits() {
       {"sleeps", false, "may end by itself", SYS_clock_nanosleep, [] { ::nanosleep(&an_hour, nullptr); }},
       {"waits for a lock with a timeout", false, "may end by itself", SYS_futex,
        [] { wait_on_futex(FUTEX_WAIT, &an_hour); }},
-      {"polls with a timeout", false, "may end by itself", SYS_poll, [] { wait_in_poll(3600000); }},
+      {"polls with a timeout", false, "may end by itself", SYS_poll, [] { poll_a_pipe(3600000); }},
       {"waits for a signal with a timeout", false, "may end by itself", SYS_rt_sigtimedwait,
        [] {
          sigset_t none;
@@ -195,7 +195,7 @@ const std::vector<Wait> &waits() {
 } // namespace
 
 TEST_CASE("a wait is called endless if nothing but the replay could end it, and only then", "[census]") {
-  for (const auto &wait : waits())
+  for (const auto &wait : tried_waits())
     DYNAMIC_SECTION((wait.stuck ? "stuck: " : "not stuck: ") << wait.name) {
       bool alarms_show = ::access("/proc/timer_list", R_OK) == 0;
       if (wait.stuck && !alarms_show)

@@ -1,4 +1,5 @@
 // pidleak ablate: switches the conditions of a scenario off and on, and tells which of them it takes.
+#include "harness/base/json.hpp"
 #include "harness/cli/replays.hpp"
 #include "harness/cli/verbs.hpp"
 #include "harness/replay/ablation.hpp"
@@ -167,7 +168,7 @@ int ablate(ReplayOptions options) {
     judged = judged && whole.outcome() != replay::Outcome::unknown;
   }
   if (options.json)
-    text = nlohmann::ordered_json({{"schema_version", reports::schema_version}, {"ablations", json}}).dump(2) + "\n";
+    text = text_of(nlohmann::ordered_json{{"schema_version", reports::schema_version}, {"ablations", json}}, 2) + "\n";
   else
     text += replayed.where + "\n";
   std::fputs(text.c_str(), stdout);

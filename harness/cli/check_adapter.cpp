@@ -21,7 +21,7 @@ using replay::Plan;
 using reports::Report;
 using reports::Verdict;
 
-struct Options {
+struct CheckAdapterOptions {
   ReplayOptions replay;
   std::vector<std::string> command;
 };
@@ -184,7 +184,7 @@ private:
   std::vector<Report> wrong_;
 };
 
-int check_adapter(const Options &options) {
+int check_adapter(const CheckAdapterOptions &options) {
   auto word = fmt::format("exec:{}", fmt::join(options.command, " "));
   auto pool = choose_pools({fmt::format("exec:{}", options.command.front())}).front();
   pool.name = word;
@@ -207,7 +207,7 @@ int check_adapter(const Options &options) {
 } // namespace
 
 Command check_adapter_verb() {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CheckAdapterOptions>();
   return {.name = "check-adapter",
           .summary = "Find out what is wrong with an adapter for a pool of your own",
           .options = {{.name = "COMMAND",

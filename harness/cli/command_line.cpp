@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -134,9 +133,8 @@ std::string meant(const Added &added, const CLI::ParseError &error) {
       known.push_back("--" + name);
   for (const auto &word : added.app->remaining(true))
     if (word.starts_with("--")) {
-      auto all = fmt::format("; there are: {}", fmt::join(known, ", "));
-      auto text = suggestion(word.substr(0, word.find('=')), known);
-      return text == all ? "" : text;
+      const auto *nearest = nearest_of(word.substr(0, word.find('=')), known);
+      return nearest ? fmt::format("; did you mean {}?", *nearest) : "";
     }
   return "";
 }

@@ -1,4 +1,5 @@
 // pidleak compare: scenarios and pools side by side, and presets held against the real pools that they model.
+#include "harness/base/json.hpp"
 #include "harness/cli/outputs.hpp"
 #include "harness/cli/replays.hpp"
 #include "harness/cli/verbs.hpp"
@@ -14,7 +15,7 @@ namespace {
 
 using reports::Comparison;
 
-struct Options {
+struct CompareOptions {
   ReplayOptions replay;
   std::vector<std::string> fidelity; // PRESET=POOL
   std::string markdown_path;
@@ -22,7 +23,7 @@ struct Options {
 
 using Pair = std::pair<std::string, std::string>;
 
-std::vector<Pair> fidelity_pairs(const Options &options) {
+std::vector<Pair> fidelity_pairs(const CompareOptions &options) {
   std::vector<Pair> pairs;
   for (const auto &text : options.fidelity) {
     auto at = text.find('=');
@@ -66,7 +67,7 @@ bool check_fidelity(const ReplayOptions &options, const Comparison &comparison, 
   return faithful;
 }
 
-int compare(Options options) {
+int compare(CompareOptions options) {
   auto pairs = fidelity_pairs(options);
   if (!pairs.empty() && options.replay.pools == std::vector<std::string>{"all"})
     options.replay.pools.clear();
@@ -80,7 +81,7 @@ int compare(Options options) {
 
   auto replayed = replay_all(options.replay, make_plans(options.replay));
   auto comparison = reports::compare(replayed.reports);
-  auto text = options.replay.json ? reports::comparison_to_json(comparison).dump(2) + "\n"
+  auto text = options.replay.json ? text_of(reports::comparison_to_json(comparison), 2) + "\n"
                                   : fmt::format("{}\n{}\n", reports::render_comparison(comparison), replayed.where);
   if (!options.markdown_path.empty())
     reports::write_atomically(options.markdown_path, reports::render_comparison_markdown(comparison));
@@ -100,7 +101,7 @@ int compare(Options options) {
 } // namespace
 
 Command compare_verb() {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CompareOptions>();
   Command command{
       .name = "compare",
       .summary = "Show scenarios and pools side by side",

@@ -30,7 +30,7 @@ namespace {
 using reports::Report;
 using reports::Verdict;
 
-struct Options {
+struct GuardOptions {
   guard::Options guard;
   double grace_s = 2, timeout_s = 0, kill_after_s = 5, every_s = 1;
   bool watch = false;
@@ -46,7 +46,7 @@ struct Options {
 
 milliseconds from_seconds(double seconds) { return milliseconds(static_cast<long long>(seconds * 1000)); }
 
-void describe(Report &report, Options &options, const os::ProcessRef *service) {
+void describe(Report &report, GuardOptions &options, const os::ProcessRef *service) {
   if (service && !service->has_exited()) // it may have executed another program since: its name is that of now
     if (auto now = os::read_command_line(service->pid()); !now.empty())
       options.guard.command = now;
@@ -71,7 +71,7 @@ void write_early(const std::string &path, const std::vector<Report> &so_far) {
 }
 
 /// What the report says of those that may remain.
-void judge(Report &report, Options &options, const os::ProcessRef *service) {
+void judge(Report &report, GuardOptions &options, const os::ProcessRef *service) {
   os::ignore_sigpipe(); // the command has what it inherits; a reader that is gone must not end guard before the rest
   bool recorded = !options.report_path.empty() || options.outputs.wanted();
   if (recorded || report.verdict != Verdict::clean || report.growth)
@@ -81,7 +81,7 @@ void judge(Report &report, Options &options, const os::ProcessRef *service) {
   report = std::move(all.front());
 }
 
-guard::Listener listener_for(Options &options, const os::ProcessRef *service) {
+guard::Listener listener_for(GuardOptions &options, const os::ProcessRef *service) {
   return {.judge = [&options, service](Report &report) { judge(report, options, service); },
           .grows =
               [&options, service](Report &report, const std::vector<std::size_t> &news) {
@@ -98,7 +98,7 @@ guard::Listener listener_for(Options &options, const os::ProcessRef *service) {
 }
 
 /// False: not all could be written, which was said.
-bool write_all(const Options &options, const std::vector<Report> &all) {
+bool write_all(const GuardOptions &options, const std::vector<Report> &all) {
   bool written = true;
   auto attempt = [&](const std::function<void()> &write) {
     try {
@@ -115,7 +115,7 @@ bool write_all(const Options &options, const std::vector<Report> &all) {
 }
 
 /// Tells the outcome, and gives the status.
-int conclude(Options &options, const guard::Outcome &outcome) {
+int conclude(GuardOptions &options, const guard::Outcome &outcome) {
   const auto &report = outcome.report;
   bool told = show(report, options.guard.keep);
   if (outcome.ending)
@@ -135,7 +135,7 @@ int conclude(Options &options, const guard::Outcome &outcome) {
   return options.suppressions.strict ? check_suppressions(options.suppressions, {report}, status) : status;
 }
 
-int guard_command(Options &options) {
+int guard_command(GuardOptions &options) {
   auto listener = listener_for(options, nullptr);
   auto outcome = guard::run(options.guard, listener);
   if (outcome.report.verdict == Verdict::broken) // it was not run to its end, and nothing judged
@@ -144,7 +144,7 @@ int guard_command(Options &options) {
 }
 
 /// As the child of a keeper, which ends what is left and gives the status.
-int look_for_keeper(Options &options) {
+int look_for_keeper(GuardOptions &options) {
   if (!guard::read_end(options.left_by) || options.keeper_line < 0)
     throw UsageError("--left-by is for pidleak itself");
   guard::KeeperLine line(options.keeper_line);
@@ -158,7 +158,7 @@ int look_for_keeper(Options &options) {
   return 0;
 }
 
-int watch_service(Options &options) {
+int watch_service(GuardOptions &options) {
   if (auto why = os::why_blind(); !why.empty())
     throw std::runtime_error("guard refuses, and nothing was looked at: " + why);
   auto service = guard::Service::of(find_service(options.service));
@@ -169,7 +169,7 @@ int watch_service(Options &options) {
   return conclude(options, guard::attach(service, options.guard, listener_for(options, &service.process)));
 }
 
-int run(Options &options) {
+int run(GuardOptions &options) {
   guard::occupy_standard_streams();
   options.guard.grace = from_seconds(options.grace_s);
   options.guard.limit.kill_after = from_seconds(options.kill_after_s);
@@ -198,7 +198,7 @@ int run(Options &options) {
 }
 
 /// What the parser can't know.
-void check_usage(const Given &given, const Options &options) {
+void check_usage(const Given &given, const GuardOptions &options) {
   if (options.guard.command.empty() == (options.service == 0))
     throw UsageError(options.service == 0 ? "guard: what command? (or --attach PID, for a service that runs already)"
                                           : "--attach: there is a command as well; it is one or the other");
@@ -215,7 +215,7 @@ Option seconds(const char *name, double &into, const char *summary, std::pair<do
       .name = name, .into = &into, .summary = summary, .value = "SECONDS", .range = range, .shows_default = into != 0};
 }
 
-std::vector<Option> options_of(Options &options) {
+std::vector<Option> options_of(GuardOptions &options) {
   constexpr double day = 86400;
   return {
       {.name = "COMMAND", .into = &options.guard.command, .summary = "The command and its arguments", .value = ""},
@@ -259,7 +259,7 @@ std::vector<Option> options_of(Options &options) {
 } // namespace
 
 Command guard_verb() {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<GuardOptions>();
   Command command{
       .name = "guard",
       .summary = "Run any command, and fail if it leaves a process behind",

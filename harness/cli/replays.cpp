@@ -1,10 +1,12 @@
 #include "harness/cli/replays.hpp"
 
+#include "harness/base/suggestion.hpp"
 #include "harness/cli/outputs.hpp"
 #include "harness/cli/pools.hpp"
 #include "harness/pool/behaviour.hpp"
 #include "scenarios/scenarios.hpp"
 
+#include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <unistd.h>
 
@@ -121,6 +123,10 @@ std::vector<std::string> replay_tiers() {
 }
 
 } // namespace
+
+void refuse_word(const std::string &option, const std::string &text, const std::vector<std::string> &known) {
+  throw UsageError(fmt::format("{} {}: not known{}", option, text, suggestion(text, known)));
+}
 
 std::vector<Plan> make_plans(const ReplayOptions &options) {
   std::vector<Plan> plans;

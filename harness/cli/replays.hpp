@@ -1,11 +1,8 @@
 // What the verbs that replay have in common: which scenarios on which pools under which conditions, and how.
 #pragma once
 
-#include "harness/base/suggestion.hpp"
 #include "harness/cli/command_line.hpp"
 #include "harness/replay/run.hpp"
-
-#include <fmt/format.h>
 
 #include <functional>
 
@@ -44,12 +41,15 @@ struct Replayed {
 /// started, a report that can't be written among them) and TierRefused.
 Replayed replay_all(const ReplayOptions &options, const std::vector<replay::Plan> &plans);
 
+[[noreturn]] void refuse_word(const std::string &option, const std::string &text,
+                              const std::vector<std::string> &known);
+
 /// A word of E, or UsageError with a suggestion.
 template <class E>
 E word(const std::string &option, const std::string &text) {
   if (auto value = parse_spelling<E>(text))
     return *value;
-  throw UsageError(fmt::format("{} {}: not known{}", option, text, suggestion(text, spellings<E>())));
+  refuse_word(option, text, spellings<E>());
 }
 
 } // namespace pidleak::cli

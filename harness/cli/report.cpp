@@ -1,4 +1,5 @@
 // pidleak report: reads leak reports, and shows, converts, compares and merges them.
+#include "harness/base/json.hpp"
 #include "harness/cli/outputs.hpp"
 #include "harness/cli/report_file.hpp"
 #include "harness/cli/verbs.hpp"
@@ -16,7 +17,7 @@ namespace {
 
 using reports::Report;
 
-struct Options {
+struct ShowOptions {
   std::vector<std::string> files;
   Outputs outputs;
   bool status = false;
@@ -43,7 +44,7 @@ std::vector<Report> read_all(const std::vector<std::string> &files) {
   return all;
 }
 
-int show(const Options &options) {
+int show(const ShowOptions &options) {
   if (options.files.empty())
     throw UsageError("report: FILE is missing: a leak report, as `pidleak run --report FILE` writes it, or - for "
                      "standard input");
@@ -67,7 +68,7 @@ int show_diff(const DiffOptions &options) {
   if (options.before == "-" && options.after == "-")
     throw UsageError("standard input (-) can be read once only");
   auto cells = reports::diff(read_report_file(options.before), read_report_file(options.after));
-  std::fputs((options.json ? reports::diff_to_json(cells).dump(2) + "\n" : reports::render_diff(cells)).c_str(),
+  std::fputs((options.json ? text_of(reports::diff_to_json(cells), 2) + "\n" : reports::render_diff(cells)).c_str(),
              stdout);
   return reports::got_worse(cells) ? 1 : 0;
 }
@@ -116,7 +117,7 @@ Command merge_verb() {
 } // namespace
 
 Command report_verb() {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ShowOptions>();
   Command command{
       .name = "report",
       .summary = "Show, convert, compare and merge leak reports",

@@ -14,7 +14,7 @@ namespace {
 
 using reports::Report;
 
-struct Options {
+struct RunOptions {
   ReplayOptions replay;
   Outputs outputs;
   bool expected = false;
@@ -46,7 +46,7 @@ int run_status(const std::vector<Report> &all, const reports::Deviation &expecte
   return reports::exit_status(verdicts);
 }
 
-int run(Options options) {
+int run(RunOptions options) {
   if (options.expected && (!options.replay.overrides.empty() || options.replay.workers != 4))
     throw UsageError("--expected: a scenario says what is expected of its own conditions and 4 workers only");
   options.outputs.json = options.replay.json;
@@ -71,7 +71,7 @@ int run(Options options) {
 } // namespace
 
 Command run_verb() {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RunOptions>();
   Command command{
       .name = "run",
       .summary = "Replay scenarios and show the verdicts",

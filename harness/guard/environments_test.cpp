@@ -230,7 +230,7 @@ void check_environment(const Environment &environment) {
   expect(os::reap_exited_children(), "no process is left");
 }
 
-const bool added = [] {
+const bool environments_added = [] {
   for (const auto &environment : environments())
     cases::add(fmt::format("guard in an environment: {}", environment.name), {"guard", "guard-environment"}, [=] {
       if (::geteuid() != 0)

@@ -17,8 +17,6 @@ using reports::Verdict;
 
 namespace {
 
-constexpr std::chrono::seconds end_bound{5};
-
 class Guard {
 public:
   Guard(const Options &options, const Listener &listener)
@@ -164,7 +162,7 @@ private:
     for (const auto &process : outcome_.report.remaining)
       if (process.suppressed_by)
         spared.insert(process.pid);
-    outcome_.ending = os::end_all_children(Deadline::after(end_bound), spared);
+    outcome_.ending = os::end_all_children(Deadline::after(os::end_bound), spared);
   }
 
   const Options &options_;

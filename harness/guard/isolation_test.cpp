@@ -19,7 +19,7 @@ os::ProcessRef start_guard(const std::string &tier, const std::string &specimen)
 }
 
 /// Nobody is left below the calling process, which adopts all that lose their parent.
-void expect_nobody() {
+void wait_for_nobody() {
   testing::wait_until([] { return os::reap_exited_children(); }, "everybody below the guard has gone");
 }
 
@@ -36,7 +36,7 @@ TEST_CASE("SIGKILL of a guard in a PID namespace leaves nothing, at whatever mom
       os::wait_for_any_exit({guard.pidfd()}, std::chrono::microseconds(moment_us(random)));
       guard.send(SIGKILL);
       os::reap(guard);
-      expect_nobody();
+      wait_for_nobody();
     }
   });
 }

@@ -19,7 +19,6 @@
 namespace pidleak::guard {
 namespace {
 
-constexpr std::chrono::seconds end_bound{5};
 constexpr char end_of_words = '\0'; // the end of file says it as well, if the keeper could close its end
 constexpr milliseconds look_bound = default_grace + milliseconds(60000); // a look at very many takes its time
 
@@ -96,7 +95,7 @@ private:
     guarded_.lift_limit(); // it may have to wait for a reader
     if (verdict == 'l') {
       something_was_left_ = true;
-      auto words = words_of(os::end_all_children(Deadline::after(end_bound), {guarded_.process().pid()}));
+      auto words = words_of(os::end_all_children(Deadline::after(os::end_bound), {guarded_.process().pid()}));
       pollfd writable{.fd = line_.get(), .events = POLLOUT, .revents = 0};
       ::poll(&writable, 1, 1000); // it reads what is in between
       tell(fmt::format("d{}{}", words, end_of_words));
@@ -123,7 +122,7 @@ private:
         failure_ = e.what();
       }
     auto names = names_of_children();
-    auto ending = os::end_all_children(Deadline::after(end_bound));
+    auto ending = os::end_all_children(Deadline::after(os::end_bound));
     if (end_ && names.empty() && ending.all_ended)
       return; // all have left
     something_was_left_ = true;
@@ -138,7 +137,7 @@ private:
   void end_looker() {
     try {
       guarded_.process().send(SIGKILL);
-      os::reap(guarded_.process(), Deadline::after(end_bound));
+      os::reap(guarded_.process(), Deadline::after(os::end_bound));
     } catch (const std::exception &) { // it is ended with the others
     }
   }

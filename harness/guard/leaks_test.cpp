@@ -35,7 +35,7 @@ void check(const Specimen &specimen) {
   });
 }
 
-const bool added = [] {
+const bool leaks_added = [] {
   for (const auto &specimen : specimens::all())
     cases::add(fmt::format("guard finds that specimen {} is {}", specimen.name, specimen.verdict),
                {"guard", "guard-specimen"}, [=] { check(specimen); });

@@ -6,6 +6,7 @@
 #include "harness/library/findings.hpp"
 #include "harness/library/fork_log.hpp"
 #include "harness/os/sources.hpp"
+#include "harness/os/subreaper.hpp"
 #include "harness/os/syscall_error.hpp"
 
 #include <unistd.h>
@@ -21,7 +22,6 @@ using reports::SettledBy;
 
 namespace {
 
-constexpr std::chrono::seconds end_bound{5};
 constexpr milliseconds census_bound{500};
 constexpr std::size_t most_held = 256; // descriptors are few
 
@@ -39,28 +39,28 @@ census::Boundary boundary() {
   return known;
 }
 
-/// Takes part in the registry for as long as it is there.
-class Entered {
-public:
-  explicit Entered(const GuardOptions &options)
-      : entry_(Registry::of_this_process().enter(options.name, options.adopt_orphans)) {}
-  Entered(const Entered &) = delete;
-  Entered &operator=(const Entered &) = delete;
-  ~Entered() {
-    if (pid_ == ::getpid())
-      Registry::of_this_process().leave(entry_);
-  }
-  pid_t pid() const { return pid_; }
-  library::Entry *entry() const { return entry_; }
-
-private:
-  pid_t pid_ = ::getpid();
-  library::Entry *entry_;
-};
-
 } // namespace
 
 class Guard::Impl {
+  /// Takes part in the registry for as long as it is there.
+  class Entered {
+  public:
+    explicit Entered(const GuardOptions &options)
+        : entry_(Registry::of_this_process().enter(options.name, options.adopt_orphans)) {}
+    Entered(const Entered &) = delete;
+    Entered &operator=(const Entered &) = delete;
+    ~Entered() {
+      if (pid_ == ::getpid())
+        Registry::of_this_process().leave(entry_);
+    }
+    pid_t pid() const { return pid_; }
+    library::Entry *entry() const { return entry_; }
+
+  private:
+    pid_t pid_ = ::getpid();
+    library::Entry *entry_;
+  };
+
 public:
   explicit Impl(GuardOptions options)
       : options_(std::move(options)), rules_(library::read_rules(options_.suppressions)), entered_(options_),
@@ -74,7 +74,7 @@ public:
   }
 
   bool end_remaining() {
-    auto deadline = Deadline::after(end_bound);
+    auto deadline = Deadline::after(os::end_bound);
     std::vector<os::ProcessRef> dying; // to be reaped, whatever they look like once they have ended
     for (Backoff backoff;;) {
       auto look = suspects_.look();

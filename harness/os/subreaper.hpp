@@ -34,6 +34,9 @@ struct Ending {
   std::vector<pid_t> of_others = {}; // not ended: another user's
 };
 
+/// What a program takes at most for ending what is left below it.
+constexpr std::chrono::seconds end_bound{5};
+
 /// Sends SIGKILL to every child, and to those that their death hands over, until there is none or the deadline has
 /// passed. Each is signalled through a pidfd, and only where the kernel says of that pidfd that it is a child of this
 /// process. Those in `spared` stay, and what is below them is ended (their orphans come here). Children of other users

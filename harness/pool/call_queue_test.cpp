@@ -1,6 +1,6 @@
 // The call queue, with many readers and with one that is killed on the way.
-#include "harness/os/test_support.hpp"
 #include "harness/pool/call_queue.hpp"
+#include "harness/pool/pool_test_support.hpp"
 
 #include <catch2/generators/catch_generators_all.hpp>
 #include <poll.h>
@@ -16,8 +16,9 @@ using pool::CallQueue;
 using pool::CallReader;
 using testing::expect;
 using testing::expect_equal;
-
-const os::WaitStatus well{};
+using testing::send_byte;
+using testing::wait_for_byte;
+using testing::well;
 
 /// The locks as a worker sees them: a mapping of its own.
 pool::SharedLocksMapping map_locks(int memfd) {
@@ -31,13 +32,6 @@ struct Reader {
   explicit Reader(const CallQueue &queue) : locks(map_locks(queue.locks_fd())), calls(*locks, queue.read_fd()) {}
   std::optional<Call> get(const std::function<void()> &while_locked = [] {}) { return calls.get(while_locked); }
 };
-
-void wait_for_byte(const os::Pipe &pipe) {
-  char byte = 0;
-  expect(os::read_exactly(pipe.read_end.get(), &byte, 1), "the handshake came");
-}
-
-void send_byte(const os::Pipe &pipe) { os::write_all(pipe.write_end.get(), "."); }
 
 } // namespace
 

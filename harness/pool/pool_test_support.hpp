@@ -3,8 +3,10 @@
 
 #include "harness/os/test_support.hpp"
 #include "harness/pool/pool.hpp"
+#include "harness/protocol/message.hpp"
 #include "workers/worker_code.hpp"
 
+#include <boost/mp11/algorithm.hpp>
 #include <catch2/generators/catch_generators_all.hpp>
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -18,6 +20,15 @@
 #define EVERY(E) GENERATE(from_range(::pidleak::testing::every<E>()))
 
 namespace pidleak::testing {
+
+inline const os::WaitStatus well{};
+
+inline void wait_for_byte(const os::Pipe &pipe) {
+  char byte = 0;
+  expect(os::read_exactly(pipe.read_end.get(), &byte, 1), "the handshake came");
+}
+
+inline void send_byte(const os::Pipe &pipe) { os::write_all(pipe.write_end.get(), "."); }
 
 template <class E>
 std::vector<E> every() {

@@ -1,5 +1,5 @@
 // The result queue, with many writers and with one that is killed half way.
-#include "harness/os/test_support.hpp"
+#include "harness/pool/pool_test_support.hpp"
 #include "harness/pool/result_queue.hpp"
 
 #include <catch2/generators/catch_generators_all.hpp>
@@ -14,15 +14,9 @@ using namespace pidleak;
 using pool::Result;
 using testing::expect;
 using testing::expect_equal;
-
-const os::WaitStatus well{};
-
-void wait_for_byte(const os::Pipe &pipe) {
-  char byte = 0;
-  expect(os::read_exactly(pipe.read_end.get(), &byte, 1), "the handshake came");
-}
-
-void send_byte(const os::Pipe &pipe) { os::write_all(pipe.write_end.get(), "."); }
+using testing::send_byte;
+using testing::wait_for_byte;
+using testing::well;
 
 /// The result queue's parts, as a pool puts them together.
 struct ResultQueue {

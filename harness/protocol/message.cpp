@@ -1,5 +1,10 @@
 #include "harness/protocol/message.hpp"
 
+#include "harness/base/json.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -8,7 +13,7 @@ namespace {
 
 Message with(std::string_view kind, std::string_view name, nlohmann::json fields) {
   fields[std::string(kind)] = name;
-  return Message::parse(fields.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), kind);
+  return Message::parse(text_of(fields), kind);
 }
 
 } // namespace
@@ -18,20 +23,25 @@ Message Message::command(std::string_view name, nlohmann::json fields) {
 }
 Message Message::event(std::string_view name, nlohmann::json fields) { return with("event", name, std::move(fields)); }
 
-Message Message::parse(std::string_view line, std::string_view kind) {
+nlohmann::json parse_object(std::string_view line) {
   // To the JSON parser a NUL is the end of its input: it would pass over whatever follows.
   if (line.find('\0') != line.npos)
-    throw ProtocolError(fmt::format("a NUL byte in: {}", printable(line)));
-  Message message;
+    throw ProtocolError(fmt::format("a NUL byte in: {}", Message::printable(line)));
   using Event = nlohmann::json::parse_event_t;
   auto check_depth = [&](int depth, Event event, nlohmann::json &) {
     if (depth >= deepest_nesting && (event == Event::object_start || event == Event::array_start))
-      throw ProtocolError(fmt::format("nested more than {} deep: {}", deepest_nesting, printable(line)));
+      throw ProtocolError(fmt::format("nested more than {} deep: {}", deepest_nesting, Message::printable(line)));
     return true;
   };
-  message.fields_ = nlohmann::json::parse(line, check_depth, false);
-  if (!message.fields_.is_object())
-    throw ProtocolError(fmt::format("not a JSON object: {}", printable(line)));
+  auto object = nlohmann::json::parse(line, check_depth, false);
+  if (!object.is_object())
+    throw ProtocolError(fmt::format("not a JSON object: {}", Message::printable(line)));
+  return object;
+}
+
+Message Message::parse(std::string_view line, std::string_view kind) {
+  Message message;
+  message.fields_ = parse_object(line);
   auto name = message.fields_.find(std::string(kind));
   if (name == message.fields_.end() || !name->is_string())
     throw ProtocolError(fmt::format("no \"{}\" in: {}", kind, printable(line)));
@@ -39,8 +49,26 @@ Message Message::parse(std::string_view line, std::string_view kind) {
   return message;
 }
 
-std::string Message::line() const {
-  return fields_.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+std::string Message::line() const { return text_of(fields_) + "\n"; }
+
+void Message::refuse_word(const std::string &member, const std::string &text,
+                          const std::vector<std::string> &known) const {
+  throw ProtocolError(fmt::format("{}: \"{}\" is \"{}\", and not one of: {}", printable(name_), member, printable(text),
+                                  fmt::join(known, ", ")));
+}
+
+std::vector<Message> Message::objects(const std::string &member) const {
+  std::vector<Message> all;
+  if (!has(member))
+    return all;
+  for (const auto &entry : fields_[member]) {
+    if (!entry.is_object())
+      throw ProtocolError(fmt::format("{}: one is not an object", member));
+    all.emplace_back();
+    all.back().name_ = member;
+    all.back().fields_ = entry;
+  }
+  return all;
 }
 
 const nlohmann::json &Message::member(const std::string &name) const {

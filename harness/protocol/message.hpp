@@ -3,14 +3,13 @@
 
 #include "harness/protocol/vocabulary.hpp"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace pidleak::protocol {
 
@@ -32,6 +31,9 @@ public:
   using std::runtime_error::runtime_error;
 };
 
+/// Of one line. Throws ProtocolError, with a printable excerpt of it.
+nlohmann::json parse_object(std::string_view line);
+
 /// A JSON object with the member that names it: `command` towards the subject, `event` from it.
 class Message {
 public:
@@ -51,6 +53,8 @@ public:
   std::vector<std::string> texts(const std::string &member) const;
   std::vector<pid_t> pids(const std::string &member) const;
   pid_t pid(const std::string &member) const;
+  /// What a list holds, by the list's name; none where there is no such member.
+  std::vector<Message> objects(const std::string &member) const;
   const nlohmann::json &fields() const { return fields_; }
   bool has(const std::string &member) const { return fields_.contains(member); }
 
@@ -60,14 +64,15 @@ public:
     auto spelling = text(member);
     if (auto value = parse_spelling<E>(spelling))
       return *value;
-    throw ProtocolError(fmt::format("{}: \"{}\" is \"{}\", and not one of: {}", printable(name_), member,
-                                    printable(spelling), fmt::join(spellings<E>(), ", ")));
+    refuse_word(member, spelling, spellings<E>());
   }
 
   /// An excerpt of any bytes that can be shown in an error message.
   static std::string printable(std::string_view bytes, std::size_t at_most = 80);
 
 private:
+  [[noreturn]] void refuse_word(const std::string &member, const std::string &text,
+                                const std::vector<std::string> &known) const;
   const nlohmann::json &member(const std::string &name) const;
   std::string name_;
   nlohmann::json fields_;

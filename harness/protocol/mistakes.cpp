@@ -2,6 +2,8 @@
 
 #include "harness/base/suggestion.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 

@@ -14,6 +14,8 @@
 #include "harness/replay/subject.hpp"
 #include "harness/replay/verdict.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <csignal>
 #include <memory>

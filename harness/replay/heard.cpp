@@ -3,6 +3,8 @@
 #include "harness/os/signals.hpp"
 #include "harness/protocol/mistakes.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <csignal>
 #include <functional>
@@ -35,13 +37,9 @@ void absorb_members(Heard &heard, const Message &event, Timeline &timeline) {
         heard.workers.push_back(worker);
         timeline.note("spawned", worker, "worker");
       }
-  for (const auto &entry : event.fields().value("helpers", nlohmann::json::array())) {
-    if (!entry.is_object())
-      throw protocol::ProtocolError("helpers: one is not an object");
-    auto helper = Message::event("helper", entry);
+  for (const auto &helper : event.objects("helpers"))
     if (heard.helpers.emplace(helper.pid("pid"), helper.text("role")).second)
       timeline.note("spawned", helper.pid("pid"), helper.text("role"));
-  }
   heard.refuse_working_helpers();
   if (event.has("queue_capacity"))
     heard.queue_capacity = static_cast<int>(event.integer("queue_capacity"));

@@ -5,7 +5,6 @@
 #include "harness/replay/driver.hpp"
 #include "harness/replay/watch.hpp"
 
-#include <nlohmann/json.hpp>
 #include <poll.h>
 
 #include <ctime>
@@ -55,15 +54,15 @@ Running start(std::size_t index, const Job &job) {
   return {.index = index,
           .started = std::time(nullptr),
           .since = Clock::now(),
-          .sandbox =
-              Sandbox::start(job.sandbox, [&job](const Inside &inside) { return to_json(job.body(inside)).dump(); })};
+          .sandbox = Sandbox::start(job.sandbox,
+                                    [&job](const Inside &inside) { return reports::to_document({job.body(inside)}); })};
 }
 
 Report finish(const Running &running, const Job &job) {
   Report report;
   auto result = running.sandbox.result();
   if (result) {
-    report = reports::from_json(nlohmann::ordered_json::parse(*result));
+    report = reports::from_document(*result).at(0);
   } else {
     report.tier = job.sandbox.tier;
     report.reason = "the replay did not come to its end: " +

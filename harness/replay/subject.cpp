@@ -3,6 +3,7 @@
 #include "harness/os/launch.hpp"
 #include "harness/os/syscall_error.hpp"
 
+#include <fmt/format.h>
 #include <poll.h>
 
 #include <algorithm>
