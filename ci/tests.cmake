@@ -3,9 +3,18 @@ enable_testing()
 find_package(Catch2 3.7.1 REQUIRED) # 3.7.1 is the first that exits with 4 for skipped cases
 include(Catch)
 
-# pidleak_tests(NAME SOURCES... USES LIBRARIES... [TIMEOUT SECONDS] [LABELS ...])
+# python3 may be a wrapper that takes longer than many a test: the program behind it comes first.
+find_program(python3 python3)
+if(python3)
+  execute_process(COMMAND ${python3} -c "import os, sys; print(os.path.dirname(sys.executable))"
+    OUTPUT_VARIABLE python3_directory OUTPUT_STRIP_TRAILING_WHITESPACE)
+  set(test_environment ENVIRONMENT_MODIFICATION "PATH=path_list_prepend:${python3_directory}")
+endif()
+
+# pidleak_tests(NAME SOURCES... USES LIBRARIES... [TIMEOUT SECONDS] [LABELS ...] [APART TAG])
+# APART: a tag, whose cases have a label of their own, LABEL-TAG.
 function(pidleak_tests name)
-  cmake_parse_arguments(arg "" "TIMEOUT" "USES;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "" "TIMEOUT;APART" "USES;LABELS" ${ARGN})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 60)
   endif()
@@ -16,8 +25,14 @@ function(pidleak_tests name)
     PIDLEAK_BINARY_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
   # Programs that a replay starts must be there before a test is run.
   add_dependencies(${name} pidleak pidleak-subject pidleak-worker pidleak-fork-server pidleak-tracker)
-  catch_discover_tests(${name} DISCOVERY_MODE PRE_TEST
-    PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" SKIP_RETURN_CODE 4)
+  set(rest "")
+  if(arg_APART)
+    catch_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_SPEC "[${arg_APART}]"
+      PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}-${arg_APART}" SKIP_RETURN_CODE 4 ${test_environment})
+    set(rest TEST_SPEC "~[${arg_APART}]")
+  endif()
+  catch_discover_tests(${name} DISCOVERY_MODE PRE_TEST ${rest}
+    PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" SKIP_RETURN_CODE 4 ${test_environment})
 endfunction()
 
 pidleak_tests(os_tests harness/os/ending_test.cpp harness/os/sources_test.cpp harness/os/procfs_test.cpp harness/os/scratch_cgroup_test.cpp harness/os/process_test.cpp
@@ -117,7 +132,7 @@ set_tests_properties(includes includes-planted PROPERTIES LABELS layers TIMEOUT 
 get_target_property(boost_filesystem Boost::filesystem LOCATION)
 add_test(NAME newer-boost COMMAND ${PROJECT_SOURCE_DIR}/ci/check-newer-boost ${PROJECT_SOURCE_DIR}
   ${PROJECT_BINARY_DIR}/newer-boost ${Boost_INCLUDE_DIRS} ${boost_filesystem})
-set_tests_properties(newer-boost PROPERTIES LABELS layers TIMEOUT 600 SKIP_RETURN_CODE 4
+set_tests_properties(newer-boost PROPERTIES LABELS layers TIMEOUT 600 COST 900 SKIP_RETURN_CODE 4
   ENVIRONMENT "CXX=${CMAKE_CXX_COMPILER}")
 
 # What `cmake --install` puts in place works from there.
@@ -135,7 +150,7 @@ if(NOT PIDLEAK_SANITIZE)
   set_property(TARGET static_programs PROPERTY EXCLUDE_FROM_ALL FALSE)
   add_test(NAME vm-boot COMMAND ${PROJECT_SOURCE_DIR}/ci/vm/boot ${PROJECT_BINARY_DIR}/static ${PROJECT_BINARY_DIR}/vm
     ${PROJECT_SOURCE_DIR}/build/kernel)
-  set_tests_properties(vm-boot PROPERTIES FIXTURES_SETUP vm SKIP_RETURN_CODE 4 TIMEOUT 600 LABELS vm PROCESSORS 2)
+  set_tests_properties(vm-boot PROPERTIES FIXTURES_SETUP vm SKIP_RETURN_CODE 4 TIMEOUT 600 LABELS vm COST 1000)
   add_executable(vm_tests ci/vm/vm_test.cpp)
   target_link_libraries(vm_tests PRIVATE pidleak_reports Catch2::Catch2WithMain)
   target_compile_definitions(vm_tests PRIVATE PIDLEAK_VM_RESULTS="${PROJECT_BINARY_DIR}/vm")

@@ -41,7 +41,7 @@ std::vector<ThreadWait> read_waits(pid_t pid, const std::vector<os::ProcFd> &fds
   std::vector<ThreadWait> waits;
   for (pid_t thread : os::read_threads(pid)) {
     auto stat = os::read_thread_stat(pid, thread);
-    if (!stat)
+    if (!stat || stat->state == 'Z') // a leader that has exited before its threads
       continue;
     ThreadWait wait{.thread = thread, .state = stat->state, .syscall = "", .arguments = {}};
     if (auto call = os::read_syscall(pid, thread)) {

@@ -71,10 +71,11 @@ std::vector<std::string> attached(const Service &service, const Scratch &scratch
           "0.1",     "--report", scratch / "report.json"};
 }
 
-/// Until it has slept so many times more: between two looks, that is.
-void let_it_look(const os::ProcessRef &guard, std::uint64_t times) {
+/// Until it watches, and has slept so many times more: between two looks, that is.
+void let_it_look(Running &running, std::uint64_t times) {
+  running.wait_for("at tier attached: ");
   auto sleeps = [&] {
-    auto status = os::read_status(guard.pid());
+    auto status = os::read_status(running.guard().pid());
     return status ? status->voluntary_switches : 0;
   };
   auto from = sleeps();
@@ -117,7 +118,7 @@ TEST_CASE("a service whose workers come and go is clean when a signal ends the w
                           ::waitpid(pid, nullptr, 0);
                       });
       Running running(attached(service, scratch));
-      let_it_look(running.guard(), 150);
+      let_it_look(running, 150);
       running.guard().send(signal);
       expect_equal(running.finish(), 0, "status; " + running.text());
       auto report = scratch.report();
@@ -135,7 +136,7 @@ TEST_CASE("a service that ends without leaving anything is clean, one that leave
       if (leaves)
         service.tell('w');
       Running running(attached(service, scratch));
-      let_it_look(running.guard(), 5);
+      let_it_look(running, 5);
       service.end();
       expect_equal(running.finish(), leaves ? 23 : 0, "status; " + running.text());
       auto remaining = scratch.report().at("remaining");
@@ -170,10 +171,10 @@ TEST_CASE("who was seen below the service is remembered when it has lost its par
     });
     service.tell('s');
     Running running(attached(service, scratch));
-    let_it_look(running.guard(), 10);
+    let_it_look(running, 10);
     service.tell('e');
     expect_equal(count_of_children(service.process()), 0U, "children of the service");
-    let_it_look(running.guard(), 5);
+    let_it_look(running, 5);
     service.end();
     expect_equal(running.finish(), 23, "status; " + running.text());
     expect_equal(scratch.report().at("remaining").size(), 1U, "remaining");
@@ -198,7 +199,7 @@ void check_orphan_from_before(const std::string &cgroup, bool seen) {
   service.tell('d');
   Running running(attached(service, scratch));
   running.wait_for(seen ? "its cgroup " + cgroup + " is read too" : "has no cgroup to itself");
-  let_it_look(running.guard(), 5);
+  let_it_look(running, 5);
   service.end();
   expect_equal(running.finish(), seen ? 23 : 0, "status; " + running.text());
   expect_equal(scratch.report().at("remaining").size(), seen ? 1U : 0U, "remaining");
@@ -240,7 +241,7 @@ TEST_CASE("a guard that is killed leaves the service alone", "[guard]") {
     service.tell('w');
     {
       Running running(attached(service, scratch));
-      let_it_look(running.guard(), 5);
+      let_it_look(running, 5);
     } // SIGKILL
     service.tell('w');
     expect_equal(count_of_children(service.process()), 2U, "workers");

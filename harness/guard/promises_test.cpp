@@ -182,7 +182,7 @@ TEST_CASE("a command line that only just fits is guarded as any other", "[guard]
         "    except OSError: return False\n"
         "n = most(lambda n: fits(n, 1), 1, 200)\n"
         "last = most(lambda last: fits(n, last), 1, 100001)\n"
-        "ran = [r for r in (run(n, last - less) for less in range(0, 400, 25)) if r][0]\n"
+        "ran = next(r for r in (run(n, last - less) for less in range(0, 400, 25)) if r)\n"
         "print(ran.returncode, len(ran.stderr), 'ended' in ran.stderr)\n");
     auto ran = run({scratch / "longest.py", binary}, python());
     expect(ran.out.starts_with("23 ") && ran.out.ends_with(" True\n"), ran.out + ran.err);

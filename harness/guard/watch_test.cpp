@@ -149,7 +149,7 @@ TEST_CASE("without --watch nobody looks, and nothing is told", "[guard]") {
     expect(sleeps_of(running.guard()) <= from + 2, "guard sleeps on");
     scratch.write("stop", "");
     expect_equal(running.finish(), 0, "status");
-    expect_equal(running.text(), "thirty\n", "what it says");
+    expect_equal(running.text(), "filled\nthirty\n", "what it says");
     expect(scratch.report().at("growth").is_null(), "nobody looked");
   });
 }

@@ -322,10 +322,15 @@ std::vector<std::vector<std::string>> fdinfo_lines(std::string_view info, std::s
 }
 
 bool has_own_abi(pid_t pid) {
-  auto program = UniqueFd::adopt(::open(proc_path(pid, "exe").c_str(), O_RDONLY | O_CLOEXEC));
-  char start[EI_CLASS + 1] = {};
-  return program && ::read(program.get(), start, sizeof start) == sizeof start &&
-         start[EI_CLASS] == (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32);
+  for (pid_t thread : read_threads(pid)) { // the first thread that is still there: a leader that has exited shows none
+    auto program = UniqueFd::adopt(::open(thread_path(pid, thread, "exe").c_str(), O_RDONLY | O_CLOEXEC));
+    if (!program && errno == ENOENT)
+      continue;
+    char start[EI_CLASS + 1] = {};
+    return program && ::read(program.get(), start, sizeof start) == sizeof start &&
+           start[EI_CLASS] == (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32);
+  }
+  return false;
 }
 
 namespace {
