@@ -80,7 +80,7 @@ pidleak_tests(guard_tests harness/guard/attach_test.cpp harness/guard/commands_t
   USES pidleak_specimens pidleak_replay LABELS guard TIMEOUT 120)
 add_dependencies(guard_tests pidleak-specimen)
 pidleak_tests(scenario_tests scenarios/scenarios_test.cpp scenarios/ground_truth_test.cpp
-  scenarios/real_pools_test.cpp scenarios/diagnosis_test.cpp USES pidleak_scenarios pidleak_pools LABELS scenario TIMEOUT 120)
+  scenarios/real_pools_test.cpp scenarios/diagnosis_test.cpp USES pidleak_scenarios pidleak_pools LABELS scenario TIMEOUT 120 APART further-version)
 
 pidleak_tests(specimen_tests workers/specimens/specimens_test.cpp USES pidleak_specimens pidleak_replay
   LABELS specimen TIMEOUT 600) # ci/specimens tries each a hundred times

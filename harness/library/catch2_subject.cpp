@@ -1,5 +1,6 @@
 // What listeners_test.cpp runs: a program with the listener for Catch2.
 #include <catch2/catch_test_macros.hpp>
+#include <fcntl.h>
 #include <pidleak/catch2.hpp>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -77,6 +78,11 @@ TEST_CASE("matcher") {
   CHECK_THAT(guard.check(), !pidleak::NothingRemains());
   CHECK_THAT(guard.check(), pidleak::NothingRemains());
   CHECK(guard.end_remaining());
+}
+
+TEST_CASE("using up all descriptors", "[.]") {
+  while (open("/dev/null", O_RDONLY) >= 0) {
+  }
 }
 
 TEST_CASE("crashing", "[.]") {

@@ -1,4 +1,5 @@
 // What listeners_test.cpp runs: a program with the listener for GoogleTest.
+#include <fcntl.h>
 #include <pidleak/gtest.hpp>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,6 +33,11 @@ TEST(Subject, CleanAgain) {}
 TEST(Subject, Printed) {
   pidleak::Guard guard;
   EXPECT_TRUE(guard.check().clean()) << guard.check();
+}
+
+TEST(Subject, DISABLED_UsingUpAllDescriptors) {
+  while (open("/dev/null", O_RDONLY) >= 0) {
+  }
 }
 
 } // namespace

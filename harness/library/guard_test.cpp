@@ -160,6 +160,39 @@ TEST_CASE("an orphan of another program that has ended is no leak", "[library]")
   });
 }
 
+TEST_CASE("what a child forks in another PID namespace has numbers of its own, and explains no zombie here",
+          "[library]") {
+  if (::geteuid() != 0)
+    SKIP("a PID namespace is for root");
+  for (bool boxed : {false, true})
+    check_in_plain_child([=] {
+      Guard guard({.grace = never, .strict = true});
+      std::string program = "true";
+      char *arguments[] = {program.data(), nullptr};
+      pid_t zombie = 0;
+      expect_equal(::posix_spawnp(&zombie, "true", nullptr, nullptr, arguments, environ), 0, "posix_spawnp");
+      siginfo_t ended{};
+      expect(::waitid(P_PID, static_cast<id_t>(zombie), &ended, WEXITED | WNOWAIT) == 0, "it has ended");
+      auto box = start([&] {
+        expect(!boxed || ::unshare(CLONE_NEWPID) == 0, "unshare");
+        auto forking = start([&] {
+          if (boxed) // the next that it forks has the zombie's number
+            os::write_file("/proc/sys/kernel/ns_last_pid", std::to_string(zombie - 1));
+          pid_t child = ::fork();
+          if (child == 0)
+            ::_exit(0);
+          expect(!boxed || child == zombie, "it has the zombie's number");
+          ::waitpid(child, nullptr, 0);
+        });
+        expect_equal(os::reap(forking).value, 0, "what forks in the namespace");
+      });
+      expect_equal(os::reap(box).value, 0, "what makes the namespace");
+      auto findings = guard.check();
+      expect_equal(findings.remaining.size(), 1U, "the zombie remains; " + findings.text);
+      ::waitpid(zombie, nullptr, 0);
+    });
+}
+
 TEST_CASE("a stopped child is one", "[library]") {
   check_in_plain_child([] {
     Guard guard({.grace = never});
