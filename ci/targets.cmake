@@ -10,8 +10,9 @@ target_compile_options(pidleak_settings INTERFACE
 if(PIDLEAK_SANITIZE)
   # Not vptr: that check looks at memory through a pipe, and where there is no descriptor left it calls objects broken.
   target_compile_options(pidleak_settings INTERFACE -fsanitize=address,undefined -fno-sanitize=vptr
-    -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
-  target_link_options(pidleak_settings INTERFACE -fsanitize=address,undefined)
+    -fno-sanitize-recover=undefined -fno-omit-frame-pointer -fno-pie)
+  # At a fixed address: else each start relocates half a million places, and the tests start very many processes.
+  target_link_options(pidleak_settings INTERFACE -fsanitize=address,undefined -no-pie)
 endif()
 # What every target of this project uses: fmt's compiled part, words and their spelling.
 add_library(pidleak_base STATIC harness/base/fmt.cpp harness/base/json.cpp harness/base/spelling.cpp harness/base/suggestion.cpp)

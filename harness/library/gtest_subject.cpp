@@ -35,9 +35,16 @@ TEST(Subject, Printed) {
   EXPECT_TRUE(guard.check().clean()) << guard.check();
 }
 
+int most_opened = -1;
+
 TEST(Subject, DISABLED_UsingUpAllDescriptors) {
-  while (open("/dev/null", O_RDONLY) >= 0) {
-  }
+  for (int fd = 0; fd >= 0; fd = open("/dev/null", O_RDONLY))
+    most_opened = fd;
+}
+
+TEST(Subject, DISABLED_UsingUpAllDescriptors_AndClosingThem) {
+  for (int fd = most_opened; fd > 2; --fd)
+    close(fd);
 }
 
 } // namespace
