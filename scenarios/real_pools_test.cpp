@@ -76,7 +76,7 @@ void add_pool(const std::string &pool, const std::string &version, const json &s
       if (!version.empty() && find_wrong(record_of(pool, version), scenario->name, spell(method)))
         plan.settle_bound = std::chrono::seconds(2); // too short a time could only call more leaked
       cases::add(fmt::format("{}: {} with {} is as recorded", word, scenario->name, spell(method)),
-                 {version.empty() ? "real-pool" : "further-version", pool, scenario->name, spell(method)}, [=] {
+                 {word == "python" ? "real-pool" : "further-pool", pool, scenario->name, spell(method)}, [=] {
                    auto chosen = plan;
                    chosen.pool = cli::choose_pools({word}).front(); // not before: it may have to ask many programs
                    check(pool, chosen);
