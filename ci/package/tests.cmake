@@ -8,15 +8,15 @@ add_test(NAME package-built COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-examp
 set_tests_properties(package-installed PROPERTIES FIXTURES_REQUIRED installed)
 add_test(NAME package-subproject COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-subproject
   ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/subproject)
-set_tests_properties(package-installed package-built package-subproject PROPERTIES LABELS install TIMEOUT 120)
+set_tests_properties(package-installed package-built package-subproject PROPERTIES LABELS install TIMEOUT 300)
 
 add_test(NAME completions COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-completions $<TARGET_FILE:pidleak>)
-set_tests_properties(completions PROPERTIES LABELS cli TIMEOUT 60)
+set_tests_properties(completions PROPERTIES LABELS cli TIMEOUT 300)
 add_test(NAME man COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-man $<TARGET_FILE:pidleak>)
-set_tests_properties(man PROPERTIES LABELS cli TIMEOUT 60)
+set_tests_properties(man PROPERTIES LABELS cli TIMEOUT 300)
 
 if(NOT PIDLEAK_SANITIZE)
   add_test(NAME packages COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-packages ${CMAKE_CPACK_COMMAND}
     ${PROJECT_BINARY_DIR} ${PROJECT_BINARY_DIR}/packages)
-  set_tests_properties(packages PROPERTIES LABELS install TIMEOUT 60 SKIP_RETURN_CODE 4)
+  set_tests_properties(packages PROPERTIES LABELS install TIMEOUT 300 SKIP_RETURN_CODE 4)
 endif()

@@ -98,6 +98,24 @@ TEST_CASE("list names every scenario, condition and preset", "[cli]") {
     CHECK_THAT(ran.out, ContainsSubstring(word));
 }
 
+TEST_CASE("what the parser refuses is told with the verb, the option and what may have been meant", "[cli]") {
+  check_usage({}, "what is to be done? there are: list, run,");
+  check_usage({"run", "incident", "--pol", "hardened"}, "pidleak run: The following argument was not expected: --pol");
+  check_usage({"run", "incident", "--pol", "hardened"}, "did you mean --pool?");
+  check_usage({"run", "incident", "--nothing-like-it"}, "--nothing-like-it\nRun pidleak run --help");
+  check_usage({"report", "diff", "one.json"}, "pidleak report diff: AFTER is required");
+  check_usage({"guard", "--tier", "namespce", "--", "true"},
+              "--tier: namespce is not known; did you mean \"namespace\"?");
+  check_usage({"run", "incident", "--workers", "2.5"}, "--workers: 2.5 is no whole number");
+  for (const char *time : {"10x", "nan", "1e400", "", "s"})
+    check_usage({"guard", "--timeout", time, "--", "true"}, "is no number");
+}
+
+TEST_CASE("a time may have its unit", "[cli]") {
+  for (const char *time : {"0.05", "50ms", "0.05s", "0.001m"})
+    CHECK(run({"guard", "--timeout", time, "--", "sleep", "600"}).status == 124);
+}
+
 TEST_CASE("doctor tells what this machine offers and what runs at which tier", "[cli]") {
   auto ran = run({"doctor"});
   CHECK(ran.status == 0);

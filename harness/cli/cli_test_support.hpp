@@ -28,7 +28,7 @@ inline Ran run(const std::vector<std::string> &arguments, const std::string &pro
   out.write_end.reset();
   err.write_end.reset();
   Ran ran;
-  auto deadline = Deadline::after(std::chrono::seconds(60));
+  auto deadline = Deadline::after(3 * hang_bound);
   pollfd ends[] = {{.fd = out.read_end.get(), .events = POLLIN, .revents = 0},
                    {.fd = err.read_end.get(), .events = POLLIN, .revents = 0}};
   std::string *texts[] = {&ran.out, &ran.err};

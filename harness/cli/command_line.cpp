@@ -18,10 +18,12 @@ constexpr char mark = '\x1f';
 
 std::string unmarked(const std::string &text) { return text.starts_with(mark) ? text.substr(1) : text; }
 
-std::string refused_number(const std::string &text, double least, double most) {
+std::string refused_number(const std::string &text, double least, double most, bool whole) {
   double value = 0;
   if (!CLI::detail::lexical_cast(text, value) || !std::isfinite(value))
     return fmt::format("\"{}\" is no number", text);
+  if (whole && value != std::floor(value))
+    return fmt::format("{} is no whole number", text);
   return value >= least && value <= most ? "" : fmt::format("{} is not from {} to {}", text, least, most);
 }
 

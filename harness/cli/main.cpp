@@ -5,6 +5,7 @@
 #include "harness/os/signals.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -67,7 +68,10 @@ Command application_for(const std::string &called) {
     names.emplace_back(name);
   }
   // CLI11 would say only that a subcommand is required.
-  if (!called.empty() && !called.starts_with('-') && called != "completions")
+  if (called.empty())
+    throw UsageError(
+        fmt::format("what is to be done? there are: {}; pidleak --help says more", fmt::join(names, ", ")));
+  if (!called.starts_with('-') && called != "completions")
     throw UsageError(fmt::format("there is no command \"{}\"{}", called, pidleak::suggestion(called, names)));
   return with_all_verbs();
 }

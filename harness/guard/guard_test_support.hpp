@@ -52,7 +52,7 @@ public:
 
   /// Reads on until the text is there.
   void wait_for(const std::string &wanted, Where where = BOOST_CURRENT_LOCATION) {
-    auto deadline = Deadline::after(std::chrono::seconds(20));
+    auto deadline = Deadline::after(hang_bound / 2);
     while (text_.find(wanted) == std::string::npos)
       expect(read_some(deadline), "it says `" + wanted + "`, and not only `" + text_ + "`", where);
   }
@@ -64,7 +64,7 @@ public:
   }
   /// Its status, once it has ended and everybody has closed its output.
   int finish() {
-    auto deadline = Deadline::after(std::chrono::seconds(20));
+    auto deadline = Deadline::after(hang_bound / 2);
     while (read_some(deadline)) {
     }
     auto status = os::reap(guard_, deadline);

@@ -45,10 +45,14 @@ void expect_equal(const Actual &actual, const Wanted &wanted, std::string_view w
         fmt::format("{}:{}: {} is `{}`, not `{}`", where.file_name(), where.line(), what, actual, wanted));
 }
 
+/// What a test has not come to by then, it will never: it bounds a hang, and is no property of what is tested. Under the
+/// sanitizers, four at a time on two cores, some bodies take 15 seconds.
+constexpr std::chrono::seconds hang_bound{60};
+
 /// Polls for what no event announces (a state in /proc), with doubling backoff and a deadline.
 inline void wait_until(const std::function<bool()> &holds, std::string_view what,
                        Where where = BOOST_CURRENT_LOCATION) {
-  auto deadline = Deadline::after(std::chrono::seconds(10));
+  auto deadline = Deadline::after(hang_bound / 2);
   Backoff backoff;
   while (!holds()) {
     expect(!deadline.passed(), what, where);
@@ -162,7 +166,7 @@ namespace detail {
 
 /// Runs `body` as described above. Empty if it came through, else what failed.
 inline std::string run_in_child(const std::function<void()> &body,
-                                std::chrono::seconds bound = std::chrono::seconds(20)) {
+                                std::chrono::seconds bound = hang_bound) {
   auto report = os::open_pipe();
   pid_t pid = ::fork();
   if (pid < 0)
