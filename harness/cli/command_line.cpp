@@ -40,8 +40,10 @@ std::string as_seconds(const std::string &text) {
 
 void add_checks(CLI::Option &added, const Option &option) {
   if (option.range)
-    added.check(
-        {[range = *option.range](std::string &text) { return refused_number(text, range.first, range.second); }, ""});
+    added.check({[range = *option.range, whole = std::holds_alternative<int *>(option.into)](std::string &text) {
+                   return refused_number(text, range.first, range.second, whole);
+                 },
+                 ""});
   if (option.value == "SECONDS")
     added.transform({[](std::string &text) {
                        text = as_seconds(text);
@@ -90,13 +92,13 @@ CLI::Option *add(CLI::App &app, const Option &option) {
 struct Added {
   const Command *command;
   CLI::App *app;
-  std::vector<std::pair<std::string, CLI::Option *>> options = {};
+  std::vector<std::pair<const Option *, CLI::Option *>> options = {};
 };
 
 void add(std::vector<Added> &all, const Command &command, CLI::App &app) {
   Added added{.command = &command, .app = &app};
   for (const auto &option : command.options)
-    added.options.emplace_back(option.name, add(app, option));
+    added.options.emplace_back(&option, add(app, option));
   if (!command.footer.empty())
     app.footer(command.footer);
   app.positionals_at_end(command.takes_command);
@@ -168,13 +170,12 @@ int run(const Command &application, const std::string &version, std::vector<std:
   }
   const auto &added = chosen(all);
   Given given;
-  for (std::size_t i = 0; i < added.options.size(); ++i) {
-    if (added.options[i].second->count() > 0)
-      given.insert(added.options[i].first.substr(added.options[i].first.rfind(',') + 1));
-    const auto &into = added.command->options[i].into;
-    if (const auto *text = std::get_if<std::string *>(&into))
+  for (const auto &[option, parsed] : added.options) {
+    if (parsed->count() > 0)
+      given.insert(option->name.substr(option->name.rfind(',') + 1));
+    if (const auto *text = std::get_if<std::string *>(&option->into))
       **text = unmarked(**text);
-    else if (const auto *texts = std::get_if<std::vector<std::string> *>(&into))
+    else if (const auto *texts = std::get_if<std::vector<std::string> *>(&option->into))
       std::transform((*texts)->begin(), (*texts)->end(), (*texts)->begin(), unmarked);
   }
   return added.command->run(given);
