@@ -40,12 +40,12 @@ TEST_CASE("a shutdown that was called and never returned is a hang, with or with
 }
 
 TEST_CASE("whoever outlives the pool's owner is a leak, helpers included", "[verdict]") {
-  ShutdownFacts killed{.owner_killed = true};
-  CHECK(verdict({}, killed) == Verdict::clean);
+  ShutdownFacts ownerless{.owner_killed = true};
+  CHECK(verdict({}, ownerless) == Verdict::clean);
   Report report{.helpers = 1};
   report.remaining.push_back({.kind = census::Kind::helper});
-  CHECK(verdict(report, killed) == Verdict::leaked);
-  CHECK(judge(Scenario{}, report, killed).reason == "1 helper outlived the pool's owner");
+  CHECK(verdict(report, ownerless) == Verdict::leaked);
+  CHECK(judge(Scenario{}, report, ownerless).reason == "1 helper outlived the pool's owner");
 }
 
 TEST_CASE("a condition that was not shown makes a replay invalid, whatever remains", "[verdict]") {
