@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <sstream>
 #include <type_traits>
 
 namespace pidleak::cli {
@@ -131,10 +132,10 @@ std::string path_of(const CLI::App *app) {
 std::string meant(const Added &added, const CLI::ParseError &error) {
   if (error.get_exit_code() != static_cast<int>(CLI::ExitCodes::ExtrasError))
     return "";
-  std::vector<std::string> known = {"--help"};
-  for (const auto *option : added.app->get_options())
-    for (const auto &name : option->get_lnames())
-      known.push_back("--" + name);
+  std::vector<std::string> known = {"--help", "--version"};
+  for (const auto &option : added.command->options)
+    if (!option.hidden && !option.is_argument())
+      known.push_back(option.names().front());
   for (const auto &word : added.app->remaining(true))
     if (word.starts_with("--")) {
       const auto *nearest = nearest_of(word.substr(0, word.find('=')), known);
@@ -144,6 +145,14 @@ std::string meant(const Added &added, const CLI::ParseError &error) {
 }
 
 } // namespace
+
+std::vector<std::string> Option::names() const {
+  std::vector<std::string> all;
+  std::istringstream rest(name);
+  for (std::string each; std::getline(rest, each, ',');)
+    all.insert(each.starts_with("--") ? all.begin() : all.end(), each);
+  return all;
+}
 
 int run(const Command &application, const std::string &version, std::vector<std::string> arguments) {
   CLI::App app{application.summary};
@@ -172,7 +181,7 @@ int run(const Command &application, const std::string &version, std::vector<std:
   Given given;
   for (const auto &[option, parsed] : added.options) {
     if (parsed->count() > 0)
-      given.insert(option->name.substr(option->name.rfind(',') + 1));
+      given.insert(option->names().front());
     if (const auto *text = std::get_if<std::string *>(&option->into))
       **text = unmarked(**text);
     else if (const auto *texts = std::get_if<std::vector<std::string> *>(&option->into))

@@ -34,6 +34,8 @@ struct Option {
   bool hidden = false;
 
   bool is_argument() const { return !name.starts_with('-'); }
+  /// As typed, the long ones first: `--output`, `-o`.
+  std::vector<std::string> names() const;
 };
 
 inline void append(std::vector<Option> &options, std::vector<Option> more) {

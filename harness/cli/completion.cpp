@@ -1,7 +1,5 @@
 #include "harness/cli/completion.hpp"
 
-#include <sstream>
-
 namespace pidleak::cli {
 namespace {
 
@@ -15,15 +13,6 @@ Candidates candidates(const Option &option, const Command &command) {
   return {option.value == "FILE" ? Kind::files : Kind::nothing_known};
 }
 
-/// As typed, the long ones first.
-std::vector<std::string> names_of(const Option &option) {
-  std::vector<std::string> names;
-  std::istringstream rest(option.name);
-  for (std::string name; std::getline(rest, name, ',');)
-    names.insert(name.starts_with("--") ? names.begin() : names.end(), name);
-  return names;
-}
-
 std::string first_line(const std::string &text) { return text.substr(0, text.find('\n')); }
 
 CompletedVerb describe(const Command &command) {
@@ -34,7 +23,7 @@ CompletedVerb describe(const Command &command) {
       verb.arguments = candidates(option, command);
     else if (!option.hidden) {
       bool takes_value = !std::holds_alternative<bool *>(option.into);
-      verb.options.push_back({names_of(option), first_line(option.summary), takes_value,
+      verb.options.push_back({option.names(), first_line(option.summary), takes_value,
                               takes_value ? candidates(option, command) : Candidates{}});
     }
   for (const auto &below : command.below)
