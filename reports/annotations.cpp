@@ -34,11 +34,11 @@ const char *command_for(const Report &report) {
   }
 }
 
-std::string annotation(const layout::Group &group, const Report &report, int count, const Deviation &deviation) {
+std::string annotation(const Tally &tally, const Report &report, std::size_t count, const Deviation &deviation) {
   auto title = fmt::format("pidleak: {}: {}", spell(report.verdict), layout::title_of(report));
   auto message = reason_of(report, deviation);
-  if (group.reports.size() > 1)
-    message += fmt::format(" (in {} of {} replays)", count, group.reports.size());
+  if (tally.replays.size() > 1)
+    message += fmt::format(" (in {} of {} replays)", count, tally.replays.size());
   if (auto lines = growth_lines(growing_groups(report), "") + remaining_lines(report, ""); !lines.empty())
     message.append("\n").append(lines, 0, lines.size() - 1);
   return fmt::format("::{} title={}::{}\n", command_for(report), escaped(title, Place::property),
@@ -47,14 +47,12 @@ std::string annotation(const layout::Group &group, const Report &report, int cou
 
 } // namespace
 
-std::string render_annotations(const std::vector<Report> &reports, const Deviation &deviation) {
+std::string render_annotations(const Tallies &tallies, const Deviation &deviation) {
   std::string text;
-  for (const auto &group : layout::group(reports))
-    for (auto [verdict, count] : layout::verdicts_of(group)) {
-      const auto &report = layout::first_with(verdict, group);
-      if (outcome_of(report, deviation) != Outcome::passed)
-        text += annotation(group, report, count, deviation);
-    }
+  for (const auto &tally : tallies.all())
+    for (auto [verdict, count] : verdicts_of(tally))
+      if (const auto &report = first_with(verdict, tally).first; outcome_of(report, deviation) != Outcome::passed)
+        text += annotation(tally, report, count, deviation);
   return text;
 }
 

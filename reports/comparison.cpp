@@ -21,18 +21,19 @@ std::string outcome(const Report &report) {
   return counted ? fmt::format("{} {}/{}", text, report.live, report.zombies) : text;
 }
 
-double median_ms(const Cell &cell) {
-  std::vector<double> times;
-  for (const auto &report : cell.replays)
-    times.push_back(report.total_ms);
-  std::sort(times.begin(), times.end());
-  return times.empty() ? 0 : times[times.size() / 2];
-}
-
 std::string with_time(const Cell &cell) {
   auto text = describe(cell);
-  bool ran = std::any_of(cell.replays.begin(), cell.replays.end(), was_judged);
-  return ran ? fmt::format("{}  {:.0f} ms", text, median_ms(cell)) : text;
+  for (const auto &tally : cell)
+    if (auto median = median_ms(tally))
+      return fmt::format("{}  {:.0f} ms", text, *median);
+  return text;
+}
+
+template <class Test>
+bool any_report(const Cell &cell, const Test &test) {
+  bool any = false;
+  for_each_ending(cell, [&](const Ending &ending) { any = any || test(ending.first); });
+  return any;
 }
 
 /// What may come of a race, from the replays in both of its orders.
@@ -41,13 +42,14 @@ struct Span {
   int least_live = 1 << 30, most_live = 0, least_zombies = 1 << 30, most_zombies = 0;
 
   void add(const Cell &cell) {
-    for (const auto &report : cell.replays) {
+    for_each_ending(cell, [this](const Ending &ending) {
+      const auto &report = ending.first;
       verdicts.insert(report.verdict);
       least_live = std::min(least_live, report.live);
       most_live = std::max(most_live, report.live);
       least_zombies = std::min(least_zombies, report.zombies);
       most_zombies = std::max(most_zombies, report.zombies);
-    }
+    });
   }
   bool contains(const Report &report) const {
     return verdicts.contains(report.verdict) && report.live >= least_live && report.live <= most_live &&
@@ -65,13 +67,22 @@ const Cell *find_cell(const Comparison &comparison, const ComparisonRow &like, c
 
 } // namespace
 
-Comparison compare(const std::vector<Report> &reports) {
+std::size_t replays_in(const Cell &cell) {
+  std::size_t count = 0;
+  for_each_ending(cell, [&](const Ending &ending) { count += ending.count; });
+  return count;
+}
+
+Comparison compare(const Tallies &tallies) {
   Comparison comparison;
-  for (const auto &report : reports)
-    if (std::find(comparison.pools.begin(), comparison.pools.end(), report.pool) == comparison.pools.end())
-      comparison.pools.push_back(report.pool);
-  for (const auto &report : reports) {
-    const auto &method = report.conditions.at("start-method");
+  for (const auto &tally : tallies.all())
+    if (const auto &pool = tally.first().pool;
+        std::find(comparison.pools.begin(), comparison.pools.end(), pool) == comparison.pools.end())
+      comparison.pools.push_back(pool);
+  for (const auto &tally : tallies.all()) {
+    const auto &report = tally.first();
+    auto found = report.conditions.find("start-method"); // what guard wrote has none
+    auto method = found == report.conditions.end() ? "" : found->second;
     auto row = std::find_if(comparison.rows.begin(), comparison.rows.end(), [&](const ComparisonRow &r) {
       return r.scenario == report.scenario && r.start_method == method;
     });
@@ -80,21 +91,21 @@ Comparison compare(const std::vector<Report> &reports) {
           row,
           {.scenario = report.scenario, .start_method = method, .cells = std::vector<Cell>(comparison.pools.size())});
     auto column = std::find(comparison.pools.begin(), comparison.pools.end(), report.pool) - comparison.pools.begin();
-    row->cells[static_cast<std::size_t>(column)].replays.push_back(report);
+    row->cells[static_cast<std::size_t>(column)].push_back(tally);
   }
   return comparison;
 }
 
 std::string describe(const Cell &cell) {
-  std::vector<std::pair<std::string, int>> counts; // in order of appearance
-  for (const auto &report : cell.replays) {
-    auto text = outcome(report);
+  std::vector<std::pair<std::string, std::size_t>> counts; // in order of appearance
+  for_each_ending(cell, [&](const Ending &ending) {
+    auto text = outcome(ending.first);
     auto known = std::find_if(counts.begin(), counts.end(), [&](const auto &count) { return count.first == text; });
     if (known == counts.end())
-      counts.emplace_back(text, 1);
+      counts.emplace_back(text, ending.count);
     else
-      ++known->second;
-  }
+      known->second += ending.count;
+  });
   if (counts.empty())
     return "-";
   if (counts.size() == 1)
@@ -105,19 +116,67 @@ std::string describe(const Cell &cell) {
   return fmt::to_string(fmt::join(texts, ", "));
 }
 
-std::string render_comparison(const Comparison &comparison) {
+namespace {
+
+/// One that is not as expected says what was. Empty: all of them are.
+std::string deviation_of(const Cell &cell, const Deviation &deviation) {
+  std::string expected;
+  for_each_ending(cell, [&](const Ending &ending) {
+    if (deviation && was_judged(ending.first) && expected.empty())
+      expected = deviation(ending.first);
+  });
+  return expected;
+}
+
+/// Empty where there is one in each.
+std::string replays_a_cell(const Comparison &comparison) {
+  std::set<std::size_t> counts;
+  for (const auto &row : comparison.rows)
+    for (const auto &cell : row.cells)
+      if (auto count = replays_in(cell); count > 0)
+        counts.insert(count);
+  if (counts.empty() || *counts.rbegin() == 1)
+    return "";
+  return counts.size() == 1 ? fmt::format("; {} replays a cell", *counts.begin())
+                            : fmt::format("; {} to {} replays a cell", *counts.begin(), *counts.rbegin());
+}
+
+std::string in_colour(const Cell &cell, const std::string &text) {
+  if (cell.empty())
+    return text;
+  auto end = text.find_last_not_of(' ') + 1;
+  return layout::coloured(worst_of(cell.front()), text.substr(0, end), {.colour = true}) + text.substr(end);
+}
+
+} // namespace
+
+std::string render_comparison(const Comparison &comparison, const ComparisonOptions &options) {
   std::vector<layout::Row> rows = {{"SCENARIO", "START"}};
   for (const auto &pool : comparison.pools)
     rows.front().push_back(printable(pool));
+  std::string deviations;
   for (const auto &row : comparison.rows) {
-    rows.push_back({row.scenario, row.start_method});
-    for (const auto &cell : row.cells)
-      rows.back().push_back(with_time(cell));
+    rows.push_back({printable(row.scenario), printable(row.start_method)});
+    for (std::size_t c = 0; c < row.cells.size(); ++c) {
+      const auto &cell = row.cells[c];
+      auto text = options.times ? with_time(cell) : describe(cell);
+      if (auto expected = deviation_of(cell, options.deviation); !expected.empty()) {
+        deviations += fmt::format("! {} on {} with {}: expected {}\n", printable(row.scenario),
+                                  printable(comparison.pools[c]), printable(row.start_method), printable(expected));
+        text += " !";
+      }
+      rows.back().push_back(text);
+    }
   }
+  rows = layout::align(std::move(rows));
   std::string text;
-  for (const auto &row : layout::align(std::move(rows)))
-    text += layout::join(row) + "\n";
-  return text + "leaked and hung with the numbers of live/zombie workers that remain\n";
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    for (std::size_t c = 2; options.colour && r > 0 && c < rows[r].size(); ++c)
+      rows[r][c] = in_colour(comparison.rows[r - 1].cells[c - 2], rows[r][c]);
+    text += layout::join(rows[r]) + "\n";
+  }
+  return text + "leaked and hung with the numbers of live/zombie workers that remain" + replays_a_cell(comparison) +
+         "\n" + deviations;
 }
 
 std::string render_comparison_markdown(const Comparison &comparison) {
@@ -140,14 +199,17 @@ nlohmann::ordered_json comparison_to_json(const Comparison &comparison) {
   for (const auto &row : comparison.rows)
     for (std::size_t i = 0; i < row.cells.size(); ++i) {
       auto outcomes = nlohmann::ordered_json::array();
-      for (const auto &report : row.cells[i].replays)
-        outcomes.push_back({{"verdict", spell(report.verdict)},
-                            {"live", report.live},
-                            {"zombies", report.zombies},
-                            {"helpers", report.helpers},
-                            {"total_ms", report.total_ms},
-                            {"pool_version", as_utf8(report.pool_version)},
-                            {"reason", as_utf8(report.reason)}});
+      for (const auto &tally : row.cells[i])
+        for (const auto &replay : tally.replays) {
+          const auto &report = tally.endings[replay.ending].first;
+          outcomes.push_back({{"verdict", spell(report.verdict)},
+                              {"live", report.live},
+                              {"zombies", report.zombies},
+                              {"helpers", report.helpers},
+                              {"total_ms", replay.total_ms},
+                              {"pool_version", as_utf8(report.pool_version)},
+                              {"reason", as_utf8(report.reason)}});
+        }
       cells.push_back({{"scenario", row.scenario},
                        {"start_method", row.start_method},
                        {"pool", as_utf8(comparison.pools[i])},
@@ -166,8 +228,7 @@ std::vector<Difference> find_differences(const Comparison &comparison, const Com
     if (!model || !truth)
       continue;
     auto skipped = [](const Cell &cell) {
-      return std::any_of(cell.replays.begin(), cell.replays.end(),
-                         [](const Report &report) { return report.verdict == Verdict::skipped; });
+      return any_report(cell, [](const Report &report) { return report.verdict == Verdict::skipped; });
     };
     if (skipped(*model) || skipped(*truth))
       continue;
@@ -176,8 +237,7 @@ std::vector<Difference> find_differences(const Comparison &comparison, const Com
     span.add(*model);
     if (model_in_other_order)
       span.add(*model_in_other_order);
-    if (!std::all_of(truth->replays.begin(), truth->replays.end(),
-                     [&](const Report &report) { return was_judged(report) && span.contains(report); }))
+    if (any_report(*truth, [&](const Report &report) { return !was_judged(report) || !span.contains(report); }))
       differences.push_back({.scenario = row.scenario,
                              .start_method = row.start_method,
                              .preset = preset,

@@ -1,17 +1,25 @@
 // Reports side by side: a row for each scenario and start method, a column for each pool.
 #pragma once
 
-#include "reports/report.hpp"
+#include "reports/outcome.hpp"
+#include "reports/tally.hpp"
 
 #include <string>
 #include <vector>
 
 namespace pidleak::reports {
 
-/// All replays of one scenario under one start method on one pool.
-struct Cell {
-  std::vector<Report> replays;
-};
+/// All replays of one scenario under one start method on one pool: a tally for each set of other conditions.
+using Cell = std::vector<Tally>;
+
+template <class Visit>
+void for_each_ending(const Cell &cell, const Visit &visit) {
+  for (const auto &tally : cell)
+    for (const auto &ending : tally.endings)
+      visit(ending);
+}
+
+std::size_t replays_in(const Cell &cell);
 
 struct ComparisonRow {
   std::string scenario, start_method;
@@ -23,12 +31,17 @@ struct Comparison {
   std::vector<ComparisonRow> rows; // in order of appearance
 };
 
-Comparison compare(const std::vector<Report> &reports);
+Comparison compare(const Tallies &tallies);
 
 /// `leaked 3/1`, `clean`, `skipped`; several that differ, by number: `4 clean, 1 leaked 3/0`.
 std::string describe(const Cell &cell);
 
-std::string render_comparison(const Comparison &comparison);
+struct ComparisonOptions {
+  bool times = false; // the median of each cell, besides what came of it
+  bool colour = false;
+  Deviation deviation = {}; // set: a cell that is not as expected is marked, and told below
+};
+std::string render_comparison(const Comparison &comparison, const ComparisonOptions &options = {});
 /// GitHub's tables.
 std::string render_comparison_markdown(const Comparison &comparison);
 nlohmann::ordered_json comparison_to_json(const Comparison &comparison);

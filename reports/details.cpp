@@ -12,7 +12,6 @@
 namespace pidleak::reports {
 namespace {
 
-using layout::Group;
 using layout::Row;
 
 std::string standard_error(const std::string &bytes) {
@@ -27,78 +26,123 @@ std::string standard_error(const std::string &bytes) {
 }
 
 std::string body_of(const Report &report) {
-  auto text = fmt::format("  {}\n", printable(report.reason));
+  auto text = layout::wrapped("  ", printable(report.reason), 4);
   if (report.verdict != Verdict::skipped)
     for (const auto &evidence : report.evidence)
-      text += fmt::format("  {} {}: {}\n", evidence.shown ? "shown    " : "NOT SHOWN", printable(evidence.condition),
-                          printable(evidence.text));
+      text += layout::wrapped(evidence.shown ? "  shown     " : "  NOT SHOWN ",
+                              fmt::format("{}: {}", printable(evidence.condition), printable(evidence.text)), 14);
   for (const auto &event : report.timeline)
     if (event.event == "mistake")
       text += fmt::format("  mistake   {}\n", printable(event.detail));
   text += growth_lines(growing_groups(report), "  ") + remaining_lines(report, "  ") + suppression_lines(report, "  ");
   if (report.settled_by)
-    text +=
-        fmt::format("  settled   by {} after {:.{}f} ms{}\n", spell(*report.settled_by), report.settle_ms,
+    text += layout::wrapped(
+        "  settled   ",
+        fmt::format("by {} after {:.{}f} ms{}", spell(*report.settled_by), report.settle_ms,
                     report.settle_ms < 100 ? 1 : 0,
-                    report.not_quiescent_because.empty() ? "" : " (" + printable(report.not_quiescent_because) + ")");
+                    report.not_quiescent_because.empty() ? "" : " (" + printable(report.not_quiescent_because) + ")"),
+        12);
   if (report.verdict == Verdict::broken && !report.subject_stderr.empty())
     text += standard_error(report.subject_stderr);
   return text;
 }
 
 /// `leaked`, of several `leaked in 2 of 4 replays (shown: replay 3)`.
-std::string verdict_in(const Group &group, const Report &shown, int count, const TerminalOptions &options) {
-  auto text = layout::coloured(shown.verdict, spell(shown.verdict), options);
-  if (group.reports.size() == 1)
+std::string verdict_in(const Tally &tally, const Ending &shown, std::size_t count, const TerminalOptions &options) {
+  auto text = layout::coloured(shown.first.verdict, spell(shown.first.verdict), options);
+  if (tally.replays.size() == 1)
     return text;
-  text += fmt::format(" in {} of {} replays", count, group.reports.size());
-  auto place = std::find(group.reports.begin(), group.reports.end(), &shown) - group.reports.begin();
-  return shown.verdict == Verdict::skipped ? text : text + fmt::format(" (shown: replay {})", place + 1);
+  text += fmt::format(" in {} of {} replays", count, tally.replays.size());
+  bool one_of_all = shown.first.verdict == Verdict::skipped || count == tally.replays.size();
+  return one_of_all ? text : text + fmt::format(" (shown: replay {})", shown.place);
 }
 
 /// What some rows of the table have to say, all of them the same.
 struct Entry {
   struct Title {
-    std::string scenario, start_method;
+    std::string scenario, start_method, verdict;
     Row pools;
   };
   std::vector<Title> titles;
-  std::string verdict, body;
+  std::string same; // what those with the same share an entry for
+  std::string body;
 };
 
-void add(std::vector<Entry> &entries, const Report &report, const std::string &verdict) {
-  auto body = body_of(report);
-  auto entry = std::find_if(entries.begin(), entries.end(),
-                            [&](const Entry &e) { return e.verdict == verdict && e.body == body; });
+void add(std::vector<Entry> &entries, const Report &report, const std::string &verdict, const std::string &same) {
+  auto entry = std::find_if(entries.begin(), entries.end(), [&](const Entry &e) { return e.same == same; });
   if (entry == entries.end())
-    entry = entries.insert(entry, {.titles = {}, .verdict = verdict, .body = body});
+    entry = entries.insert(entry, {.titles = {}, .same = same, .body = body_of(report)});
   auto scenario = printable(report.scenario), method = layout::condition(report, "start-method");
-  auto title = std::find_if(entry->titles.begin(), entry->titles.end(),
-                            [&](const Entry::Title &t) { return t.scenario == scenario && t.start_method == method; });
+  auto title = std::find_if(entry->titles.begin(), entry->titles.end(), [&](const Entry::Title &t) {
+    return t.scenario == scenario && t.start_method == method && t.verdict == verdict;
+  });
   if (title == entry->titles.end())
-    title = entry->titles.insert(title, {.scenario = scenario, .start_method = method, .pools = {}});
+    title =
+        entry->titles.insert(title, {.scenario = scenario, .start_method = method, .verdict = verdict, .pools = {}});
   title->pools.push_back(printable(report.pool));
 }
 
+bool is_worth_telling(const Report &report) { return report.verdict != Verdict::clean || !report.remaining.empty(); }
+
+/// Each verdict of each tally.
+std::vector<Entry> all_entries(const Tallies &tallies, const TerminalOptions &options) {
+  std::vector<Entry> entries;
+  for (const auto &tally : tallies.all())
+    for (auto [verdict, count] : verdicts_of(tally))
+      if (const auto &shown = first_with(verdict, tally); is_worth_telling(shown.first)) {
+        auto words = verdict_in(tally, shown, count, options);
+        add(entries, shown.first, words, words + body_of(shown.first));
+      }
+  return entries;
+}
+
+/// Each kind of ending.
+std::vector<Entry> distinct_entries(const Tallies &tallies, const TerminalOptions &options) {
+  std::vector<Entry> entries;
+  for (const auto &tally : tallies.all())
+    for (const auto &ending : tally.endings) {
+      const auto &report = ending.first;
+      bool expected = options.deviation && was_judged(report) && options.deviation(report).empty();
+      if (is_worth_telling(report) && !expected)
+        add(entries, report, verdict_in(tally, ending, ending.count, options), kind_of_ending(report));
+    }
+  return entries;
+}
+
+constexpr std::size_t most_titles = 4; // where not all are wanted
+
 } // namespace
 
-std::string render_details(const std::vector<Report> &reports, const TerminalOptions &options) {
-  std::vector<Entry> entries;
-  for (const auto &replays : layout::group(reports))
-    for (auto [verdict, count] : layout::verdicts_of(replays)) {
-      const auto &shown = layout::first_with(verdict, replays);
-      if (verdict == Verdict::clean && shown.remaining.empty())
-        continue;
-      add(entries, shown, verdict_in(replays, shown, count, options));
-    }
+std::string render_details(const Tallies &tallies, const TerminalOptions &options) {
   std::string text;
-  for (const auto &entry : entries) {
+  for (const auto &entry : options.verbose ? all_entries(tallies, options) : distinct_entries(tallies, options)) {
     text += "\n";
-    for (const auto &title : entry.titles)
+    auto shown = options.verbose || entry.titles.size() <= most_titles ? entry.titles.size() : most_titles - 1;
+    for (std::size_t i = 0; i < shown; ++i) {
+      const auto &title = entry.titles[i];
       text += fmt::format("{} on {}{}: {}\n", title.scenario, fmt::join(title.pools, ", "),
-                          title.start_method.empty() ? "" : " with " + title.start_method, entry.verdict);
+                          title.start_method.empty() ? "" : " with " + title.start_method, title.verdict);
+    }
+    if (shown < entry.titles.size())
+      text += fmt::format("and {} more that came to the same end\n", entry.titles.size() - shown);
     text += entry.body;
   }
   return text;
 }
+
+std::string render_counts(const Tallies &tallies, const Deviation &deviation) {
+  Row counts;
+  for (auto [verdict, count] : verdicts_of(tallies))
+    counts.push_back(fmt::format("{} {}", count, spell(verdict)));
+  auto text = fmt::format("{}", fmt::join(counts, ", "));
+  if (!deviation)
+    return text;
+  std::size_t other = 0;
+  for (const auto &tally : tallies.all())
+    for (const auto &ending : tally.endings)
+      if (was_judged(ending.first) && !deviation(ending.first).empty())
+        other += ending.count;
+  return text + (other == 0 ? "; as expected" : fmt::format("; {} NOT as expected", other));
+}
+
 } // namespace pidleak::reports

@@ -20,20 +20,25 @@ int badness(Verdict verdict) {
                           std::begin(from_good_to_bad));
 }
 
+/// There must be one.
 const Report &worst(const Cell &cell) {
-  return *std::max_element(cell.replays.begin(), cell.replays.end(), [](const Report &a, const Report &b) {
-    return std::pair(badness(a.verdict), a.live + a.zombies) < std::pair(badness(b.verdict), b.live + b.zombies);
+  const Report *worst = nullptr;
+  auto rank = [](const Report &report) { return std::pair(badness(report.verdict), report.live + report.zombies); };
+  for_each_ending(cell, [&](const Ending &ending) {
+    if (!worst || rank(*worst) < rank(ending.first))
+      worst = &ending.first;
   });
+  return *worst;
 }
 
-/// Of a process that nobody has asked why it is there, its kind alone.
+/// Of a process whose diagnosis is empty, its kind alone.
 std::set<std::string> causes_in(const Cell &cell) {
   std::set<std::string> causes;
-  for (const auto &report : cell.replays) {
-    for (const auto &group : growing_groups(report))
+  for_each_ending(cell, [&](const Ending &ending) {
+    for (const auto &group : growing_groups(ending.first))
       if (!group.oldest.suppressed_by)
         causes.insert(fmt::format("{}: accumulates", printable(group.comm)));
-    for (const auto &process : report.remaining) {
+    for (const auto &process : ending.first.remaining) {
       if (process.suppressed_by)
         continue;
       auto name = printable(process.role.empty() ? process.comm : process.role);
@@ -42,7 +47,7 @@ std::set<std::string> causes_in(const Cell &cell) {
       for (const auto &finding : process.diagnosis)
         causes.insert(fmt::format("{}: {}", name, spell(finding.cause)));
     }
-  }
+  });
   return causes;
 }
 
@@ -53,9 +58,9 @@ void compare_causes(CellDiff &cell) {
 }
 
 Change change_of(const CellDiff &cell) {
-  if (cell.before.replays.empty())
+  if (cell.before.empty())
     return Change::added;
-  if (cell.after.replays.empty())
+  if (cell.after.empty())
     return Change::removed;
   const auto &before = worst(cell.before), &after = worst(cell.after);
   if (after.verdict == Verdict::skipped && was_judged(before) && before.verdict != Verdict::clean)
@@ -86,28 +91,28 @@ CellDiff &cell_of(const Report &report, std::vector<CellDiff> &cells) {
 }
 
 nlohmann::ordered_json side_to_json(const Cell &cell) {
-  if (cell.replays.empty())
+  if (cell.empty())
     return nullptr;
   const auto &report = worst(cell);
   return {{"outcome", describe(cell)},
           {"verdict", spell(report.verdict)},
           {"live", report.live},
           {"zombies", report.zombies},
-          {"replays", cell.replays.size()}};
+          {"replays", replays_in(cell)}};
 }
 
 } // namespace
 
-std::vector<CellDiff> diff(const std::vector<Report> &before, const std::vector<Report> &after) {
+std::vector<CellDiff> diff(const Tallies &before, const Tallies &after) {
   std::vector<CellDiff> cells;
-  for (const auto &report : before)
-    cell_of(report, cells).before.replays.push_back(report);
-  for (const auto &report : after)
-    cell_of(report, cells).after.replays.push_back(report);
+  for (const auto &tally : before.all())
+    cell_of(tally.first(), cells).before.push_back(tally);
+  for (const auto &tally : after.all())
+    cell_of(tally.first(), cells).after.push_back(tally);
   for (auto &cell : cells) {
     compare_causes(cell);
     cell.change = change_of(cell);
-    bool bad_now = !cell.after.replays.empty() && badness(worst(cell.after).verdict) > badness(Verdict::skipped);
+    bool bad_now = !cell.after.empty() && badness(worst(cell.after).verdict) > badness(Verdict::skipped);
     cell.got_worse = cell.change == Change::worse || (cell.change == Change::added && bad_now);
   }
   return cells;

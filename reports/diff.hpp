@@ -24,7 +24,7 @@ struct CellDiff {
 
 /// Verdicts from good to bad: clean, skipped, leaked, hung, invalid, broken; of repeated replays the worst counts. With
 /// the same verdict, more remaining processes are worse. A leak that is skipped now is neither better nor worse.
-std::vector<CellDiff> diff(const std::vector<Report> &before, const std::vector<Report> &after);
+std::vector<CellDiff> diff(const Tallies &before, const Tallies &after);
 
 bool got_worse(const std::vector<CellDiff> &cells);
 

@@ -1,6 +1,6 @@
-// The file that `--report` writes, as a whole.
+#include "reports/document.hpp"
+
 #include "harness/base/json.hpp"
-#include "reports/report.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -11,11 +11,40 @@ namespace pidleak::reports {
 
 using Json = nlohmann::ordered_json;
 
+namespace {
+
+std::string head() { return fmt::format("{{\n  \"schema_version\": {},\n  \"reports\": [", schema_version); }
+
+/// As an element of the list, indented as the whole document is.
+std::string element(const Report &report, bool is_first) {
+  std::string text = is_first ? "\n    " : ",\n    ";
+  for (char c : text_of(to_json(report), 2)) {
+    text += c;
+    if (c == '\n') // between members: those of strings are escaped
+      text += "    ";
+  }
+  return text;
+}
+
+std::string tail(bool is_empty) { return is_empty ? "]\n}\n" : "\n  ]\n}\n"; }
+
+} // namespace
+
 std::string to_document(const std::vector<Report> &reports) {
-  Json all = Json::array();
+  auto text = head();
   for (const auto &report : reports)
-    all.push_back(to_json(report));
-  return text_of(Json{{"schema_version", schema_version}, {"reports", all}}, 2) + "\n";
+    text += element(report, &report == &reports.front());
+  return text + tail(reports.empty());
+}
+
+void GrowingDocument::add(const Report &report) {
+  spool_.append((is_empty_ ? head() : "") + element(report, is_empty_));
+  is_empty_ = false;
+}
+
+Content GrowingDocument::finish() {
+  spool_.append((is_empty_ ? head() : "") + tail(is_empty_));
+  return spool_.content();
 }
 
 std::vector<Report> from_document(const std::string &text) {

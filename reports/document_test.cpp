@@ -1,4 +1,5 @@
 // Documents that are read back, and those that are none.
+#include "reports/document.hpp"
 #include "reports/sample_verdicts.hpp"
 
 #include <catch2/matchers/catch_matchers_exception.hpp>

@@ -3,11 +3,12 @@
 //   find the destination ┬─▶ device, FIFO, own descriptor: written to
 //                       ├──▶ new file beside it, complete ──▶ rename
 //                       └──▶ in place, where there can be no new file, or what it would replace has to stay
+#include "reports/file.hpp"
+
 #include "harness/os/pipe.hpp"
 #include "reports/destination.hpp"
 #include "reports/in_place.hpp"
 #include "reports/new_file.hpp"
-#include "reports/report.hpp"
 
 #include <fcntl.h>
 
@@ -39,16 +40,19 @@ private:
   sigset_t signal_{}, before_{};
 };
 
-void write_into(const Destination &destination, const std::string &text) {
+void write_into(const Destination &destination, const Content &content) {
   auto fd = open_destination(destination, O_WRONLY);
   int error = EPIPE;
   try {
-    if (os::write_all(fd.get(), text))
+    bool read = true;
+    content.each_piece(0, content.size(),
+                       [&](std::string_view piece) { read = read && os::write_all(fd.get(), piece); });
+    if (read)
       return;
   } catch (const os::SyscallError &e) {
     error = e.error();
   }
-  throw os::SyscallError(error, fmt::format("write({}, {} bytes)", destination.path, text.size()));
+  throw os::SyscallError(error, fmt::format("write({}, {} bytes)", destination.path, content.size()));
 }
 
 /// A new file that can take the destination's place. None: the destination has to be written in place.
@@ -67,8 +71,8 @@ std::unique_ptr<NewFile> make_successor(const Destination &destination) {
   return {};
 }
 
-void replace(const Destination &destination, NewFile &successor, const std::string &text) {
-  successor.write(text);
+void replace(const Destination &destination, NewFile &successor, const Content &content) {
+  successor.write(content);
   if (!destination.file) {
     if (!successor.appear(destination.name, NewFile::Occupied::is_left))
       throw Swapped(EEXIST, fmt::format("link({})", destination.path));
@@ -77,17 +81,17 @@ void replace(const Destination &destination, NewFile &successor, const std::stri
   try {
     successor.appear(destination.name, NewFile::Occupied::is_replaced);
   } catch (const os::SyscallError &) {
-    write_in_place(destination, text);
+    write_in_place(destination, content);
   }
 }
 
-void write_to(const Destination &destination, const std::string &text) {
+void write_to(const Destination &destination, const Content &content) {
   if (destination.is_special())
-    write_into(destination, text);
+    write_into(destination, content);
   else if (auto successor = make_successor(destination))
-    replace(destination, *successor, text);
+    replace(destination, *successor, content);
   else
-    write_in_place(destination, text);
+    write_in_place(destination, content);
 }
 
 void check_special(const Destination &destination) {
@@ -104,11 +108,11 @@ void check_special(const Destination &destination) {
 
 } // namespace
 
-void write_atomically(const std::string &path, const std::string &text) {
+void write_atomically(const std::string &path, const Content &content) {
   SizeLimitIsError guard;
   for (int attempts = 8;; --attempts) {
     try {
-      return write_to(find_destination(path), text);
+      return write_to(find_destination(path), content);
     } catch (const Swapped &) { // by another writer of reports, it may be: looked at again
       if (attempts == 1)
         throw;

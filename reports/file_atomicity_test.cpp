@@ -1,5 +1,6 @@
 // A report is there whole or not at all, whatever ends its writer.
 #include "harness/os/test_support.hpp"
+#include "reports/file.hpp"
 #include "reports/file_test_support.hpp"
 #include "reports/report.hpp"
 #include "reports/temporary_directory.hpp"

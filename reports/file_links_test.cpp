@@ -1,6 +1,7 @@
 // Symbolic links that other users put in the way of a report, before it is looked for and after.
 #include "harness/os/test_support.hpp"
 #include "reports/destination.hpp"
+#include "reports/file.hpp"
 #include "reports/file_test_support.hpp"
 #include "reports/new_file.hpp"
 #include "reports/report.hpp"

@@ -1,5 +1,6 @@
 // Reports in places where a new file can't take the old one's name, or must not: nothing is lost.
 #include "harness/os/test_support.hpp"
+#include "reports/file.hpp"
 #include "reports/file_test_support.hpp"
 #include "reports/report.hpp"
 #include "reports/temporary_directory.hpp"

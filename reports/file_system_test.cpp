@@ -2,6 +2,7 @@
 // are played: by a system call that is refused, or by one that this program answers in the place of libc.
 #include "harness/os/test_support.hpp"
 #include "reports/destination.hpp"
+#include "reports/file.hpp"
 #include "reports/file_test_support.hpp"
 #include "reports/new_file.hpp"
 #include "reports/report.hpp"

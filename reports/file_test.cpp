@@ -1,4 +1,5 @@
 #include "harness/os/test_support.hpp"
+#include "reports/file.hpp"
 #include "reports/file_test_support.hpp"
 #include "reports/report.hpp"
 #include "reports/temporary_directory.hpp"

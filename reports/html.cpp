@@ -2,7 +2,6 @@
 #include "reports/html.hpp"
 
 #include "harness/base/json.hpp"
-#include "harness/base/spelling.hpp"
 #include "reports/layout.hpp"
 #include "reports/page.hpp"
 
@@ -10,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <array>
+#include <cmath>
 #include <string_view>
 #include <utility>
 
@@ -46,30 +46,38 @@ std::string as_html(const std::string &bytes) {
   return replace_all(printable(bytes), escapes);
 }
 
-std::string table_of_verdicts(const std::vector<Report> &reports) {
-  std::string text = "<table>\n<tr><th>Scenario</th><th>Pool</th><th>Start method</th><th>Verdict</th><th>Live</th>"
-                     "<th>Zombie</th><th>Helper</th><th>Time</th></tr>\n";
-  for (const auto &report : reports) {
+std::string table_of_verdicts(const Tallies &tallies) {
+  std::string text = "<table>\n";
+  const char *tag = "th";
+  for (const auto &row : layout::table_of(tallies, {})) {
     text += "<tr>";
-    auto count = [&](int value) { return layout::counted(report) ? fmt::to_string(value) : "-"; };
-    for (const auto &cell :
-         {as_html(report.scenario), as_html(report.pool), as_html(layout::condition(report, "start-method")),
-          spell(report.verdict), count(report.live), count(report.zombies), count(report.helpers),
-          report.verdict == Verdict::skipped ? "-" : fmt::format("{:.0f} ms", report.total_ms)})
-      text += fmt::format("<td>{}</td>", cell);
+    for (const auto &cell : row)
+      text += fmt::format("<{0}>{1}</{0}>", tag, as_html(cell));
     text += "</tr>\n";
+    tag = "td";
   }
   return text + "</table>";
 }
 
+/// `endings`: the first replay of each in full, its place and how many there were. `replays`: ending and milliseconds
+/// of each, in order.
+nlohmann::ordered_json data_of(const Tally &tally) {
+  auto endings = nlohmann::ordered_json::array(), replays = nlohmann::ordered_json::array();
+  for (const auto &ending : tally.endings)
+    endings.push_back({{"place", ending.place}, {"count", ending.count}, {"report", to_json(ending.first)}});
+  for (const auto &replay : tally.replays) // three digits tell enough, and a float's seven would be half the page
+    replays.push_back({replay.ending, std::round(replay.total_ms * 10.0) / 10});
+  return {{"endings", endings}, {"replays", replays}};
+}
+
 } // namespace
 
-std::string render_html(const std::vector<Report> &reports) {
+std::string render_html(const Tallies &tallies) {
   auto data = nlohmann::ordered_json::array();
-  for (const auto &report : reports)
-    data.push_back(to_json(report));
+  for (const auto &tally : tallies.all())
+    data.push_back(data_of(tally));
   auto page = std::string(page::before_table);
-  page += table_of_verdicts(reports);
+  page += table_of_verdicts(tallies);
   page += page::before_data;
   page += as_script_data(text_of(data));
   page += page::after_data;

@@ -18,18 +18,18 @@ public:
     old_size_ = static_cast<std::size_t>(info.st_size);
   }
 
-  void write(std::string_view text) {
-    auto head = text.substr(0, old_size_), tail = text.substr(head.size());
-    refuse_beyond_limit(text.size());
-    keep_old(head.size());
+  void write(const Content &content) {
+    auto size = content.size(), head = std::min(size, old_size_);
+    refuse_beyond_limit(size);
+    keep_old(head);
     try {
-      reserve(text.size());
-      write_at(tail, head.size()); // as long as space may be missing nothing is overwritten
+      reserve(size);
+      write_part(content, head, size); // as long as space may be missing nothing is overwritten
       sync();
-      write_at(head, 0);
+      write_part(content, 0, head);
       sync();
-      if (::ftruncate(fd_, static_cast<off_t>(text.size())) != 0)
-        os::throw_errno("ftruncate({}, {})", path_, text.size());
+      if (::ftruncate(fd_, static_cast<off_t>(size)) != 0)
+        os::throw_errno("ftruncate({}, {})", path_, size);
       sync();
     } catch (const os::SyscallError &) {
       put_back();
@@ -62,6 +62,13 @@ private:
     while (result != 0 && errno == EINTR);
     if (result != 0 && errno != EOPNOTSUPP && errno != ENOSYS) // NFS before 4.2, FUSE, ZFS
       os::throw_errno("fallocate({}, {} bytes)", path_, size);
+  }
+
+  void write_part(const Content &content, std::size_t from, std::size_t to) {
+    content.each_piece(from, to, [&](std::string_view piece) {
+      write_at(piece, from);
+      from += piece.size();
+    });
   }
 
   void write_at(std::string_view text, std::size_t at) {
@@ -115,9 +122,9 @@ os::UniqueFd open_in_place(const Destination &destination) {
   return open_destination(destination, O_WRONLY);
 }
 
-void write_in_place(const Destination &destination, std::string_view text) {
+void write_in_place(const Destination &destination, const Content &content) {
   auto fd = open_in_place(destination);
-  Overwriting(fd.get(), destination.path).write(text);
+  Overwriting(fd.get(), destination.path).write(content);
 }
 
 } // namespace pidleak::reports

@@ -1,9 +1,8 @@
 // Writing into a file that can't be replaced, or must not be, as it is more than its name and its content.
 #pragma once
 
+#include "reports/content.hpp"
 #include "reports/destination.hpp"
-
-#include <string_view>
 
 namespace pidleak::reports {
 
@@ -13,6 +12,6 @@ os::UniqueFd open_in_place(const Destination &destination);
 /// Overwrites it. Not at one stroke, as a rename is: a reader may see half of it, and so does the next one if the
 /// writer is killed or the machine stops. But what a full disk, a quota or a limit refuses leaves the old content.
 /// Throws SyscallError.
-void write_in_place(const Destination &destination, std::string_view text);
+void write_in_place(const Destination &destination, const Content &content);
 
 } // namespace pidleak::reports

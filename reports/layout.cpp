@@ -53,6 +53,25 @@ std::string join(const Row &row) {
   return line;
 }
 
+std::string wrapped(const std::string &head, const std::string &text, std::size_t hanging) {
+  std::string lines, line = head;
+  bool is_empty = true; // but for its head
+  for (std::string_view rest = text; !rest.empty();) {
+    auto word = rest.substr(0, rest.find(' '));
+    if (!is_empty && width_of(line) + 1 + width_of(word) > widest) {
+      lines += line + "\n";
+      line.assign(hanging, ' ');
+      is_empty = true;
+    }
+    if (!is_empty)
+      line += ' ';
+    line += word;
+    is_empty = false;
+    rest.remove_prefix(std::min(word.size() + 1, rest.size()));
+  }
+  return lines + line + "\n";
+}
+
 std::string coloured(Verdict verdict, const std::string &text, const TerminalOptions &options) {
   return options.colour ? colour_of(verdict) + text + "\x1b[0m" : text;
 }
@@ -72,41 +91,6 @@ std::string title_of(const Report &report) {
   if (auto method = condition(report, "start-method"); !method.empty())
     title.append(" with ").append(method);
   return title;
-}
-
-std::vector<Group> group(const std::vector<Report> &reports) {
-  std::vector<Group> groups;
-  for (const auto &report : reports) {
-    auto same = std::find_if(groups.begin(), groups.end(), [&](const Group &g) {
-      return g.first().scenario == report.scenario && g.first().pool == report.pool &&
-             g.first().conditions == report.conditions && g.first().workers == report.workers;
-    });
-    if (same == groups.end())
-      groups.push_back({.reports = {&report}});
-    else
-      same->reports.push_back(&report);
-  }
-  return groups;
-}
-
-std::vector<std::pair<Verdict, int>> verdicts_of(const Group &group) {
-  std::vector<std::pair<Verdict, int>> counts;
-  for (const auto *report : group.reports) {
-    auto found = std::find_if(counts.begin(), counts.end(), [&](const auto &c) { return c.first == report->verdict; });
-    if (found == counts.end())
-      counts.emplace_back(report->verdict, 1);
-    else
-      ++found->second;
-  }
-  return counts;
-}
-
-const Report &first_with(Verdict verdict, const Group &group) {
-  const Report *first = nullptr;
-  for (const auto *report : group.reports)
-    if (report->verdict == verdict && (!first || (first->remaining.empty() && !report->remaining.empty())))
-      first = report;
-  return *first;
 }
 
 } // namespace pidleak::reports::layout

@@ -12,7 +12,6 @@
 namespace pidleak::reports {
 namespace {
 
-using layout::Group;
 using layout::Row;
 
 constexpr std::size_t most_processes = 50; // of one replay: GitHub refuses a summary of more than 1 MiB
@@ -34,8 +33,8 @@ std::string table(const std::vector<Row> &rows) {
   return text;
 }
 
-std::string verdict_table(const std::vector<Group> &groups, const Deviation &deviation) {
-  auto rows = layout::table_of(groups, deviation);
+std::string verdict_table(const Tallies &tallies, const Deviation &deviation) {
+  auto rows = layout::table_of(tallies, deviation);
   for (auto &row : rows)
     for (auto &cell : row)
       cell = markdown_text(cell);
@@ -91,10 +90,10 @@ std::string rules(const Report &report) {
   return text;
 }
 
-std::string entry(const Group &group, const Report &report, int count, const Deviation &deviation) {
+std::string entry(const Tally &tally, const Report &report, std::size_t count, const Deviation &deviation) {
   auto text = fmt::format("\n### {}: {}", spell(report.verdict), markdown_text(layout::title_of(report)));
-  if (group.reports.size() > 1)
-    text += fmt::format(", in {} of {} replays", count, group.reports.size());
+  if (tally.replays.size() > 1)
+    text += fmt::format(", in {} of {} replays", count, tally.replays.size());
   if (deviation && outcome_of(report, deviation) == Outcome::passed)
     text += ", as expected";
   text += fmt::format("\n\n**Reason:** {}\n", markdown_text(reason_of(report, deviation)));
@@ -131,16 +130,15 @@ std::string markdown_text(const std::string &bytes) {
   return text;
 }
 
-std::string render_markdown(const std::vector<Report> &reports, const Deviation &deviation) {
-  auto groups = layout::group(reports);
-  auto text = fmt::format("## pidleak\n\n{}", verdict_table(groups, deviation));
-  for (const auto &group : groups)
-    for (auto [verdict, count] : layout::verdicts_of(group)) {
-      const auto &report = layout::first_with(verdict, group);
+std::string render_markdown(const Tallies &tallies, const Deviation &deviation) {
+  auto text = fmt::format("## pidleak\n\n{}", verdict_table(tallies, deviation));
+  for (const auto &tally : tallies.all())
+    for (auto [verdict, count] : verdicts_of(tally)) {
+      const auto &report = first_with(verdict, tally).first;
       bool nothing_to_tell =
           verdict == Verdict::clean && report.remaining.empty() && outcome_of(report, deviation) == Outcome::passed;
       if (!nothing_to_tell)
-        text += entry(group, report, count, deviation);
+        text += entry(tally, report, count, deviation);
     }
   return text;
 }

@@ -2,12 +2,13 @@
 #pragma once
 
 #include "reports/outcome.hpp"
+#include "reports/tally.hpp"
 
 namespace pidleak::reports {
 
 /// The table of verdicts. Then, for each of its rows that has something to tell: the reason, what was not shown, and
 /// the remaining processes with their causes, folded up.
-std::string render_markdown(const std::vector<Report> &reports, const Deviation &deviation = {});
+std::string render_markdown(const Tallies &tallies, const Deviation &deviation = {});
 
 /// Any bytes as one line of text that Markdown shows as it is, in a table's cell as well.
 std::string markdown_text(const std::string &bytes);

@@ -126,12 +126,12 @@ bool NewFile::has_attributes_of(int old) const {
   return wanted && wanted == attributes_of(fd_.get());
 }
 
-void NewFile::write(std::string_view text) {
-  text_ = text;
+void NewFile::write(const Content &content) {
+  content_ = &content;
   try {
-    os::write_all(fd_.get(), text);
+    content.each_piece(0, content.size(), [&](std::string_view piece) { os::write_all(fd_.get(), piece); });
   } catch (const os::SyscallError &e) {
-    throw os::SyscallError(e.error(), fmt::format("write(a file beside {}, {} bytes)", path_, text.size()));
+    throw os::SyscallError(e.error(), fmt::format("write(a file beside {}, {} bytes)", path_, content.size()));
   }
   if (::fsync(fd_.get()) != 0)
     os::throw_errno("fsync(a file beside {})", path_);
@@ -147,7 +147,7 @@ bool NewFile::appear(const std::string &name, Occupied occupied) {
       take_temporary_name(&NewFile::link_to);
     } else { // no /proc, or a security module that refuses links
       take_temporary_name(&NewFile::create_locked);
-      write(text_);
+      write(*content_);
       if (access_)
         take_access_from(*access_);
     }

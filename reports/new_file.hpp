@@ -2,12 +2,12 @@
 #pragma once
 
 #include "harness/os/unique_fd.hpp"
+#include "reports/content.hpp"
 
 #include <sys/stat.h>
 
 #include <optional>
 #include <string>
-#include <string_view>
 
 namespace pidleak::reports {
 
@@ -27,8 +27,8 @@ public:
   /// The ACL, SELinux label and other extended attributes that `old` (may be O_PATH) has: this one has them by itself,
   /// as files in that directory have.
   bool has_attributes_of(int old) const;
-  /// To the disk. `text` has to live until appear().
-  void write(std::string_view text);
+  /// To the disk. `content` has to live until appear().
+  void write(const Content &content);
   enum class Occupied { is_replaced, is_left };
   /// False: there is something of that name already, and it was to be left. (Known only of nameless files.)
   bool appear(const std::string &name, Occupied occupied);
@@ -41,7 +41,7 @@ private:
   int directory_;
   std::string path_, temporary_name_;
   os::UniqueFd fd_;
-  std::string_view text_;
+  const Content *content_ = nullptr;
   std::optional<struct stat> access_;
 };
 

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <map>
 
 namespace pidleak::reports {
 namespace {
@@ -54,37 +55,109 @@ std::vector<std::string> causes_of(const census::RemainingProcess &process) {
 
 namespace {
 
+/// Without the list of what it takes: `get` of `get(std::function<void (int)>) const`.
+std::string name_of_call(const std::string &call) {
+  int depth = 0;
+  for (auto at = call.rfind(')'); at != call.npos && at < call.size(); --at) {
+    depth += call[at] == ')' ? 1 : call[at] == '(' ? -1 : 0;
+    if (depth == 0)
+      return at == 0 ? call : call.substr(0, at);
+  }
+  return call;
+}
+
 /// `read < get < run_worker`: without what they take, and no more of them than fit.
 std::string innermost_calls(const Row &stack) {
   constexpr std::size_t most = 8;
   Row calls;
   for (std::size_t i = 0; i < std::min(stack.size(), most); ++i)
-    calls.push_back(printable(stack[i].substr(0, stack[i].rfind('('))));
+    calls.push_back(printable(name_of_call(stack[i])));
   return fmt::format("{}{}", fmt::join(calls, " < "), stack.size() > most ? " < ..." : "");
 }
 
-constexpr std::size_t most_shown = 50; // nobody reads more of them than that
+constexpr std::size_t most_shown = 50; // of kinds: more of them are for programs
+constexpr std::size_t most_pids = 8;   // of one kind
+
+/// The arguments as a shell would show them without quotes, cut in the middle where they are long.
+std::string command_of(const census::RemainingProcess &process) {
+  constexpr std::size_t longest = 100, head = 60, tail = 35;
+  auto text = printable(fmt::format("{}", fmt::join(process.command_line, " ")));
+  if (text.size() <= longest)
+    return text;
+  auto is_inside = [&](std::size_t at) { return (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80; };
+  std::size_t to = head, from = text.size() - tail;
+  while (is_inside(to)) // of a character
+    --to;
+  while (from < text.size() && is_inside(from))
+    ++from;
+  return text.substr(0, to) + " ... " + text.substr(from);
+}
+
+/// What follows a process's first line.
+std::string further_lines(const census::RemainingProcess &process, const std::string &indent) {
+  std::string text;
+  if (auto command = command_of(process); !command.empty())
+    text += fmt::format("{}            {}\n", indent, command);
+  for (const auto &wait : process.waits)
+    if (!wait.stack.empty())
+      text += fmt::format("{}            thread {} is in {}\n", indent, wait.thread, innermost_calls(wait.stack));
+  for (const auto &cause : causes_of(process))
+    text += layout::wrapped(indent + "            ", cause, indent.size() + 14);
+  if (process.suppressed_by)
+    text += layout::wrapped(indent + "            ", "suppressed: " + printable(*process.suppressed_by),
+                            indent.size() + 14);
+  return text;
+}
+
+/// Processes of which there is the same to say, but for their pids.
+struct Alike {
+  Row pids, outside;
+  std::size_t count = 0;
+  Row rest; // of their first line
+  std::string further;
+};
+
+std::vector<Alike> group_alike(const std::vector<census::RemainingProcess> &processes, const std::string &indent) {
+  std::vector<Alike> groups;
+  std::map<std::string, std::size_t> places; // in `groups`
+  for (const auto &process : processes) {
+    auto row = row_of(process);
+    Row rest(row.begin() + 2, row.end());
+    auto further = further_lines(process, indent);
+    auto [place, is_new] = places.emplace(layout::join(rest) + "\n" + further, groups.size());
+    if (is_new)
+      groups.push_back({.pids = {}, .outside = {}, .count = 0, .rest = rest, .further = further});
+    auto &group = groups[place->second];
+    if (++group.count > most_pids)
+      continue;
+    group.pids.push_back(fmt::to_string(process.pid));
+    if (!row[1].empty())
+      group.outside.push_back(fmt::to_string(*process.outside_pid));
+  }
+  return groups;
+}
 
 std::string lines_of(const std::string &title, const std::vector<census::RemainingProcess> &processes,
                      const std::string &indent) {
+  auto groups = group_alike(processes, indent);
+  auto shown = std::min(groups.size(), most_shown);
   std::vector<Row> rows;
-  for (std::size_t i = 0; i < std::min(processes.size(), most_shown); ++i)
-    rows.push_back(row_of(processes[i]));
+  for (std::size_t i = 0; i < shown; ++i) {
+    const auto &group = groups[i];
+    auto more = group.count > most_pids ? fmt::format(" and {} more", group.count - most_pids) : "";
+    rows.push_back({fmt::format("pid {}{}", fmt::join(group.pids, ", "), more),
+                    group.outside.empty() ? "" : fmt::format("outside {}", fmt::join(group.outside, ", "))});
+    rows.back().insert(rows.back().end(), group.rest.begin(), group.rest.end());
+  }
   rows = layout::align(std::move(rows));
   std::string text;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto &process = processes[i];
-    text += fmt::format("{}{:<9} {}\n", indent, title, layout::join(rows[i]));
-    for (const auto &wait : process.waits)
-      if (!wait.stack.empty())
-        text += fmt::format("{}            thread {} is in {}\n", indent, wait.thread, innermost_calls(wait.stack));
-    for (const auto &cause : causes_of(process))
-      text += fmt::format("{}            {}\n", indent, cause);
-    if (process.suppressed_by)
-      text += fmt::format("{}            suppressed: {}\n", indent, printable(*process.suppressed_by));
+  std::size_t told = 0;
+  for (std::size_t i = 0; i < shown; ++i) {
+    text += fmt::format("{}{:<9} {}\n{}", indent, title, layout::join(rows[i]), groups[i].further);
+    told += groups[i].count;
   }
-  if (processes.size() > rows.size())
-    text += fmt::format("{}and {} more: the JSON report names them all\n", indent, processes.size() - rows.size());
+  if (told < processes.size())
+    text += fmt::format("{}and {} more: the JSON report names them all\n", indent, processes.size() - told);
   return text;
 }
 
@@ -143,7 +216,7 @@ std::string sentence_of(const census::GrowingGroup &group) {
 std::string growth_lines(const std::vector<census::GrowingGroup> &groups, const std::string &indent) {
   std::string text;
   for (const auto &group : groups) {
-    text += fmt::format("{}{:<9} {}\n", indent, "grows", sentence_of(group));
+    text += layout::wrapped(fmt::format("{}{:<9} ", indent, "grows"), sentence_of(group), indent.size() + 10);
     text += lines_of("oldest", {group.oldest}, indent);
   }
   return text;

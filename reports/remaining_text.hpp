@@ -18,8 +18,8 @@ std::string remaining_lines(const Report &report, const std::string &indent);
 /// `python3 of pid 2 (gunicorn) accumulate: from 3 to 9 (1 zombie) in 8.5 min, 42 an hour; 1 of 10 has ended`.
 std::string sentence_of(const census::GrowingGroup &group);
 
-/// `170 looks in 170 s: nothing accumulates; 12 processes at the last look (3 zombies)`, of growth without groups; of too
-/// few looks, that growth can't show.
+/// `170 looks in 170 s: nothing accumulates; 12 processes at the last look (3 zombies)`, of growth without groups; of
+/// too few looks, that growth can't show.
 std::string sentence_of(const census::Growth &growth);
 
 /// That of each group, followed by lines about the oldest, as of a remaining process.

@@ -124,29 +124,4 @@ enum class LineBreaks { escaped, kept };
 /// as_utf8, with everything escaped that a terminal would obey instead of showing it.
 std::string printable(const std::string &bytes, LineBreaks breaks = LineBreaks::escaped);
 
-/// {"schema_version", "reports": [...]}: the file that `--report` writes. Valid UTF-8 whatever the names hold.
-std::string to_document(const std::vector<Report> &reports);
-/// Reads it back, whatever of the versions up to schema_version it has. Throws std::invalid_argument that says what is
-/// wrong, and with which of the reports.
-std::vector<Report> from_document(const std::string &text);
-
-/// Replaces `path` by `text` as a whole or not at all: nameless file in the same directory (O_TMPFILE, or one with a
-/// temporary name where the file system has no such thing), fsync, link, rename. A file that is replaced hands on its
-/// mode and, as far as permitted, its owner. A device or FIFO (a shell's >(...)) is written to, and so is /dev/stdout,
-/// whatever that is.
-///
-/// Written in place, and then not at one stroke, is a file that can't be replaced (a mount point, a file in a directory
-/// that this user may not write to) or must not be: one with other names, an ACL or extended attributes that a new file
-/// there would not have. A full disk leaves the old content there as well.
-///
-/// A symbolic link stays, and what it points to is written; but not one that another user put into a sticky directory
-/// that all may write to: EACCES, as with fs.protected_symlinks.
-///
-/// Throws SyscallError, and leaves no temporary file. A writer that is killed between link and rename does:
-/// `.pidleak-report-` and 16 digits. The next one in that directory removes it, if the file system is this machine's
-/// own.
-void write_atomically(const std::string &path, const std::string &text);
-/// Finds out beforehand whether write_atomically would work. Throws the SyscallError that it would meet.
-void check_writable(const std::string &path);
-
 } // namespace pidleak::reports

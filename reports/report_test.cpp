@@ -1,5 +1,6 @@
 #include "harness/base/spelling.hpp"
 #include "harness/os/pipe.hpp"
+#include "reports/document.hpp"
 #include "reports/report.hpp"
 #include "reports/sample_reports.hpp"
 

@@ -124,7 +124,8 @@ inline Report full_report() {
                           .expires = "2027-01-31",
                           .expired = true,
                           .used = 1}};
-  report.growth = census::Growth{.looks = 600, .watched_ms = 599'000, .processes = 12, .zombies = 1, .groups = {growing_workers()}};
+  report.growth =
+      census::Growth{.looks = 600, .watched_ms = 599'000, .processes = 12, .zombies = 1, .groups = {growing_workers()}};
   report.settled_by = reports::SettledBy::deadline;
   report.not_quiescent_because = "thread 3 sleeps with a timer";
   report.settle_ms = 1.5;

@@ -2,6 +2,7 @@
 #include "harness/base/spelling.hpp"
 #include "harness/os/test_support.hpp"
 #include "harness/protocol/vocabulary.hpp"
+#include "reports/document.hpp"
 #include "reports/sample_reports.hpp"
 #include "reports/schema_test_support.hpp"
 #include "reports/temporary_directory.hpp"

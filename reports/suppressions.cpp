@@ -120,16 +120,22 @@ void apply(const std::vector<SuppressionRule> &rules, Report &report, std::chron
   judge_again(report);
 }
 
-std::vector<std::string> stale_rules(const std::vector<Report> &reports) {
+void add_uses(std::vector<Suppression> &uses, const Report &report) {
+  if (uses.empty()) {
+    uses = report.suppressions;
+    return;
+  }
+  for (std::size_t i = 0; i < uses.size(); ++i)
+    uses[i].used += report.suppressions.at(i).used;
+}
+
+std::vector<std::string> stale_rules(const std::vector<Suppression> &uses) {
   std::vector<std::string> lines;
-  auto rules = reports.empty() ? 0 : reports.front().suppressions.size();
-  for (std::size_t i = 0; i < rules; ++i) {
-    const auto &rule = reports.front().suppressions[i];
-    bool used = std::any_of(reports.begin(), reports.end(),
-                            [&](const Report &report) { return report.suppressions.at(i).used > 0; });
+  for (std::size_t i = 0; i < uses.size(); ++i) {
+    const auto &rule = uses[i];
     if (rule.expired)
       lines.push_back(fmt::format("rule {} ({}) has expired on {}", i + 1, printable(rule.rule), rule.expires));
-    else if (!used)
+    else if (rule.used == 0)
       lines.push_back(fmt::format("rule {} ({}) was not used", i + 1, printable(rule.rule)));
   }
   return lines;

@@ -33,8 +33,9 @@ std::vector<SuppressionRule> parse_suppressions(const std::string &text, const s
 /// Every other verdict stays: a hang is one whoever remains.
 void apply(const std::vector<SuppressionRule> &rules, Report &report, std::chrono::sys_days today);
 
-/// A line for each rule that has expired, or that let no process remain in any of the reports, to all of which the
-/// same rules were applied.
-std::vector<std::string> stale_rules(const std::vector<Report> &reports);
+/// Adds what the rules were good for in a report to what they were in others, to which the same rules were applied.
+void add_uses(std::vector<Suppression> &uses, const Report &report);
+/// A line for each rule that has expired, or that let no process remain.
+std::vector<std::string> stale_rules(const std::vector<Suppression> &uses);
 
 } // namespace pidleak::reports

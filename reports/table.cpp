@@ -11,20 +11,20 @@ namespace pidleak::reports::layout {
 namespace {
 
 /// `leaked`, or `197 leaked, 3 clean` of several.
-std::string verdict_cell(const Group &group) {
-  if (group.reports.size() == 1)
-    return spell(group.first().verdict);
+std::string verdict_cell(const Tally &tally) {
+  if (tally.replays.size() == 1)
+    return spell(tally.first().verdict);
   Row parts;
-  for (auto [verdict, count] : verdicts_of(group))
+  for (auto [verdict, count] : verdicts_of(tally))
     parts.push_back(fmt::format("{} {}", count, spell(verdict)));
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-std::string range_of(const Group &group, int Report::*member) {
+std::string range_of(const Tally &tally, int Report::*member) {
   std::optional<std::pair<int, int>> range;
-  for (const auto *report : group.reports)
-    if (layout::counted(*report)) {
-      int value = report->*member;
+  for (const auto &ending : tally.endings)
+    if (layout::counted(ending.first)) {
+      int value = ending.first.*member;
       range =
           range ? std::pair(std::min(range->first, value), std::max(range->second, value)) : std::pair(value, value);
     }
@@ -34,48 +34,38 @@ std::string range_of(const Group &group, int Report::*member) {
                                        : fmt::format("{}-{}", range->first, range->second);
 }
 
-std::string median_ms(const Group &group) {
-  std::vector<double> times;
-  for (const auto *report : group.reports)
-    if (report->verdict != Verdict::skipped)
-      times.push_back(report->total_ms);
-  if (times.empty())
-    return "-";
-  auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
-  std::nth_element(times.begin(), middle, times.end());
-  return fmt::format("{:.0f} ms", *middle);
-}
-
-std::string as_expected(const Group &group, const Deviation &deviation) {
+std::string as_expected(const Tally &tally, const Deviation &deviation) {
   std::string expected;
   std::size_t deviating = 0;
-  for (const auto *report : group.reports)
-    if (auto text = deviation(*report); !text.empty()) {
-      ++deviating;
+  for (const auto &ending : tally.endings)
+    if (auto text = deviation(ending.first); !text.empty()) {
+      deviating += ending.count;
       expected = printable(text);
     }
   if (deviating == 0)
     return "yes";
-  if (deviating == group.reports.size())
+  if (deviating == tally.replays.size())
     return "NO: " + expected;
-  return fmt::format("NO in {} of {}: {}", deviating, group.reports.size(), expected);
+  return fmt::format("NO in {} of {}: {}", deviating, tally.replays.size(), expected);
 }
 
 } // namespace
 
-std::vector<Row> table_of(const std::vector<Group> &groups, const Deviation &deviation) {
-  bool repeated = std::any_of(groups.begin(), groups.end(), [](const Group &g) { return g.reports.size() > 1; });
+std::vector<Row> table_of(const Tallies &tallies, const Deviation &deviation) {
+  bool repeated =
+      std::any_of(tallies.all().begin(), tallies.all().end(), [](const Tally &t) { return t.replays.size() > 1; });
   std::vector<Row> rows = {
       {"SCENARIO", "POOL", "START", "VERDICT", "LIVE", "ZOMBIE", "HELPER", repeated ? "MEDIAN" : "TIME"}};
   if (deviation)
     rows.front().emplace_back("EXPECTED");
-  for (const auto &replays : groups) {
-    const auto &first = replays.first();
+  for (const auto &tally : tallies.all()) {
+    const auto &first = tally.first();
+    auto median = median_ms(tally);
     rows.push_back({printable(first.scenario), printable(first.pool), condition(first, "start-method"),
-                    verdict_cell(replays), range_of(replays, &Report::live), range_of(replays, &Report::zombies),
-                    range_of(replays, &Report::helpers), median_ms(replays)});
+                    verdict_cell(tally), range_of(tally, &Report::live), range_of(tally, &Report::zombies),
+                    range_of(tally, &Report::helpers), median ? fmt::format("{:.0f} ms", *median) : "-"});
     if (deviation)
-      rows.back().push_back(as_expected(replays, deviation));
+      rows.back().push_back(as_expected(tally, deviation));
   }
   return rows;
 }

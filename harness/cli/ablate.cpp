@@ -31,7 +31,7 @@ struct Ablation {
   std::vector<Trial> cured; // the whole scenario with each of them
 };
 
-std::string outcome(const Trial &trial) { return reports::describe({.replays = trial.replays}); }
+std::string outcome(const Trial &trial) { return reports::describe(reports::Tallies(trial.replays).all()); }
 
 std::string why_unknown(const Trial &trial) {
   return trial.outcome() == replay::Outcome::unknown && !trial.replays.empty()
@@ -103,13 +103,13 @@ nlohmann::ordered_json to_json(const Ablation &ablation) {
   return json;
 }
 
-/// One of the user's plans becomes many: each combination and each cure, `repeat` times.
+/// One of the user's plans becomes many: each combination and each cure.
 struct Experiment {
   Ablation ablation;
-  std::vector<Plan> plans;
+  std::vector<Plan> plans; // of the trials, then of those that are cured
 };
 
-Experiment design(const Plan &plan, int repeat) {
+Experiment design(const Plan &plan) {
   const auto &conditions = plan.scenario.conditions;
   Experiment experiment;
   auto &ablation = experiment.ablation;
@@ -120,10 +120,8 @@ Experiment design(const Plan &plan, int repeat) {
     throw UsageError(fmt::format("{} has {} links, and every combination of them is replayed: at most {} are possible",
                                  ablation.title, ablation.links.size(), most_links));
   auto add = [&](const Conditions &changed) {
-    for (int i = 0; i < repeat; ++i) {
-      experiment.plans.push_back(plan);
-      experiment.plans.back().scenario.conditions = changed;
-    }
+    experiment.plans.push_back(plan);
+    experiment.plans.back().scenario.conditions = changed;
   };
   for (LinkSet on = 0; on < 1U << ablation.links.size(); ++on) {
     ablation.trials.push_back({.on = on, .replays = {}});
@@ -138,30 +136,26 @@ Experiment design(const Plan &plan, int repeat) {
   return experiment;
 }
 
-void fill(Ablation &ablation, std::vector<reports::Report>::const_iterator report, int repeat) {
-  for (auto *trials : {&ablation.trials, &ablation.cured})
-    for (auto &trial : *trials) {
-      trial.replays.assign(report, report + repeat);
-      report += repeat;
-    }
-}
-
-int ablate(ReplayOptions options) {
-  int repeat = std::exchange(options.repeat, 1);
+int ablate(const ReplayOptions &options) {
   std::vector<Experiment> experiments;
+  for (const auto &plan : make_plans(options))
+    experiments.push_back(design(plan));
   std::vector<Plan> plans;
-  for (const auto &plan : make_plans(options)) {
-    experiments.push_back(design(plan, repeat));
-    plans.insert(plans.end(), experiments.back().plans.begin(), experiments.back().plans.end());
+  std::vector<Trial *> trials; // one a plan
+  for (auto &[ablation, its_plans] : experiments) {
+    plans.insert(plans.end(), its_plans.begin(), its_plans.end());
+    for (auto *some : {&ablation.trials, &ablation.cured})
+      for (auto &trial : *some)
+        trials.push_back(&trial);
   }
-  auto replayed = replay_all(options, plans);
-  auto report = replayed.reports.cbegin();
+  auto replayed = replay_all(
+      options, plans, [&](std::size_t plan, reports::Report &report) { trials[plan]->replays.push_back(report); });
+  if (auto signal = replayed.ran.interrupted_by)
+    throw Interrupted(replayed.count() + ": too few to tell what it takes", *signal);
   std::string text;
   auto json = nlohmann::ordered_json::array();
   bool judged = true;
   for (auto &experiment : experiments) {
-    fill(experiment.ablation, report, repeat);
-    report += static_cast<std::ptrdiff_t>(experiment.plans.size());
     text += render(experiment.ablation) + "\n";
     json.push_back(to_json(experiment.ablation));
     const auto &whole = experiment.ablation.trials.back();
@@ -170,7 +164,7 @@ int ablate(ReplayOptions options) {
   if (options.json)
     text = text_of(nlohmann::ordered_json{{"schema_version", reports::schema_version}, {"ablations", json}}, 2) + "\n";
   else
-    text += replayed.where + "\n";
+    text += fmt::format("{} at {}\n", replayed.count(), replayed.where);
   std::fputs(text.c_str(), stdout);
   if (judged)
     return 0;

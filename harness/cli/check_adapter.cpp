@@ -136,10 +136,10 @@ public:
       plans.push_back(std::move(plan));
     }
     std::optional<StartMethod> works;
-    auto reports = replay_all(options_, {plans.front()}).reports;
+    std::vector<Report> reports;
+    replay({plans.front()}, reports);
     if (reports.front().verdict != Verdict::broken || said_hello(reports.front()))
-      for (auto &report : replay_all(options_, {plans.begin() + 1, plans.end()}).reports)
-        reports.push_back(std::move(report));
+      replay({plans.begin() + 1, plans.end()}, reports);
     for (std::size_t i = 0; i < reports.size(); ++i)
       if (take(checks[i], reports[i]) && !works)
         works = plans[i].scenario.conditions.start_method;
@@ -150,12 +150,18 @@ public:
     auto text = text_;
     for (const auto &mistake : mistakes_)
       text += fmt::format("  WRONG  {}\n", reports::printable(mistake));
-    return text + reports::render_details(wrong_, {.colour = wants_colour(1)});
+    return text + reports::render_details(wrong_, {.colour = wants_colour(1), .verbose = true});
   }
 
   std::size_t wrong() const { return wrong_.size() + mistakes_.size(); }
 
 private:
+  void replay(const std::vector<Plan> &plans, std::vector<Report> &reports) const {
+    auto replayed = replay_all(options_, plans, [&](std::size_t, Report &report) { reports.push_back(report); });
+    if (auto signal = replayed.ran.interrupted_by)
+      throw Interrupted(replayed.count(), *signal);
+  }
+
   /// True if it was done, and as it should be.
   bool take(const Check &check, const Report &report) {
     for (const auto &event : report.timeline)
@@ -168,7 +174,7 @@ private:
     bool done = report.verdict != Verdict::broken && report.verdict != Verdict::invalid;
     auto found = done ? check.look(report) : "";
     if (done && found.empty()) {
-      text_ += fmt::format("  ok     {:<52} {}\n", check.title, reports::describe({.replays = {report}}));
+      text_ += fmt::format("  ok     {:<52} {}\n", check.title, reports::describe(reports::Tallies({report}).all()));
       return true;
     }
     text_ +=

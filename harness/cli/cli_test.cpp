@@ -1,5 +1,6 @@
 // The command line as its users meet it: what it says, where, and with which status.
 #include "harness/cli/cli_test_support.hpp"
+#include "reports/temporary_directory.hpp"
 
 #include <nlohmann/json.hpp>
 #include <sys/stat.h>
@@ -205,4 +206,56 @@ TEST_CASE("pools of any size are replayed", "[cli]") {
     auto ran = run({"run", "incident", "--pool", "cpython36", "--workers", count, "--oom=sigkill", "--json"});
     CHECK(nlohmann::json::parse(ran.out)["reports"][0]["counts"]["live"] == workers - 1); // all but the victim
   }
+}
+
+namespace {
+
+/// A shell starts a long run, and sends it the signal when the sixth replay begins.
+Ran interrupted(const std::string &signal, const TemporaryDirectory &directory) {
+  return run(
+      {"-c",
+       "cd " + directory.path() +
+           "; mkfifo begun; exec 3<>begun; printf '#!/bin/sh\\necho >%s/begun; exec %s/pidleak-subject\\n' \"$PWD\" "
+           "'" PIDLEAK_BINARY_DIR "' >subject; chmod +x subject; '" PIDLEAK_BINARY_DIR
+           "/pidleak' run incident --pool exec:./subject --repeat 1000 --report r.json >out & "
+           "for i in 1 2 3 4 5 6; do read line <&3; done; kill -" +
+           signal + " $!; wait $!; echo status $?; cat out"},
+      "/bin/bash");
+}
+
+} // namespace
+
+TEST_CASE("an interrupted run reports what it has done", "[cli]") {
+  for (const auto &[signal, status] :
+       {std::pair<std::string, int>("INT", 130), std::pair<std::string, int>("TERM", 143)}) {
+    TemporaryDirectory directory;
+    auto ran = interrupted(signal, directory);
+    CHECK_THAT(ran.out, ContainsSubstring(fmt::format("status {}", status)));
+    CHECK_THAT(ran.out, ContainsSubstring(fmt::format("interrupted by SIG{}: ", signal)));
+    auto document = nlohmann::json::parse(os::read_file(directory / "r.json"));
+    CHECK(document["reports"].size() == 5);
+  }
+}
+
+TEST_CASE("- is standard output, and what people read goes to standard error then", "[cli]") {
+  auto ran = run({"run", "incident", "--pool", "hardened", "--report", "-"});
+  CHECK(ran.status == 0);
+  CHECK(nlohmann::json::parse(ran.out)["reports"].size() == 1);
+  CHECK_THAT(ran.err, ContainsSubstring("1 replay: 1 clean"));
+  CHECK(!std::filesystem::exists("-"));
+  check_usage({"run", "incident", "--report", "-", "--html", "-"}, "name the same file: /dev/stdout");
+}
+
+TEST_CASE("a run that skipped something passes, unless that is to fail", "[cli]") {
+  auto python = os::find_on_path("python3");
+  if (python.empty())
+    SKIP("no python3 for the example adapter");
+  std::vector<std::string> some_are_skipped = {"run", "oom-killed-child", "owner-killed", "--pool",
+                                               "exec:" + python + " " PIDLEAK_BINARY_DIR "/adapters/minimal.py"};
+  auto ran = run(some_are_skipped);
+  CHECK_THAT(ran.out, ContainsSubstring(" clean, "));
+  CHECK_THAT(ran.out, ContainsSubstring(" skipped"));
+  auto strict = some_are_skipped;
+  strict.emplace_back("--fail-on-skip");
+  CHECK(std::pair(ran.status, run(strict).status) == std::pair(0, 4));
 }

@@ -4,6 +4,7 @@
 #include "harness/cli/replays.hpp"
 #include "harness/cli/verbs.hpp"
 #include "reports/comparison.hpp"
+#include "reports/file.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -14,6 +15,8 @@ namespace pidleak::cli {
 namespace {
 
 using reports::Comparison;
+using reports::Report;
+using reports::Tallies;
 
 struct CompareOptions {
   ReplayOptions replay;
@@ -35,7 +38,7 @@ std::vector<Pair> fidelity_pairs(const CompareOptions &options) {
 }
 
 /// The presets once more, with the order of exits and count that the first run did not have.
-Comparison replay_other_order(const ReplayOptions &options, const std::vector<Pair> &pairs) {
+Replayed replay_other_order(const ReplayOptions &options, const std::vector<Pair> &pairs, Tallies &tallies) {
   auto again = options;
   again.report_path.clear();
   again.pools.clear();
@@ -46,13 +49,12 @@ Comparison replay_other_order(const ReplayOptions &options, const std::vector<Pa
     auto &race = plan.scenario.conditions.race;
     race = race == Race::exit_first ? Race::count_first : Race::exit_first;
   }
-  return reports::compare(replay_all(again, plans).reports);
+  return replay_all(again, plans, [&](std::size_t, Report &report) { tallies.add(report); });
 }
 
 /// True if every preset does what its real pool does.
-bool check_fidelity(const ReplayOptions &options, const Comparison &comparison, const std::vector<Pair> &pairs,
+bool check_fidelity(const Comparison &comparison, const Comparison &other_order, const std::vector<Pair> &pairs,
                     std::string &text) {
-  auto other_order = replay_other_order(options, pairs);
   bool faithful = true;
   for (const auto &[preset, real] : pairs) {
     int compared = 0;
@@ -79,23 +81,30 @@ int compare(CompareOptions options) {
   if (!options.markdown_path.empty())
     check_output("--markdown", options.markdown_path);
 
-  auto replayed = replay_all(options.replay, make_plans(options.replay));
-  auto comparison = reports::compare(replayed.reports);
-  auto text = options.replay.json ? text_of(reports::comparison_to_json(comparison), 2) + "\n"
-                                  : fmt::format("{}\n{}\n", reports::render_comparison(comparison), replayed.where);
+  Tallies tallies, in_other_order;
+  auto replayed =
+      replay_all(options.replay, make_plans(options.replay), [&](std::size_t, Report &report) { tallies.add(report); });
+  bool hold = !pairs.empty() && !replayed.ran.interrupted_by;
+  if (hold)
+    replayed.ran.interrupted_by = replay_other_order(options.replay, pairs, in_other_order).ran.interrupted_by;
+  auto comparison = reports::compare(tallies);
+  auto text = options.replay.json
+                  ? text_of(reports::comparison_to_json(comparison), 2) + "\n"
+                  : fmt::format("{}\n{} at {}\n", reports::render_comparison(comparison, {.times = true}),
+                                replayed.count(), replayed.where);
   if (!options.markdown_path.empty())
     reports::write_atomically(options.markdown_path, reports::render_comparison_markdown(comparison));
   std::vector<reports::Verdict> verdicts;
-  for (const auto &report : replayed.reports)
-    verdicts.push_back(report.verdict);
+  for (auto [verdict, count] : verdicts_of(tallies))
+    verdicts.push_back(verdict);
   int status = reports::exit_status(verdicts);
-  if (!pairs.empty()) {
+  if (hold && !replayed.ran.interrupted_by) {
     std::string fidelity;
-    status = check_fidelity(options.replay, comparison, pairs, fidelity) ? 0 : 1;
+    status = check_fidelity(comparison, reports::compare(in_other_order), pairs, fidelity) ? 0 : 1;
     (options.replay.json ? std::fputs(fidelity.c_str(), stderr) : (text += fidelity, 0));
   }
   std::fputs(text.c_str(), stdout);
-  return status;
+  return replayed.status(status);
 }
 
 } // namespace
@@ -118,7 +127,7 @@ Command compare_verb() {
        .value = "PAIR",
        .separated = true});
   command.options.push_back({.name = "--markdown",
-                             .into = &options->markdown_path,
+                             .into = [options](const std::string &path) { options->markdown_path = output_path(path); },
                              .summary = "Write the table to this file, as Markdown",
                              .value = "FILE"});
   return command;

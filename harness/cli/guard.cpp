@@ -14,6 +14,8 @@
 #include "harness/os/signals.hpp"
 #include "harness/os/sources.hpp"
 #include "harness/os/syscall_error.hpp"
+#include "reports/document.hpp"
+#include "reports/file.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -58,13 +60,13 @@ void describe(Report &report, GuardOptions &options, const os::ProcessRef *servi
 
 /// Whoever watches a service for weeks wants the report now; but what is no file is written to once, at the end.
 /// Nothing that goes wrong here may end the service.
-void write_early(const std::string &path, const std::vector<Report> &so_far) {
+void write_early(const std::string &path, const Report &so_far) {
   std::error_code none_yet;
   auto type = std::filesystem::symlink_status(path, none_yet).type();
   if (type != std::filesystem::file_type::regular && type != std::filesystem::file_type::not_found)
     return;
   try {
-    reports::write_atomically(path, reports::to_document(so_far));
+    reports::write_atomically(path, reports::to_document({so_far}));
   } catch (const os::SyscallError &e) {
     say("pidleak guard: {}\n", e.what());
   }
@@ -76,9 +78,7 @@ void judge(Report &report, GuardOptions &options, const os::ProcessRef *service)
   bool recorded = !options.report_path.empty() || options.outputs.wanted();
   if (recorded || report.verdict != Verdict::clean || report.growth)
     describe(report, options, service);
-  std::vector<Report> all = {std::move(report)};
-  apply_suppressions(options.suppressions, all);
-  report = std::move(all.front());
+  apply_suppressions(options.suppressions, report);
 }
 
 guard::Listener listener_for(GuardOptions &options, const os::ProcessRef *service) {
@@ -86,9 +86,10 @@ guard::Listener listener_for(GuardOptions &options, const os::ProcessRef *servic
           .grows =
               [&options, service](Report &report, const std::vector<std::size_t> &news) {
                 describe(report, options, service);
-                std::vector<Report> so_far = {report};
-                apply_suppressions(options.suppressions, so_far);
-                if (show_growth(so_far.front(), news) && !options.report_path.empty())
+                auto uses_so_far = options.suppressions; // those that count are of the last report
+                auto so_far = report;
+                apply_suppressions(uses_so_far, so_far);
+                if (show_growth(so_far, news) && !options.report_path.empty())
                   write_early(options.report_path, so_far);
               },
           .warn =
@@ -98,7 +99,7 @@ guard::Listener listener_for(GuardOptions &options, const os::ProcessRef *servic
 }
 
 /// False: not all could be written, which was said.
-bool write_all(const GuardOptions &options, const std::vector<Report> &all) {
+bool write_all(const GuardOptions &options, const Report &report) {
   bool written = true;
   auto attempt = [&](const std::function<void()> &write) {
     try {
@@ -109,8 +110,8 @@ bool write_all(const GuardOptions &options, const std::vector<Report> &all) {
     }
   };
   if (!options.report_path.empty())
-    attempt([&] { reports::write_atomically(options.report_path, reports::to_document(all)); });
-  attempt([&] { write_outputs(options.outputs, all); });
+    attempt([&] { reports::write_atomically(options.report_path, reports::to_document({report})); });
+  attempt([&] { write_outputs(options.outputs, {.tallies = {report}, .each = {report}}); });
   return written;
 }
 
@@ -120,7 +121,7 @@ int conclude(GuardOptions &options, const guard::Outcome &outcome) {
   bool told = show(report, options.guard.keep);
   if (outcome.ending)
     say("  {}\n", guard::words_of(*outcome.ending));
-  bool written = write_all(options, {report});
+  bool written = write_all(options, report);
   const auto &command = outcome.command;
   if (command.timed_out && !told)
     say("pidleak guard: {}\n", report.reason);
@@ -132,7 +133,7 @@ int conclude(GuardOptions &options, const guard::Outcome &outcome) {
   if (status == 0 && !written)
     return reports::exit_status(Verdict::broken);
   // One of many that share their rules: a rule that this one has no use for is no news.
-  return options.suppressions.strict ? check_suppressions(options.suppressions, {report}, status) : status;
+  return options.suppressions.strict ? check_suppressions(options.suppressions, status) : status;
 }
 
 int guard_command(GuardOptions &options) {
@@ -247,7 +248,7 @@ std::vector<Option> options_of(GuardOptions &options) {
        .value = "PID",
        .range = {{1, 4194304}}},
       {.name = "--report",
-       .into = &options.report_path,
+       .into = [&options](const std::string &path) { options.report_path = output_path(path); },
        .summary = "Write the JSON leak report to this file",
        .value = "FILE"},
       // For `pidleak` itself, see harness/guard/keeper.hpp.

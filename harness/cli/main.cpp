@@ -88,6 +88,9 @@ int main(int argc, char **argv) {
   } catch (const TierRefused &e) {
     std::fprintf(stderr, "pidleak: skipped: %s\n", e.what());
     return 4;
+  } catch (const Interrupted &e) {
+    std::fprintf(stderr, "pidleak: %s\n", e.what());
+    return e.status();
   } catch (const UsageError &e) {
     std::fprintf(stderr, "pidleak: %s\n", e.what());
     return 2;

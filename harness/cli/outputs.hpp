@@ -3,6 +3,7 @@
 
 #include "harness/cli/command_line.hpp"
 #include "reports/outcome.hpp"
+#include "reports/tally.hpp"
 
 #include <map>
 
@@ -12,22 +13,34 @@ namespace pidleak::cli {
 struct Outputs {
   std::map<std::string, std::string> files; // by option; only those that were given
   bool github = false;
-  bool json = false; // standard output is for JSON alone
 
   bool wanted() const { return github || !files.empty(); }
+  /// One of them, or the report, is written to standard output.
+  bool take_stdout(const std::string &report_path = {}) const;
+  /// At least one takes every replay by itself, and not what they came to together.
+  bool want_each() const;
 };
 
 /// The options of a verb. `outputs` must live until it has run.
 std::vector<Option> output_options(Outputs &outputs);
+
+/// The file that an option names: `-` is standard output.
+std::string output_path(const std::string &given);
 
 /// Throws UsageError if the file that `option` names can't be written: before anything else is done.
 void check_output(const std::string &option, const std::string &path);
 /// The same for all of them. No two can be one file, nor one the report's, where that is written as well.
 void check_outputs(const Outputs &outputs, const std::string &report_path = {});
 
+/// What is to be written.
+struct Results {
+  reports::Tallies tallies;
+  std::vector<reports::Report> each; // empty if Outputs::want_each() is false
+};
+
 /// Writes the files, each whole or not at all, and the annotations: to standard output, where GitHub's runner reads
-/// them, or to standard error if that is taken.
-void write_outputs(const Outputs &outputs, const std::vector<reports::Report> &reports,
+/// them, or to standard error if that is taken by one of the files or by something else.
+void write_outputs(const Outputs &outputs, const Results &results, bool stdout_is_taken = false,
                    const reports::Deviation &deviation = {});
 
 } // namespace pidleak::cli

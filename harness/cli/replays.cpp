@@ -3,7 +3,10 @@
 #include "harness/base/suggestion.hpp"
 #include "harness/cli/outputs.hpp"
 #include "harness/cli/pools.hpp"
+#include "harness/os/signals.hpp"
 #include "harness/pool/behaviour.hpp"
+#include "reports/document.hpp"
+#include "reports/file.hpp"
 #include "scenarios/scenarios.hpp"
 
 #include <fmt/format.h>
@@ -133,21 +136,28 @@ std::vector<Plan> make_plans(const ReplayOptions &options) {
   auto pools = choose_pools(options.pools);
   for (const auto *scenario : chosen_scenarios(options))
     for (auto method : chosen_start_methods(options, *scenario))
-      for (const auto &pool : pools)
-        for (int i = 0; i < options.repeat; ++i) {
-          Plan plan{.scenario = *scenario, .pool = pool, .oom = word<replay::OomMode>("--oom", options.oom)};
-          plan.take_stacks = options.stacks;
-          auto &conditions = plan.scenario.conditions;
-          conditions.workers = options.workers;
-          conditions.start_method = method;
-          for (const auto &set : options.overrides)
-            set(conditions);
-          plans.push_back(std::move(plan));
-        }
+      for (const auto &pool : pools) {
+        Plan plan{.scenario = *scenario, .pool = pool, .oom = word<replay::OomMode>("--oom", options.oom)};
+        plan.take_stacks = options.stacks;
+        auto &conditions = plan.scenario.conditions;
+        conditions.workers = options.workers;
+        conditions.start_method = method;
+        for (const auto &set : options.overrides)
+          set(conditions);
+        plans.push_back(std::move(plan));
+      }
   return plans;
 }
 
-Replayed replay_all(const ReplayOptions &options, const std::vector<Plan> &plans) {
+std::string Replayed::count() const {
+  auto all = fmt::format("{} replay{}", wanted, wanted == 1 ? "" : "s");
+  return ran.interrupted_by
+             ? fmt::format("interrupted by {}: {} of {} were done", os::signal_name(*ran.interrupted_by), ran.done, all)
+             : all;
+}
+
+Replayed replay_all(const ReplayOptions &options, const std::vector<Plan> &plans, const OnReport &on_report,
+                    bool json_to_stdout) {
   if (!options.report_path.empty())
     check_output("--report", options.report_path);
   auto facilities = replay::find_facilities();
@@ -155,21 +165,33 @@ Replayed replay_all(const ReplayOptions &options, const std::vector<Plan> &plans
   auto notes = fmt::format("{}{}", facilities.notes.empty() ? "" : "\n  ", fmt::join(facilities.notes, "\n  "));
   if (!options.require_tier.empty() && tier < word<reports::Tier>("--require-tier", options.require_tier))
     throw TierRefused(fmt::format("tier {} is required, this run has {}{}", options.require_tier, spell(tier), notes));
-  Progress progress(plans.size());
-  Replayed replayed{
-      .reports = replay::run(
-          plans, {.facilities = facilities, .tier = tier, .jobs = options.jobs, .on_done = std::cref(progress)}),
-      .where = ""};
-  if (options.revise)
-    options.revise(replayed.reports);
-  auto skipped = std::count_if(replayed.reports.begin(), replayed.reports.end(),
-                               [](const auto &report) { return report.verdict == reports::Verdict::skipped; });
-  replayed.where = fmt::format("{} replay{} at tier {}{}{}", plans.size(), plans.size() == 1 ? "" : "s", spell(tier),
-                               skipped ? fmt::format(", {} of them skipped", skipped) : "", notes);
+  Replayed replayed{.wanted = plans.size() * static_cast<std::size_t>(options.repeat), .ran = {}, .where = ""};
+  reports::GrowingDocument document;
+  bool wants_document = json_to_stdout || !options.report_path.empty();
+  {
+    Progress progress(replayed.wanted);
+    replayed.ran = replay::run(plans,
+                               {.facilities = facilities,
+                                .tier = tier,
+                                .jobs = options.jobs,
+                                .repeat = options.repeat,
+                                .on_done = std::cref(progress)},
+                               [&](std::size_t plan, Report report) {
+                                 on_report(plan, report);
+                                 if (wants_document)
+                                   document.add(report);
+                               });
+  }
+  replayed.where = fmt::format("tier {}{}", spell(tier), notes);
+  if (!wants_document)
+    return replayed;
+  auto content = document.finish();
   if (!options.report_path.empty()) {
-    reports::write_atomically(options.report_path, reports::to_document(replayed.reports));
+    reports::write_atomically(options.report_path, content);
     replayed.where += "\nreport: " + options.report_path;
   }
+  if (json_to_stdout)
+    reports::write_atomically("/dev/stdout", content);
   return replayed;
 }
 
@@ -199,7 +221,7 @@ std::vector<Option> replay_options(ReplayOptions &options) {
       number("--repeat", options.repeat, "Replays of each", 100000),
       number("--jobs", options.jobs, "Replays at the same time", 64),
       {.name = "--report",
-       .into = &options.report_path,
+       .into = [&options](const std::string &path) { options.report_path = output_path(path); },
        .summary = "Write the JSON leak report to this file",
        .value = "FILE"},
       {.name = "--json",

@@ -16,14 +16,12 @@ struct ReplayOptions {
   std::string report_path, require_tier, tier, oom = "real";
   bool stacks = false;
   bool json = false;
-  /// Has the last word on the reports before they are written. Not set: they stay as they are.
-  std::function<void(std::vector<reports::Report> &)> revise = {};
 };
 
 /// The options of a verb. `options` must live until it has run.
 std::vector<Option> replay_options(ReplayOptions &options);
 
-/// Every scenario under every start method on every pool, as often as wanted. Throws UsageError.
+/// Every scenario under every start method on every pool, once. Throws UsageError.
 std::vector<replay::Plan> make_plans(const ReplayOptions &options);
 
 /// This run would be weaker than --require-tier: status 4. The text says by how much, and why.
@@ -32,14 +30,35 @@ public:
   using std::runtime_error::runtime_error;
 };
 
-struct Replayed {
-  std::vector<reports::Report> reports; // in the plans' order
-  std::string where;                    // the tier and why it is not a stronger one, for people
+/// The run was interrupted, and what was done of it is of no use: status 128 and the signal's number.
+class Interrupted : public std::runtime_error {
+public:
+  explicit Interrupted(const std::string &what, int signal) : std::runtime_error(what), status_(128 + signal) {}
+  int status() const { return status_; }
+
+private:
+  int status_;
 };
 
-/// Replays with progress on a terminal's standard error, and writes --report. Throws UsageError (before anything was
-/// started, a report that can't be written among them) and TierRefused.
-Replayed replay_all(const ReplayOptions &options, const std::vector<replay::Plan> &plans);
+/// Takes the report of a replay, with the place of its plan. Has the last word on it before it is written.
+using OnReport = std::function<void(std::size_t plan, reports::Report &)>;
+
+struct Replayed {
+  std::size_t wanted = 0;
+  replay::Ran ran;
+  std::string where; // the tier and why it is not a stronger one, for people
+
+  /// `44 replays`, or how many of them where the run was interrupted.
+  std::string count() const;
+  /// 128 and the signal's number after an interruption, else the one given.
+  int status(int judged) const { return ran.interrupted_by ? 128 + *ran.interrupted_by : judged; }
+};
+
+/// Replays with progress on a terminal's standard error, each plan as often as wanted, and writes the report to
+/// --report, and to standard output if `json_to_stdout`; what was done of it after an interruption as well. Throws
+/// UsageError (before anything was started, a report that can't be written among them) and TierRefused.
+Replayed replay_all(const ReplayOptions &options, const std::vector<replay::Plan> &plans, const OnReport &on_report,
+                    bool json_to_stdout = false);
 
 [[noreturn]] void refuse_word(const std::string &option, const std::string &text,
                               const std::vector<std::string> &known);

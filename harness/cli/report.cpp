@@ -4,6 +4,8 @@
 #include "harness/cli/report_file.hpp"
 #include "harness/cli/verbs.hpp"
 #include "reports/diff.hpp"
+#include "reports/document.hpp"
+#include "reports/file.hpp"
 #include "reports/terminal.hpp"
 
 #include <fmt/format.h>
@@ -20,7 +22,7 @@ using reports::Report;
 struct ShowOptions {
   std::vector<std::string> files;
   Outputs outputs;
-  bool status = false;
+  bool status = false, verbose = false;
 };
 
 struct DiffOptions {
@@ -50,17 +52,19 @@ int show(const ShowOptions &options) {
                      "standard input");
   check_outputs(options.outputs);
   auto all = read_all(options.files);
+  Results results{.tallies = all, .each = std::move(all)};
   if (options.outputs.wanted()) {
-    write_outputs(options.outputs, all);
+    write_outputs(options.outputs, results);
   } else {
-    reports::TerminalOptions terminal{.colour = wants_colour(1)};
-    fmt::print("{}\n{}", reports::render_details(all, terminal), reports::render_table(all, terminal));
+    reports::TerminalOptions terminal{.colour = wants_colour(1), .verbose = options.verbose};
+    fmt::print("{}\n{}\n{}\n", reports::render_details(results.tallies, terminal),
+               reports::render_table(results.tallies, terminal), reports::render_counts(results.tallies, {}));
   }
   if (!options.status)
     return 0;
   std::vector<reports::Verdict> verdicts;
-  for (const auto &report : all)
-    verdicts.push_back(report.verdict);
+  for (auto [verdict, count] : verdicts_of(results.tallies))
+    verdicts.push_back(verdict);
   return reports::exit_status(verdicts);
 }
 
@@ -74,7 +78,7 @@ int show_diff(const DiffOptions &options) {
 }
 
 int merge(const MergeOptions &options) {
-  auto path = options.output == "-" ? "/dev/stdout" : options.output;
+  auto path = output_path(options.output);
   check_output("--output", path);
   reports::write_atomically(path, reports::to_document(read_all(options.files)));
   return 0;
@@ -139,6 +143,9 @@ Command report_verb() {
   command.options.push_back({.name = "--status",
                              .into = &options->status,
                              .summary = "Exit with the status of the verdicts, as `pidleak run` does"});
+  command.options.push_back({.name = "-v,--verbose",
+                             .into = &options->verbose,
+                             .summary = "Tell every row in full, and not the first of each kind of ending"});
   return command;
 }
 

@@ -1,6 +1,7 @@
 #include "harness/cli/report_file.hpp"
 
 #include "harness/os/unique_fd.hpp"
+#include "reports/document.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>

@@ -82,7 +82,7 @@ TEST_CASE("what can't be read, or is no leak report, is told with status 2, and 
   check_usage({"report"}, "FILE is missing");
   check_usage({"report", "-", "-"}, "can be read once only");
   check_usage({"report", every_verdict, "--junit", "/tmp/one", "--html", "/tmp/one"},
-              "--html and --junit are one file");
+              "--html and --junit name the same file");
   check_usage({"report", every_verdict, "--junit", "/nonexistent/a"}, "--junit /nonexistent/a: can't be written");
 }
 

@@ -6,6 +6,8 @@
 #include "reports/terminal.hpp"
 #include "scenarios/scenarios.hpp"
 
+#include <fmt/format.h>
+
 #include <cstdio>
 #include <memory>
 
@@ -13,11 +15,12 @@ namespace pidleak::cli {
 namespace {
 
 using reports::Report;
+using reports::Tallies;
 
 struct RunOptions {
   ReplayOptions replay;
   Outputs outputs;
-  bool expected = false;
+  bool expected = false, verbose = false, fail_on_skip = false;
   Suppressions suppressions;
 };
 
@@ -36,36 +39,52 @@ std::string deviation(const Report &report) {
   return "nothing is expected";
 }
 
-int run_status(const std::vector<Report> &all, const reports::Deviation &expected) {
+int run_status(const Tallies &tallies, const reports::Deviation &expected, bool fail_on_skip) {
   std::vector<reports::Verdict> verdicts;
-  for (const auto &report : all) {
-    bool compared = expected && reports::was_judged(report);
-    bool passed = reports::outcome_of(report, expected) == reports::Outcome::passed;
-    verdicts.push_back(!compared ? report.verdict : passed ? reports::Verdict::clean : reports::Verdict::leaked);
-  }
-  return reports::exit_status(verdicts);
+  bool skipped = false;
+  for (const auto &tally : tallies.all())
+    for (const auto &ending : tally.endings) {
+      const auto &report = ending.first;
+      bool compared = expected && reports::was_judged(report);
+      bool passed = reports::outcome_of(report, expected) == reports::Outcome::passed;
+      verdicts.push_back(!compared ? report.verdict : passed ? reports::Verdict::clean : reports::Verdict::leaked);
+      skipped = skipped || report.verdict == reports::Verdict::skipped;
+    }
+  auto status = reports::exit_status(verdicts);
+  return status == 0 && skipped && fail_on_skip ? reports::exit_status(reports::Verdict::skipped) : status;
 }
 
 int run(RunOptions options) {
   if (options.expected && (!options.replay.overrides.empty() || options.replay.workers != 4))
     throw UsageError("--expected: a scenario says what is expected of its own conditions and 4 workers only");
-  options.outputs.json = options.replay.json;
   check_outputs(options.outputs, options.replay.report_path);
   read_suppressions(options.suppressions);
-  options.replay.revise = [&](std::vector<Report> &reports) { apply_suppressions(options.suppressions, reports); };
-  auto [all, where] = replay_all(options.replay, make_plans(options.replay));
+  Results results;
+  bool keep_each = options.outputs.want_each();
+  auto replayed = replay_all(
+      options.replay, make_plans(options.replay),
+      [&](std::size_t, Report &report) {
+        apply_suppressions(options.suppressions, report);
+        results.tallies.add(report);
+        if (keep_each)
+          results.each.push_back(report);
+      },
+      options.replay.json);
   auto expected = options.expected ? reports::Deviation(deviation) : nullptr;
-  std::string text;
-  if (options.replay.json) {
-    text = reports::to_document(all);
-  } else {
-    reports::TerminalOptions terminal{.colour = wants_colour(1), .deviation = expected};
-    text = fmt::format("{}\n{}\n{}\n", reports::render_details(all, terminal), reports::render_table(all, terminal),
-                       where);
+  bool stdout_is_taken = options.replay.json || options.outputs.take_stdout(options.replay.report_path);
+  if (!options.replay.json) {
+    auto *stream = stdout_is_taken ? stderr : stdout;
+    reports::TerminalOptions terminal{
+        .colour = wants_colour(::fileno(stream)), .deviation = expected, .verbose = options.verbose};
+    fmt::print(stream, "{}\n{}\n{}: {}\n{}\n", reports::render_details(results.tallies, terminal),
+               reports::render_table(results.tallies, terminal), replayed.count(),
+               reports::render_counts(results.tallies, expected), replayed.where);
+  } else if (replayed.ran.interrupted_by) {
+    fmt::print(stderr, "pidleak: {}\n", replayed.count());
   }
-  std::fputs(text.c_str(), stdout);
-  write_outputs(options.outputs, all, expected);
-  return check_suppressions(options.suppressions, all, run_status(all, expected));
+  write_outputs(options.outputs, results, stdout_is_taken, expected);
+  auto status = run_status(results.tallies, expected, options.fail_on_skip);
+  return replayed.status(check_suppressions(options.suppressions, status));
 }
 
 } // namespace
@@ -86,7 +105,15 @@ Command run_verb() {
   command.options.push_back(
       {.name = "--expected",
        .into = &options->expected,
-       .summary = "Judge by what the scenario says each preset must do: status 0 also for a leak that must be there"});
+       .summary = "Judge by what the scenario says each preset must do: status 0 also for a leak that must be there. "
+                  "Only what is not as expected is told in full"});
+  command.options.push_back({.name = "-v,--verbose",
+                             .into = &options->verbose,
+                             .summary = "Tell every row in full, and not the first of each kind of ending"});
+  command.options.push_back(
+      {.name = "--fail-on-skip",
+       .into = &options->fail_on_skip,
+       .summary = "Status 4 if any replay was skipped, and nothing worse came; else only if all of them were"});
   append(command.options, suppression_options(options->suppressions));
   append(command.options, output_options(options->outputs));
   return command;

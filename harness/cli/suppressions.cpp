@@ -32,16 +32,16 @@ void read_suppressions(Suppressions &suppressions) {
   }
 }
 
-void apply_suppressions(const Suppressions &suppressions, std::vector<reports::Report> &reports) {
+void apply_suppressions(Suppressions &suppressions, reports::Report &report) {
   if (suppressions.path.empty())
     return;
   auto today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
-  for (auto &report : reports)
-    reports::apply(suppressions.rules, report, today);
+  reports::apply(suppressions.rules, report, today);
+  reports::add_uses(suppressions.uses, report);
 }
 
-int check_suppressions(const Suppressions &suppressions, const std::vector<reports::Report> &reports, int status) {
-  auto stale = reports::stale_rules(reports);
+int check_suppressions(const Suppressions &suppressions, int status) {
+  auto stale = reports::stale_rules(suppressions.uses);
   for (const auto &line : stale)
     fmt::print(stderr, "pidleak: {}: {}\n", suppressions.path, line);
   return suppressions.strict && !stale.empty() && status == 0 ? 1 : status;

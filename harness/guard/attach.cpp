@@ -2,15 +2,14 @@
 
 #include "harness/census/diagnosis.hpp"
 #include "harness/guard/own_cgroup.hpp"
-#include "harness/guard/relay.hpp"
 #include "harness/guard/watch.hpp"
+#include "harness/os/end_requests.hpp"
 #include "harness/os/procfs.hpp"
 #include "harness/os/syscall_error.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <poll.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,41 +21,6 @@ using census::Member;
 using reports::Verdict;
 
 namespace {
-
-/// Requests to end this process, as something to wait for. It goes on with its work then, as far as that is a report.
-class Requests {
-public:
-  Requests() {
-    sigset_t asked;
-    ::sigemptyset(&asked);
-    for (int signal = 1; signal < NSIG; ++signal)
-      if (is_request_to_end(signal))
-        ::sigaddset(&asked, signal);
-    if (::sigprocmask(SIG_BLOCK, &asked, &original_) != 0)
-      os::throw_errno("sigprocmask(SIG_BLOCK)");
-    signals_ = os::UniqueFd::adopt(::signalfd(-1, &asked, SFD_CLOEXEC | SFD_NONBLOCK));
-    if (!signals_)
-      os::throw_errno("signalfd()");
-  }
-  Requests(const Requests &) = delete;
-  Requests &operator=(const Requests &) = delete;
-  ~Requests() {
-    signalfd_siginfo taken{};
-    while (::read(signals_.get(), &taken, sizeof taken) > 0) { // answered: it must not end this process after all
-    }
-    ::sigprocmask(SIG_SETMASK, &original_, nullptr);
-  }
-
-  int fd() const { return signals_.get(); }
-  bool any() const {
-    pollfd readable{.fd = fd(), .events = POLLIN, .revents = 0};
-    return ::poll(&readable, 1, 0) == 1;
-  }
-
-private:
-  sigset_t original_{};
-  os::UniqueFd signals_;
-};
 
 class Attached {
 public:
@@ -166,7 +130,7 @@ private:
   const std::vector<std::string> &limits_;
   const Options &options_;
   const Listener &listener_;
-  Requests requests_;
+  os::EndRequests requests_;
   pid_t session_ = ::getsid(service_.pid());
   std::vector<Member> known_;
   Watch watch_;

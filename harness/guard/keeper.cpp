@@ -208,7 +208,7 @@ std::string KeeperLine::conclude(bool something_is_left) {
       break;
     if (got > 0)
       words.append(bytes, static_cast<std::size_t>(got));
-    else if (errno != EAGAIN && errno != EINTR)
+    else if (errno != EAGAIN) // EINTR as well: a call that does not wait has no reason for it
       break;
   }
   auto done = words.find('d'); // after the last `r`

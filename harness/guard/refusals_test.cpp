@@ -115,7 +115,9 @@ std::string errno_name(int error) { return os::describe_errno(error).substr(0, o
 class Table {
 public:
   explicit Table(bool tells_at_once) : tells_at_once_(tells_at_once) {}
-  void add(const Case &tried, const CameOf &came_of) {
+  void add(const Case &tried, const CameOf &came_of, std::size_t of) {
+    if (tells_at_once_ && (tried_ + 1) % 100 == 0)
+      std::fprintf(stderr, "%zu of %zu tried\n", tried_ + 1, of);
     const auto &refusal = tried.refusal;
     auto how = !refusal.for_ever ? "once" : refusal.from_main_on ? "always from main on" : "always";
     auto row = fmt::format("| {} | {} | {} | {} |", tried.guarding->name, call_name(refusal.call),
@@ -229,7 +231,7 @@ void sweep(const std::vector<std::string> &names, bool all, const std::string &f
     add_cases(cases, guarding_called(name), all);
   auto least = cases.size();
   Table table(all || std::getenv("PIDLEAK_REFUSE_ONLY"));
-  Trials(std::move(cases)).run([&](const Case &tried, const CameOf &came_of) { table.add(tried, came_of); });
+  Trials(std::move(cases)).run([&](const Case &tried, const CameOf &came_of) { table.add(tried, came_of, least); });
   table.write(PIDLEAK_BINARY_DIR "/../" + file);
   table.judge(least);
 }

@@ -1,5 +1,6 @@
 #include "harness/guard/relay.hpp"
 
+#include "harness/os/end_requests.hpp"
 #include "harness/os/procfs.hpp"
 #include "harness/os/syscall_error.hpp"
 
@@ -9,14 +10,6 @@
 #include <initializer_list>
 
 namespace pidleak::guard {
-
-bool is_request_to_end(int signal) {
-  if (signal != SIGINT && signal != SIGTERM && signal != SIGHUP && signal != SIGQUIT)
-    return false;
-  struct sigaction action {};
-  ::sigaction(signal, nullptr, &action);
-  return action.sa_handler != SIG_IGN; // nohup's SIGHUP asks for nothing
-}
 
 namespace {
 
@@ -66,7 +59,7 @@ void Relay::forget_signals() {
 
 void Relay::pass_on(const signalfd_siginfo &info, const os::ProcessRef *command) {
   int signal = static_cast<int>(info.ssi_signo);
-  asked_to_end_ = asked_to_end_ || is_request_to_end(signal);
+  asked_to_end_ = asked_to_end_ || os::is_request_to_end(signal);
   if (!command || !is_for_this_process_alone(info))
     return;
   siginfo_t queued{};

@@ -20,9 +20,6 @@
 
 namespace pidleak::guard {
 
-/// SIGINT, SIGTERM, SIGHUP and SIGQUIT, but for what this process ignores.
-bool is_request_to_end(int signal);
-
 /// Blocks what can be passed on, and restores it when it goes. Stop signals too: the guard stops if the command does.
 /// And what a fault of this process would raise: that the kernel does not hold back, and what others send is the
 /// command's.

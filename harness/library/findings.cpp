@@ -4,6 +4,7 @@
 #include "harness/census/diagnosis.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/procfs.hpp"
+#include "reports/document.hpp"
 #include "reports/remaining_text.hpp"
 
 #include <fmt/format.h>

@@ -1,5 +1,6 @@
 // What a guard finds in its own process: each with the leak, the clean twin, and where there is one the switch.
 #include "harness/library/library_test_support.hpp"
+#include "reports/document.hpp"
 #include "reports/report.hpp"
 #include "reports/schema_test_support.hpp"
 #include "reports/temporary_directory.hpp"

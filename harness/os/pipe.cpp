@@ -13,11 +13,6 @@ Pipe open_pipe(int extra_flags) {
   return {UniqueFd::adopt(ends[0]), UniqueFd::adopt(ends[1])};
 }
 
-void let_inherit(int fd) {
-  if (::fcntl(fd, F_SETFD, 0) != 0)
-    throw_errno("fcntl({}, F_SETFD, 0)", fd);
-}
-
 void set_nonblocking(int fd) {
   int flags = ::fcntl(fd, F_GETFL);
   if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)

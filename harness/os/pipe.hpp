@@ -15,9 +15,6 @@ struct Pipe {
 /// pipe2(2) with O_CLOEXEC set atomically. Throws SyscallError.
 Pipe open_pipe(int extra_flags = 0);
 
-/// Lets `fd` pass through exec (clears FD_CLOEXEC). Throws SyscallError.
-void let_inherit(int fd);
-
 /// Sets O_NONBLOCK on the open file description. Throws SyscallError.
 void set_nonblocking(int fd);
 

@@ -5,6 +5,7 @@
 #include "harness/replay/scenario.hpp"
 
 #include <functional>
+#include <optional>
 
 namespace pidleak::replay {
 
@@ -12,13 +13,23 @@ struct RunOptions {
   Facilities facilities;
   reports::Tier tier = reports::Tier::subreaper; // at most facilities.strongest
   int jobs = 1;
+  int repeat = 1; // all plans once, then all of them again
   /// Called after each replay, in the order in which they end, with how many have ended.
   std::function<void(std::size_t done, const reports::Report &)> on_done = [](std::size_t, const reports::Report &) {};
 };
 
-/// One report a plan, in the plans' order. The caller must have no other thread. Throws SyscallError where no
-/// sandbox can be started at all; everything else is in the verdicts.
-std::vector<reports::Report> run(const std::vector<Plan> &plans, const RunOptions &options);
+/// How far it came.
+struct Ran {
+  std::size_t done = 0;
+  std::optional<int> interrupted_by; // the signal: replays that ran then were ended, and are not counted
+};
+
+/// Hands over one report for each plan that was replayed, with its place in `plans`, in the order in which they were
+/// begun. A first request to end this process (SIGINT, SIGTERM, SIGHUP, SIGQUIT) ends the replays, a second one the
+/// process: sandboxes end with it. The caller must have no other thread. Throws SyscallError where no sandbox can be
+/// started at all; everything else is in the verdicts.
+Ran run(const std::vector<Plan> &plans, const RunOptions &options,
+        const std::function<void(std::size_t plan, reports::Report)> &on_report);
 
 /// One replay with what this machine has.
 reports::Report run(const Plan &plan);

@@ -279,6 +279,7 @@ Sandbox Sandbox::start(const SandboxOptions &options, const std::function<std::s
     os::throw_errno("fork() of a warden");
   if (pid == 0) {
     ::setpgid(0, 0); // a Ctrl-C is the harness's; the warden acts when the harness has gone
+    os::reset_all_signals();
     os::ignore_sigpipe();
     close_all_but({lifeline.read_end.get(), result.write_end.get()});
     Warden(options, cgroups, lifeline.read_end.get(), result.write_end.get()).run([&](const Inside &inside) {

@@ -47,16 +47,22 @@ function openForPrint(sections) {
 }
 
 function main() {
-  const reports = readReports();
-  reports.forEach(markAllowed);
-  const sections = reports.map((report, i) => sectionOf(report, i + 1));
-  const failures = sections.filter((section, i) => failed(reports[i]));
-  const open = reports.length === 1 ? sections : failures.length > mostOpen ? failures.slice(0, 1) : failures;
+  const cells = readCells(), sections = [], failures = [], numbers = [];
+  for (const cell of cells) {
+    numbers.push([]);
+    for (const ending of cell.endings) {
+      markAllowed(ending.report);
+      numbers.at(-1).push(sections.length + 1);
+      sections.push(sectionOf(cell, ending, sections.length + 1));
+      if (failed(ending.report)) failures.push(sections.at(-1));
+    }
+  }
+  const open = sections.length === 1 ? sections : failures.length > mostOpen ? failures.slice(0, 1) : failures;
   for (const section of open) {
     section.build();
     section.open = true;
   }
-  document.getElementById('page').append(...overviewOf(reports), ...sections);
+  document.getElementById('page').append(...overviewOf(cells, numbers), ...sections);
   openForPrint(sections);
   followLinks();
   addEventListener('load', () => {

@@ -1,4 +1,4 @@
-// A report's section.
+// The section of one ending: the report of the first replay that came to it.
 
 function part(title, ...content) {
   const shown = content.flat().filter(Boolean);
@@ -74,7 +74,21 @@ function standardErrorOf(report) {
   return report.subject_stderr ? element('pre', { tabindex: '0' }, report.subject_stderr) : null;
 }
 
-function bodyOf(report) {
+// Every replay of the cell, as a table that is made when it is opened.
+function replaysOf(cell) {
+  if (cell.replays.length < 2) return null;
+  const rowOfReplay = ([ending, time], i) => element('tr', {}, element('td', { class: 'number' }, `${i + 1}`),
+    element('td', {}, badge(cell.endings[ending].report.verdict)), element('td', {}, cell.endings[ending].report.reason),
+    element('td', { class: 'number' }, duration(time)));
+  const all = element('details', {}, element('summary', {}, `all ${cell.replays.length} replays`));
+  all.addEventListener('toggle', () => {
+    if (all.open && all.children.length === 1)
+      all.append(element('table', { class: 'overview' }, element('tbody', {}, cell.replays.map(rowOfReplay))));
+  });
+  return all;
+}
+
+function bodyOf(report, cell) {
   const standardError = part('The subject’s standard error ends with', standardErrorOf(report));
   const isBroken = report.verdict === 'broken'; // then it says most
   return [
@@ -89,16 +103,20 @@ function bodyOf(report) {
     part('Suppressions', suppressionsOf(report)),
     part('The replay', replayOf(report)),
     isBroken ? null : standardError,
+    replaysOf(cell),
     element('p', { class: 'back' }, element('a', { href: '#page' }, '↑ Overview')),
   ].filter(Boolean);
 }
 
-function sectionOf(report, number) {
+// Of one ending of a cell.
+function sectionOf(cell, ending, number) {
+  const { report, count, place } = ending;
+  const times = cell.replays.length > 1 ? `${count} of ${cell.replays.length} replays, the first is number ${place}` : '';
   const section = element('details', { class: `report is-${report.verdict}`, id: `report-${number}` },
     element('summary', {}, badge(report.verdict), element('h2', {}, titleOf(report)),
-      element('span', { class: 'quiet' }, `#${number}`)));
+      element('span', { class: 'quiet' }, times || `#${number}`)));
   section.build = () => {
-    if (!section.built) section.append(element('div', { class: 'body' }, bodyOf(report)));
+    if (!section.built) section.append(element('div', { class: 'body' }, bodyOf(report, cell)));
     section.built = true;
   };
   section.addEventListener('toggle', () => section.open && section.build());

@@ -54,6 +54,16 @@ function titleOf(report) {
   return clipped(`${report.scenario} on ${report.pool.name}`, 120) + (method ? ` with ${clipped(method, 40)}` : '');
 }
 
+function sum(numbers) {
+  return numbers.reduce((total, number) => total + number, 0);
+}
+
+// `3`, or `1–3`.
+function rangeOf(numbers) {
+  const least = Math.min(...numbers), most = Math.max(...numbers);
+  return least === most ? String(least) : `${least}–${most}`;
+}
+
 // As one would type it into a shell.
 function commandLineOf(process) {
   const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);

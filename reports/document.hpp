@@ -1,0 +1,28 @@
+// The JSON leak report as a file: {"schema_version", "reports": [...]}.
+#pragma once
+
+#include "reports/content.hpp"
+#include "reports/report.hpp"
+
+namespace pidleak::reports {
+
+/// The whole of it. Valid UTF-8 whatever the names hold.
+std::string to_document(const std::vector<Report> &reports);
+
+/// The same, of reports that come one by one and are not kept in memory.
+class GrowingDocument {
+public:
+  void add(const Report &report);
+  /// No other is added then. This must outlive it.
+  Content finish();
+
+private:
+  Spool spool_;
+  bool is_empty_ = true;
+};
+
+/// Reads it back, whatever of the versions up to schema_version it has. Throws std::invalid_argument that says what is
+/// wrong, and with which of the reports.
+std::vector<Report> from_document(const std::string &text);
+
+} // namespace pidleak::reports
