@@ -4,8 +4,8 @@
 //             ├── the same pipe             started with has another end outside
 //   guard ────┘── command ── worker         made below: only the processes below have it
 //
-// Held both inside and outside is outside. What reaches the outside later (over a socket, by pidfd_getfd(2), through
-// /proc/PID/fd) is not seen.
+// Held both inside and outside is outside. For what reaches the outside later (over a socket, by pidfd_getfd(2),
+// through /proc/PID/fd) see elsewhere.hpp.
 #pragma once
 
 #include "harness/os/procfs.hpp"

@@ -52,6 +52,12 @@ bool is_always_ready(pid_t pid, const os::ProcFd &fd) {
          std::find(keep_data.begin(), keep_data.end(), static_cast<std::uint32_t>(system.f_type)) != keep_data.end();
 }
 
+/// Nothing: it is no unix socket.
+std::optional<os::UnixSocket> socket_behind(const std::string &target) {
+  std::uint64_t inode = 0;
+  return std::sscanf(target.c_str(), "socket:[%lu]", &inode) == 1 ? os::find_unix_socket(inode) : std::nullopt;
+}
+
 bool is_any_of(const std::string &target, std::initializer_list<const char *> starts) {
   return std::any_of(starts.begin(), starts.end(), [&](const char *start) { return target.starts_with(start); });
 }
@@ -134,8 +140,7 @@ std::string Holdings::why_not_alone_pidfd(const os::ProcFd &fd) const {
 
 /// Alone if its peer is held here and not outside, or if it listens where no other process can connect to it.
 std::string Holdings::why_not_alone_socket(pid_t pid, const os::ProcFd &fd) const {
-  std::uint64_t inode = 0;
-  auto found = std::sscanf(fd.target.c_str(), "socket:[%lu]", &inode) == 1 ? os::find_unix_socket(inode) : std::nullopt;
+  auto found = socket_behind(fd.target);
   if (!found || !found->is_stream)
     return fd.target;
   auto peer = fmt::format("socket:[{}]", found->peer);
@@ -144,6 +149,29 @@ std::string Holdings::why_not_alone_socket(pid_t pid, const os::ProcFd &fd) cons
   if (boundary_.outside.contains(fd.target) || boundary_.outside.contains(peer))
     return fd.target + ", which is held outside";
   return gives_up(pid, fd.number) ? fd.target + ", which may have a timeout" : "";
+}
+
+bool Holdings::never_blocks(pid_t pid, const os::ProcFd &fd) {
+  return fd.target == "/dev/null" || is_always_ready(pid, fd);
+}
+
+std::vector<Awaited> Holdings::awaited(pid_t pid, const os::ProcFd &fd) const {
+  const auto &target = fd.target;
+  if (target.starts_with("anon_inode:[eventfd"))
+    return {{.identity = identity_of(pid, fd)}};
+  if (target.starts_with("pipe:[")) {
+    auto mode = fd.flags & O_ACCMODE;
+    return {{.identity = target,
+             .needs = mode == O_RDONLY   ? Awaited::End::pipe_writer
+                      : mode == O_WRONLY ? Awaited::End::pipe_reader
+                                         : Awaited::End::any}};
+  }
+  if (!target.starts_with("socket:"))
+    return {};
+  std::vector<Awaited> both = {{.identity = target}};
+  if (auto found = socket_behind(target))
+    both.push_back({.identity = fmt::format("socket:[{}]", found->peer)});
+  return both;
 }
 
 std::string Holdings::why_signals(pid_t pid) const {

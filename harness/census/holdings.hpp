@@ -2,6 +2,7 @@
 #pragma once
 
 #include "harness/census/boundary.hpp"
+#include "harness/census/elsewhere.hpp"
 #include "harness/census/walk.hpp"
 #include "harness/os/procfs.hpp"
 
@@ -25,6 +26,10 @@ public:
 
   /// Empty if only these processes could end a wait for this descriptor of `pid`; else who or what else could.
   std::string why_not_alone(pid_t pid, const os::ProcFd &fd) const;
+  /// By which names other processes would have what a thread waits for behind this descriptor.
+  std::vector<Awaited> awaited(pid_t pid, const os::ProcFd &fd) const;
+  /// A call that waits for data never blocks on it.
+  static bool never_blocks(pid_t pid, const os::ProcFd &fd);
   /// Empty, or what the kernel could send `pid` a signal for on its own: SIGIO, a lease that is broken, a message.
   std::string why_signals(pid_t pid) const;
 

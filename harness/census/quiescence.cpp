@@ -1,5 +1,6 @@
 #include "harness/census/quiescence.hpp"
 
+#include "harness/census/elsewhere.hpp"
 #include "harness/census/holdings.hpp"
 #include "harness/census/waits.hpp"
 #include "harness/os/pipe.hpp"
@@ -7,7 +8,11 @@
 #include "harness/os/sources.hpp"
 #include "harness/os/syscall_error.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
+#include <set>
 #include <variant>
 
 namespace pidleak::census {
@@ -86,6 +91,7 @@ struct Evidence {
   const std::vector<Member> &members;
   const Boundary &boundary;
   const Holdings &holdings;
+  std::set<Awaited> awaited = {}; // what they wait for, filled by the judging
 };
 
 /// A tracer waits for those that it traces as well, and these may be anywhere.
@@ -97,14 +103,35 @@ std::string why_not_alone_child(const ThreadLook &look, const Evidence &evidence
   return is_there ? "" : "waits for a process that is no child of it, and may be outside";
 }
 
-std::string why_not_alone_poll(const ThreadLook &look, const Evidence &evidence) {
+/// A thread may have descriptors of its own (unshare(2) with CLONE_FILES): the same number must mean the same file.
+bool is_same_file(const ThreadLook &look, const os::ProcFd &fd) {
+  if (look.thread == look.pid)
+    return true;
+  std::array<char, 4096> target{};
+  auto path = fmt::format("/proc/{}/task/{}/fd/{}", look.pid, look.thread, fd.number);
+  auto size = ::readlink(path.c_str(), target.data(), target.size());
+  return size > 0 && fd.target == std::string_view(target.data(), static_cast<std::size_t>(size));
+}
+
+/// Empty, or why what is behind this descriptor may help the thread on.
+std::string why_not_alone_behind(const ThreadLook &look, const os::ProcFd &fd, Evidence &evidence) {
+  if (!is_same_file(look, fd))
+    return "a descriptor of its thread alone";
+  auto why = evidence.holdings.why_not_alone(look.pid, fd);
+  if (why.empty())
+    for (auto &awaited : evidence.holdings.awaited(look.pid, fd))
+      evidence.awaited.insert(std::move(awaited));
+  return why;
+}
+
+std::string why_not_alone_poll(const ThreadLook &look, Evidence &evidence) {
   const auto *fds = evidence.holdings.of(look.pid);
   auto polled = fds ? polled_descriptors(look.pid, look.call, *fds) : std::nullopt;
   if (!polled)
     return "which descriptors it waits for can't be told";
   for (int number : *polled) {
     const auto *fd = evidence.holdings.find(look.pid, number);
-    auto why = fd ? evidence.holdings.why_not_alone(look.pid, *fd) : "a descriptor that it has closed";
+    auto why = fd ? why_not_alone_behind(look, *fd, evidence) : "a descriptor that it has closed";
     if (!why.empty())
       return "may wait for " + why;
   }
@@ -112,18 +139,24 @@ std::string why_not_alone_poll(const ThreadLook &look, const Evidence &evidence)
 }
 
 /// Empty, or who could help this thread on, which does not move by itself.
-std::string why_not_alone(const ThreadLook &look, const Evidence &evidence) {
+std::string why_not_alone(const ThreadLook &look, Evidence &evidence) {
   if (look.state == 'T')
     return "";
   switch (wait_of(look.call)) {
   case Wait::for_lock: {
     auto lock = lock_of(look.pid, look.call, evidence.boundary);
-    return lock && lock->is_inside ? "" : "waits for a lock that is shared outside the replay";
+    if (!lock || !lock->is_inside)
+      return "waits for a lock that is shared outside the replay";
+    if (!lock->memory.empty())
+      evidence.awaited.insert({.identity = lock->memory});
+    return "";
   }
   case Wait::to_read:
   case Wait::to_write: {
     const auto *fd = evidence.holdings.find(look.pid, static_cast<int>(look.call.arguments[0]));
-    auto why = fd ? evidence.holdings.why_not_alone(look.pid, *fd) : "a descriptor that is not to be seen";
+    auto why = !fd                                     ? "a descriptor that is not to be seen"
+               : Holdings::never_blocks(look.pid, *fd) ? "what its descriptor stood for before"
+                                                       : why_not_alone_behind(look, *fd, evidence);
     return why.empty() ? "" : "waits for " + why;
   }
   case Wait::for_any_of:
@@ -158,17 +191,18 @@ std::string why_woken(pid_t pid, const Holdings &holdings) {
 }
 
 /// The first reason why these, none of whose threads moves by itself, are not stuck.
-std::string why_not_stuck(const std::vector<Member> &members, const Looks &looks, const Boundary &boundary) {
+Rest judge_stuck(const std::vector<Member> &members, const Scope &scope, const Looks &looks, const Boundary &boundary) {
   Holdings holdings(members, boundary);
   Evidence evidence{.members = members, .boundary = boundary, .holdings = holdings};
   for (const auto &look : looks)
     if (auto why = why_not_alone(look, evidence); !why.empty())
-      return fmt::format("pid {}: thread {}: {}", look.pid, look.thread, why);
+      return {.why_not = fmt::format("pid {}: thread {}: {}", look.pid, look.thread, why)};
   for (const auto &member : members)
     if (member.state != ProcessState::zombie && member.state != ProcessState::stopped)
       if (auto why = why_woken(member.pid, holdings); !why.empty())
-        return fmt::format("pid {}: {}", member.pid, why);
-  return "";
+        return {.why_not = fmt::format("pid {}: {}", member.pid, why)};
+  auto elsewhere = look_elsewhere(members, scope, evidence.awaited);
+  return {.certain = elsewhere.why.empty(), .why_not = elsewhere.why, .held_outside = elsewhere.identity};
 }
 
 /// The looks at all, or the first reason why there can be no rest. Most often one process sleeps or runs, and to find
@@ -217,8 +251,8 @@ Rest at_rest(const std::vector<Member> &members, const Scope &scope, const Bound
   if (auto *why = std::get_if<std::string>(&looked))
     return no(std::move(*why));
   const auto &first = std::get<Looks>(looked);
-  if (auto why = why_not_stuck(members, first, boundary); !why.empty())
-    return no(std::move(why));
+  if (auto rest = judge_stuck(members, scope, first, boundary); !rest.certain)
+    return rest;
   // More than once: the kernel lists timers one by one, and one that ends meanwhile can hide another. One reading
   // missed an alarm in 14 of 300 replays beside 40 threads that slept for 60 us each, two in none of 300. And a timer
   // that has left the list may not yet have sent its signal.

@@ -22,6 +22,8 @@ namespace pidleak::census {
 struct Rest {
   bool certain = false;
   std::string why_not; // the first thing that kept it from being certain
+  /// What was found to be held outside though the boundary did not know of it: it may as well, the next time.
+  std::string held_outside = {};
 };
 
 /// Asks whether `members`, all of them descendants of `scope.root` and complete, are at rest. They are walked to again

@@ -48,7 +48,12 @@ Sight Tree::see(const std::function<bool(pid_t)> &may_stay) const {
   return sight;
 }
 
-Rest Tree::rest(const Walk &walk) const { return census::at_rest(walk.members, options_.scope, options_.boundary); }
+Rest Tree::rest(const Walk &walk) {
+  auto rest = census::at_rest(walk.members, options_.scope, options_.boundary);
+  if (!rest.held_outside.empty())
+    options_.boundary.outside.insert(rest.held_outside);
+  return rest;
+}
 
 std::optional<std::vector<pid_t>> Tree::cgroup_members() const {
   if (options_.cgroups.empty())

@@ -38,7 +38,7 @@ public:
   /// For settle(): one look, in which those have yet to leave that `may_stay` does not hold of. Reaps first what this
   /// process has adopted, if it is the root.
   Sight see(const std::function<bool(pid_t)> &may_stay) const;
-  Rest rest(const Walk &walk) const;
+  Rest rest(const Walk &walk);
 
   /// The cgroups see no zombies and no process that left them; but all that they see, the walk must have seen. Nothing:
   /// there is no cgroup to compare with.

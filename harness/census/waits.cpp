@@ -87,7 +87,7 @@ bool is_inside(const Mapping &mapping, const Boundary &boundary) {
 } // namespace
 
 std::optional<Lock> lock_of(pid_t pid, const os::ProcSyscall &call, const Boundary &boundary) {
-  const Lock own{.is_inside = true, .name = "private lock"};
+  const Lock own{.is_inside = true, .name = "private lock", .memory = ""};
   if ((call.arguments[1] & FUTEX_PRIVATE_FLAG) != 0)
     return own;
   auto address = call.arguments[0];
@@ -97,7 +97,8 @@ std::optional<Lock> lock_of(pid_t pid, const os::ProcSyscall &call, const Bounda
     if (!mapping.is_shared)
       return own;
     return Lock{.is_inside = is_inside(mapping, boundary),
-                .name = fmt::format("lock {}+{:#x}", memory_of(mapping), mapping.offset + (address - mapping.first))};
+                .name = fmt::format("lock {}+{:#x}", memory_of(mapping), mapping.offset + (address - mapping.first)),
+                .memory = mapping.identity()};
   }
   return {};
 }

@@ -29,6 +29,7 @@ Wait wait_of(const os::ProcSyscall &call);
 struct Lock {
   bool is_inside = false; // private, or in memory without a name that was not inherited: no process outside has it
   std::string name;       // `lock DEVICE:INODE+OFFSET`, `private lock`
+  std::string memory;     // that it lies in, as identity_of_file() has it; empty: it is private
 };
 
 /// The lock that a wait for_lock is about; nothing where the process's memory map may not be read.

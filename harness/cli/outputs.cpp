@@ -69,7 +69,11 @@ bool Outputs::take_stdout(const std::string &report_path) const {
          std::any_of(files.begin(), files.end(), [](const auto &file) { return file.second == standard_output; });
 }
 
-std::string output_path(const std::string &given) { return given == "-" ? standard_output : given; }
+std::string output_path(const std::string &given) {
+  if (given.empty())
+    throw UsageError("the name of a file to write is empty");
+  return given == "-" ? standard_output : given;
+}
 
 void check_output(const std::string &option, const std::string &path) {
   try {

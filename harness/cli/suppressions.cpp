@@ -10,7 +10,12 @@ namespace pidleak::cli {
 
 std::vector<Option> suppression_options(Suppressions &suppressions) {
   return {{.name = "--suppressions",
-           .into = &suppressions.path,
+           .into =
+               [&suppressions](const std::string &path) {
+                 if (path.empty())
+                   throw UsageError("--suppressions: the name of the file is empty");
+                 suppressions.path = path;
+               },
            .summary = "Rules in JSON for processes that may remain: {\"suppressions\": [{\"comm\": \"agent*\", "
                       "\"reason\": \"...\"}]}; also command_line, kind, cause, expires",
            .value = "FILE"},

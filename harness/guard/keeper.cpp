@@ -114,17 +114,21 @@ private:
     if (looker_runs_)
       end_looker();
     auto grace = Deadline::after(end_ ? default_grace : milliseconds(0));
-    for (Backoff backoff; !grace.passed(); os::wait_for_any_exit({}, backoff.next()))
+    bool all_have_left = false;
+    for (Backoff backoff; !all_have_left; os::wait_for_any_exit({}, backoff.next())) {
+      bool is_last = grace.passed();
       try {
-        if (os::reap_exited_children())
-          break;
+        all_have_left = os::reap_exited_children();
       } catch (const std::exception &e) {
         failure_ = e.what();
       }
+      if (is_last)
+        break;
+    }
+    if (end_ && all_have_left)
+      return;
     auto names = names_of_children();
     auto ending = os::end_all_children(Deadline::after(os::end_bound));
-    if (end_ && names.empty() && ending.all_ended)
-      return; // all have left
     something_was_left_ = true;
     std::fputs(fmt::format("pidleak guard: {}: {}{}; it could not be looked at: {}\n  {}\n", as_one_line(command_),
                            end_ ? "something outlived the command: " : "guard could not wait for it, and ended it: ",
@@ -152,7 +156,7 @@ private:
     } catch (const std::exception &) {
       names.emplace_back("not all can be named");
     }
-    return fmt::format("{}", fmt::join(names, ", "));
+    return names.empty() ? "it can't be named" : fmt::format("{}", fmt::join(names, ", "));
   }
 
   /// Any bytes, without those that a terminal would obey.

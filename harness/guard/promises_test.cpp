@@ -327,3 +327,35 @@ TEST_CASE("a report that can't be written is said, and the command's status kept
   CHECK(in_small("sh -c 'sleep 600 >/dev/null 2>&1 & exit 0'").status == 23);
   CHECK(in_small("true").status == 5);
 }
+
+TEST_CASE("a command that takes /proc away leaves nothing that is called clean", "[guard]") {
+  if (::geteuid() != 0)
+    SKIP("mounts need root");
+  check_in_child([] {
+    auto ran = shell("exec unshare -m " PIDLEAK_BINARY_DIR "/pidleak guard -- sh -c '(sleep 4 & umount -l /proc) "
+                     ">/dev/null 2>&1'");
+    if (ran.err.find("unshare") != std::string::npos)
+      return;
+    expect_equal(ran.status, 23, "status; " + ran.err);
+  });
+}
+
+TEST_CASE("with hardly any descriptors what has left by itself is no leak", "[guard]") {
+  check_in_child([] {
+    auto ran = shell("ulimit -n 5; exec " PIDLEAK_BINARY_DIR "/pidleak guard -- sh -c 'sleep 0.3 & exit 0'");
+    expect_equal(ran.status, 0, "status; " + ran.err);
+    expect_equal(ran.err, "", "what is said");
+  });
+}
+
+TEST_CASE("what a straggler writes to a pipe that guard does not have reaches its slow reader", "[guard]") {
+  check_in_child([] {
+    Scratch scratch;
+    auto ran = shell(fmt::format("( exec sleep 6 ) > >(sleep 0.5; wc -c >{0}) & holder=$!; " PIDLEAK_BINARY_DIR
+                                 "/pidleak guard --grace 20 -- sh -c \"head -c 1000000 /dev/zero "
+                                 ">/proc/$holder/fd/1 & exit 0\"; status=$?; kill $holder; "
+                                 "while [ ! -s {0} ]; do sleep 0.05; done; echo $status $(cat {0})",
+                                 scratch / "count"));
+    expect_equal(ran.out, "0 1000000\n", "status and bytes; " + ran.err);
+  });
+}

@@ -97,21 +97,26 @@ private:
     auto since = Clock::now();
     auto deadline = Deadline::after(options_.grace), last = Deadline::after(options_.grace + census_bound);
     library::Look look;
-    auto settled = census::settle(
-        {.see =
-             [&] {
-               look = suspects_.look();
-               return sight_of(look);
-             },
-         .rest = [&](const auto &walk) { return census::at_rest(walk.members, {.root = ::getpid()}, boundary_); },
-         .wait =
-             [](auto at_most, const auto &exits) {
-               os::wait_for_any_exit(exits, at_most);
-               return false;
-             },
-         .done = [&] { return look.complete; },
-         // A while longer for the census to become complete.
-         .is_over = [&] { return deadline.passed() && (look.complete || last.passed()); }});
+    auto settled = census::settle({.see =
+                                       [&] {
+                                         look = suspects_.look();
+                                         return sight_of(look);
+                                       },
+                                   .rest =
+                                       [&](const auto &walk) {
+                                         auto rest = census::at_rest(walk.members, {.root = ::getpid()}, boundary_);
+                                         if (!rest.held_outside.empty())
+                                           boundary_.outside.insert(rest.held_outside);
+                                         return rest;
+                                       },
+                                   .wait =
+                                       [](auto at_most, const auto &exits) {
+                                         os::wait_for_any_exit(exits, at_most);
+                                         return false;
+                                       },
+                                   .done = [&] { return look.complete; },
+                                   // A while longer for the census to become complete.
+                                   .is_over = [&] { return deadline.passed() && (look.complete || last.passed()); }});
     return {.look = std::move(look),
             .started = started_,
             .by = settled.by,

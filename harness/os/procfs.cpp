@@ -149,6 +149,8 @@ std::optional<ProcStatus> parse_status(std::string_view text) {
       mask(status.ignored);
     else if (key == "SigCgt")
       mask(status.caught);
+    else if (key == "TracerPid" && words.size() == 1)
+      parse_number(words[0], status.tracer);
     else if (key == "voluntary_ctxt_switches" && words.size() == 1)
       parse_number(words[0], status.voluntary_switches);
     else if (key == "nonvoluntary_ctxt_switches" && words.size() == 1)

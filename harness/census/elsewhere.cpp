@@ -1,0 +1,118 @@
+#include "harness/census/elsewhere.hpp"
+
+#include "harness/census/boundary.hpp"
+#include "harness/census/mappings.hpp"
+#include "harness/os/procfs.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <memory>
+
+namespace pidleak::census {
+namespace {
+
+using Directory = std::unique_ptr<DIR, int (*)(DIR *)>;
+
+/// The entries that are numbers: pids of /proc, descriptors of /proc/PID/fd. None where it may not be read.
+std::vector<int> numbers_in(const std::string &path) {
+  std::vector<int> numbers;
+  Directory directory(::opendir(path.c_str()), ::closedir);
+  while (const dirent *entry = directory ? ::readdir(directory.get()) : nullptr) {
+    std::string_view name = entry->d_name;
+    int number = 0;
+    if (auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+        error == std::errc() && end == name.data() + name.size())
+      numbers.push_back(number);
+  }
+  return numbers;
+}
+
+std::string link_of(pid_t pid, int fd) {
+  std::array<char, 256> target{};
+  auto size = ::readlink(fmt::format("/proc/{}/fd/{}", pid, fd).c_str(), target.data(), target.size());
+  return size <= 0 ? "" : std::string(target.data(), static_cast<std::size_t>(size));
+}
+
+/// To read the identity of a file or an eventfd takes more than its link: asked of those alone that may be awaited.
+std::string identity_of_open(pid_t pid, int fd) {
+  auto link = link_of(pid, fd);
+  bool link_is_enough = !link.starts_with("anon_inode:[eventfd") && !link.starts_with("/memfd:") &&
+                        !link.starts_with("/dev/shm/") && !link.starts_with("/dev/zero");
+  if (link_is_enough)
+    return link;
+  for (const auto &open : os::read_fds(pid).value_or(std::vector<os::ProcFd>{}))
+    if (open.number == fd)
+      return identity_of(pid, open);
+  return "";
+}
+
+bool has(const std::set<Awaited> &awaited, const std::string &identity) {
+  auto found = awaited.lower_bound({.identity = identity, .needs = Awaited::End::any});
+  return found != awaited.end() && found->identity == identity;
+}
+
+/// What of it this process has, besides its memory map.
+std::string held_by(pid_t pid, const std::set<Awaited> &awaited, bool memory_matters) {
+  for (int fd : numbers_in(fmt::format("/proc/{}/fd", pid)))
+    if (auto identity = identity_of_open(pid, fd); has(awaited, identity))
+      return identity;
+  if (memory_matters)
+    for (const auto &mapping : read_mappings(pid))
+      if (mapping.is_shared && mapping.inode != 0 && has(awaited, mapping.identity()))
+        return mapping.identity();
+  return "";
+}
+
+/// A pipe is at its end, or broken, once no process has its other end: a thread that still waits for that tells that
+/// some process has it. Empty: those that are known have the ends of all.
+std::string pipe_without_other_end(const std::vector<pid_t> &known, const std::set<Awaited> &awaited) {
+  auto missing = awaited;
+  std::erase_if(missing, [](const Awaited &each) { return each.needs == Awaited::End::any; });
+  if (missing.empty())
+    return "";
+  for (pid_t pid : known)
+    for (const auto &fd : os::read_fds(pid).value_or(std::vector<os::ProcFd>{})) {
+      auto mode = fd.flags & O_ACCMODE;
+      if (mode != O_WRONLY)
+        missing.erase({.identity = fd.target, .needs = Awaited::End::pipe_reader});
+      if (mode != O_RDONLY)
+        missing.erase({.identity = fd.target, .needs = Awaited::End::pipe_writer});
+    }
+  return missing.empty() ? "" : missing.begin()->identity;
+}
+
+} // namespace
+
+Elsewhere look_elsewhere(const std::vector<Member> &members, const Scope &scope, const std::set<Awaited> &awaited) {
+  std::vector<pid_t> known = {scope.root, ::getpid()};
+  for (const auto &member : members)
+    known.push_back(member.pid);
+  if (auto pipe = pipe_without_other_end(known, awaited); !pipe.empty())
+    return {.why = fmt::format("waits for {}, whose other end is open outside alone", pipe), .identity = pipe};
+  for (const auto &member : members)
+    for (const auto &mapping : read_mappings(member.pid))
+      if (mapping.path == "anon_inode:[io_uring]")
+        return {.why = fmt::format("pid {} has an io_uring", member.pid), .identity = ""};
+  bool memory_matters =
+      std::any_of(awaited.begin(), awaited.end(), [](const auto &each) { return each.identity.starts_with("file:"); });
+  std::sort(known.begin(), known.end());
+  for (pid_t pid : numbers_in("/proc")) {
+    if (std::binary_search(known.begin(), known.end(), pid))
+      continue;
+    if (auto identity = held_by(pid, awaited, memory_matters); !identity.empty())
+      return {.why = fmt::format("waits for {}, which pid {} outside has as well", identity, pid),
+              .identity = identity};
+    auto status = os::read_status(pid);
+    if (status && status->tracer != 0 && std::binary_search(known.begin(), known.end(), status->tracer))
+      return {.why = fmt::format("pid {} traces pid {}, which is outside", status->tracer, pid), .identity = ""};
+  }
+  return {};
+}
+
+} // namespace pidleak::census
