@@ -97,6 +97,7 @@ private:
     auto since = Clock::now();
     auto deadline = Deadline::after(options_.grace), last = Deadline::after(options_.grace + census_bound);
     library::Look look;
+    auto boundary = boundary_;
     auto settled = census::settle({.see =
                                        [&] {
                                          look = suspects_.look();
@@ -104,9 +105,9 @@ private:
                                        },
                                    .rest =
                                        [&](const auto &walk) {
-                                         auto rest = census::at_rest(walk.members, {.root = ::getpid()}, boundary_);
+                                         auto rest = census::at_rest(walk.members, {.root = ::getpid()}, boundary);
                                          if (!rest.held_outside.empty())
-                                           boundary_.outside.insert(rest.held_outside);
+                                           boundary.outside.insert(rest.held_outside);
                                          return rest;
                                        },
                                    .wait =
