@@ -15,7 +15,7 @@ namespace {
 
 constexpr pid_t service = 100, outside = 1;
 
-/// A tree that a test changes between two looks, a second apart.
+/// A tree that a test changes between two samples, a second apart.
 class Tree {
 public:
   Tree() { members_.push_back({.pid = service, .parent = outside, .start_ticks = 5, .comm = "gunicorn"}); }

@@ -71,7 +71,7 @@ std::vector<std::string> attached(const Service &service, const Scratch &scratch
           "0.1",     "--report", scratch / "report.json"};
 }
 
-/// Until it watches, and has slept so many times more: between two looks, that is.
+/// Until it watches, and has slept so many times more: between two samples, that is.
 void let_it_look(Running &running, std::uint64_t times) {
   running.wait_for("at tier attached: ");
   auto sleeps = [&] {
@@ -199,7 +199,7 @@ void check_orphan_from_before(const std::string &cgroup, bool seen) {
   });
   service.tell('d');
   Running running(attached(service, scratch));
-  running.wait_for(seen ? "its cgroup " + cgroup + " is read too" : "has no cgroup to itself");
+  running.wait_for(seen ? "its cgroup " + cgroup + " is read too" : "has no cgroup of its own");
   let_it_look(running, 5);
   service.end();
   expect_equal(running.finish(), seen ? 23 : 0, "status; " + running.text());
@@ -228,7 +228,7 @@ TEST_CASE("the timeout ends the watching, not the service", "[guard]") {
     arguments.insert(arguments.end(), {"--timeout", "0.1"});
     auto ran = run(arguments);
     expect_equal(ran.status, 3, "status of too few samples; " + ran.err);
-    expect(ran.err.find("too few to tell") != std::string::npos, ran.err);
+    expect(ran.err.find("too few to say") != std::string::npos, ran.err);
     expect_equal(scratch.report().at("verdict").get<std::string>(), "invalid", "verdict");
     expect(!service.process().has_exited(), "the service runs on");
     service.end();
@@ -278,10 +278,10 @@ TEST_CASE("what can't be attached to gives status 2, and says why", "[guard]") {
   check_usage({"guard", "--attach", std::to_string(::getpid()), "--", "/bin/true"}, "one or the other");
   check_usage({"guard"}, "no command given");
   for (const char *option : {"--keep", "--kill-after=1", "--tier=namespace"})
-    check_usage({"guard", "--attach", std::to_string(::getppid()), option}, "nothing is ever ended");
+    check_usage({"guard", "--attach", std::to_string(::getppid()), option}, "ends and isolates nothing");
   if (::geteuid() == 0)
     if (auto stat = os::read_stat(2); stat && stat->comm == "kthreadd")
-      check_usage({"guard", "--attach", "2"}, "a thread of the kernel");
+      check_usage({"guard", "--attach", "2"}, "a kernel thread");
   check_in_child([] {
     auto zombie = start([] {});
     wait_until_state(zombie, 'Z');

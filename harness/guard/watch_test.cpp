@@ -56,7 +56,7 @@ pid_t service_of(const os::ProcessRef &guard) {
   return std::min_element(children.begin(), children.end(), older)->pid;
 }
 
-/// It sleeps between two looks.
+/// It sleeps between two samples.
 std::uint64_t sleeps_of(const os::ProcessRef &guard) {
   auto status = os::read_status(guard.pid());
   return status ? status->voluntary_switches : 0;
