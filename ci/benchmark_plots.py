@@ -57,7 +57,7 @@ def bars(title, rows):
 
 
 def mark(tool, x, y):
-    """A shape of its own for each, for whoever can't tell the colours apart."""
+    """A shape of its own for each, for readers who can't tell the colours apart."""
     fill = f'fill="var(--{tool})"'
     if tool == "census":
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" {fill}/>'

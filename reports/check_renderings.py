@@ -39,7 +39,7 @@ def check_junit(path, reports):
     names = [(c.get("classname"), c.get("name")) for c in root.iter("testcase")]
     check(len(set(names)) == len(names) == len(reports), "test cases are not one for each report")
     if shutil.which("xmllint"):
-        schema = os.environ.get("JUNIT_XSD")  # Jenkins's junit-10.xsd, if somebody has it
+        schema = os.environ.get("JUNIT_XSD")  # Jenkins's junit-10.xsd, if the machine has it
         subprocess.run(["xmllint", "--noout", *(["--schema", schema] if schema else []), path], check=True)
     else:
         print("not asked, as it is not there: xmllint")

@@ -124,7 +124,7 @@ std::string render_details(const Tallies &tallies, const TerminalOptions &option
                           title.start_method.empty() ? "" : " with " + title.start_method, title.verdict);
     }
     if (shown < entry.titles.size())
-      text += fmt::format("and {} more that came to the same end\n", entry.titles.size() - shown);
+      text += fmt::format("and {} more with the same ending\n", entry.titles.size() - shown);
     text += entry.body;
   }
   return text;

@@ -45,7 +45,7 @@ TEST_CASE("a worse verdict is worse, and the way back is better", "[report]") {
     if (good.verdict != Verdict::skipped && bad.verdict != Verdict::skipped)
       check(bad, good, Change::better);
   }
-  check(leak, skip, Change::changed); // nobody knows
+  check(leak, skip, Change::changed); // not known
   check(skip, clean_one, Change::better);
 }
 

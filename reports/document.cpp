@@ -52,7 +52,7 @@ std::vector<Report> from_document(const std::string &text) {
   try {
     document = Json::parse(text);
   } catch (const Json::parse_error &e) {
-    throw std::invalid_argument(fmt::format("not JSON, as of byte {}", e.byte));
+    throw std::invalid_argument(fmt::format("not JSON from byte {} on", e.byte));
   }
   auto version = document.is_object() ? document.find("schema_version") : document.end();
   if (!document.is_object() || version == document.end() || !version->is_number_integer())

@@ -28,7 +28,7 @@ std::string coloured(Verdict verdict, const std::string &text, const TerminalOpt
 /// The condition's word, printable; empty if the report has no such condition.
 std::string condition(const Report &report, const std::string &name);
 
-/// False where a 0 would read as if somebody had looked.
+/// False where a 0 would read as a count that was taken.
 bool counted(const Report &report);
 
 /// `incident on cpython36 with fork`, printable.

@@ -123,7 +123,7 @@ std::string markdown_text(const std::string &bytes) {
       text += "&gt;";
     else if (std::string_view("\\`*_[]|~#$").find(c) != std::string_view::npos)
       text.append({'\\', c});
-    else if (c == '@') // or it would call whoever has that name
+    else if (c == '@') // or it would notify the user of that name
       text += "@<!-- -->";
     else
       text += c;

@@ -60,7 +60,8 @@ TEST_CASE("of very many remaining processes Markdown shows the first", "[report]
 TEST_CASE("annotations: an error for the pool, a warning for the replay, a notice for what was skipped", "[report]") {
   auto text = render_annotations(one_of_each());
   check_golden("verdicts.github.txt", text);
-  CHECK_THAT(text, StartsWith("::error title=pidleak%3A leaked%3A incident on cpython36 with fork::3 live remain"));
+  CHECK_THAT(text,
+             StartsWith("::error title=pidleak%3A leaked%3A incident on cpython36 with fork::3 live workers remain"));
   CHECK(render_annotations({clean()}).empty());
   CHECK(render_annotations({leaked()}, leak_expected).empty());
   CHECK_THAT(render_annotations({clean()}, leak_expected), StartsWith("::error title=pidleak%3A clean%3A incident"));

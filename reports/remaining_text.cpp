@@ -38,7 +38,7 @@ Row row_of(const census::RemainingProcess &process) {
   if (process.state == census::ProcessState::uninterruptible) // no signal ends it: not the pool's fault alone
     kind += " (uninterruptible)";
   return {fmt::format("pid {}", process.pid),
-          process.outside_pid && *process.outside_pid != process.pid ? fmt::format("outside {}", *process.outside_pid)
+          process.outside_pid && *process.outside_pid != process.pid ? fmt::format("host pid {}", *process.outside_pid)
                                                                      : "",
           kind,
           printable(process.role.empty() ? process.comm : process.role),
@@ -146,7 +146,7 @@ std::string lines_of(const std::string &title, const std::vector<census::Remaini
     const auto &group = groups[i];
     auto more = group.count > most_pids ? fmt::format(" and {} more", group.count - most_pids) : "";
     rows.push_back({fmt::format("pid {}{}", fmt::join(group.pids, ", "), more),
-                    group.outside.empty() ? "" : fmt::format("outside {}", fmt::join(group.outside, ", "))});
+                    group.outside.empty() ? "" : fmt::format("host pid {}", fmt::join(group.outside, ", "))});
     rows.back().insert(rows.back().end(), group.rest.begin(), group.rest.end());
   }
   rows = layout::align(std::move(rows));
@@ -157,7 +157,7 @@ std::string lines_of(const std::string &title, const std::vector<census::Remaini
     told += groups[i].count;
   }
   if (told < processes.size())
-    text += fmt::format("{}and {} more: the JSON report names them all\n", indent, processes.size() - told);
+    text += fmt::format("{}and {} more: the JSON report lists them all\n", indent, processes.size() - told);
   return text;
 }
 
@@ -197,16 +197,16 @@ std::string rate(double per_hour) {
 } // namespace
 
 std::string sentence_of(const census::Growth &growth) {
-  return fmt::format("{} look{} in {}: {}; {} process{} at the last look{}", growth.looks, growth.looks == 1 ? "" : "s",
-                     duration(growth.watched_ms),
+  return fmt::format("{} sample{} in {}: {}; {} process{} in the last one{}", growth.looks,
+                     growth.looks == 1 ? "" : "s", duration(growth.watched_ms),
                      growth.looks < census::fewest_looks
-                         ? fmt::format("too few to tell what accumulates, which takes {}", census::fewest_looks)
+                         ? fmt::format("too few to say what accumulates: {} are needed", census::fewest_looks)
                          : "nothing accumulates",
                      growth.processes, growth.processes == 1 ? "" : "es", zombies_in_words(growth.zombies));
 }
 
 std::string sentence_of(const census::GrowingGroup &group) {
-  return fmt::format("{} of pid {} ({}) accumulate: from {} to {}{} in {}, {}; {} of {} {} ended",
+  return fmt::format("{}, started by pid {} ({}), accumulate: from {} to {}{} in {}, {}; {} of {} {} exited",
                      printable(group.comm), group.starter, printable(group.starter_comm), group.from, group.now,
                      zombies_in_words(group.zombies), duration(group.over_ms), rate(group.per_hour),
                      group.ended == 0 ? "none" : fmt::to_string(group.ended), group.seen,

@@ -5,7 +5,7 @@
 
 namespace pidleak::reports {
 
-/// `pid 3`, `outside 9003`, kind, name, `SIGTERM handler`, `waits in futex`; what is not known is empty.
+/// `pid 3`, `host pid 9003`, kind, name, `SIGTERM handler`, `waits in futex`; what is not known is empty.
 layout::Row row_of(const census::RemainingProcess &process);
 
 /// `sigterm-caught: a handler ran, and returned`, one for each finding.
@@ -15,11 +15,12 @@ std::vector<std::string> causes_of(const census::RemainingProcess &process);
 /// `indent`.
 std::string remaining_lines(const Report &report, const std::string &indent);
 
-/// `python3 of pid 2 (gunicorn) accumulate: from 3 to 9 (1 zombie) in 8.5 min, 42 an hour; 1 of 10 has ended`.
+/// `python3, started by pid 2 (gunicorn), accumulate: from 3 to 9 (1 zombie) in 8.5 min, 42 an hour; 1 of 10 has
+/// exited`.
 std::string sentence_of(const census::GrowingGroup &group);
 
-/// `170 looks in 170 s: nothing accumulates; 12 processes at the last look (3 zombies)`, of growth without groups; of
-/// too few looks, that growth can't show.
+/// `170 samples in 170 s: nothing accumulates; 12 processes in the last one (3 zombies)`, of growth without groups; of
+/// too few samples, that growth can't show.
 std::string sentence_of(const census::Growth &growth);
 
 /// That of each group, followed by lines about the oldest, as of a remaining process.

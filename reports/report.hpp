@@ -93,7 +93,7 @@ struct Report {
   std::string subject_stderr; // its last few KiB
 };
 
-/// What accumulated; none if nobody watched.
+/// What accumulated; none if guard did not watch.
 const std::vector<census::GrowingGroup> &growing_groups(const Report &report);
 
 /// Which of the report's counts the process is in: helpers, zombies or live.

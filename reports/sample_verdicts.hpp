@@ -51,7 +51,7 @@ inline Report clean(const std::string &pool = "hardened") {
 
 inline Report leaked() {
   auto report = report_of("incident", "cpython36", "fork", Verdict::leaked);
-  report.reason = "3 live remain after shutdown returned; queue.Full had ended the management thread";
+  report.reason = "3 live workers remain after shutdown returned; queue.Full had ended the management thread";
   report.live = 3;
   report.census_complete = true;
   report.evidence = {{.condition = "queue", .shown = true, .text = "5 of 5 slots were taken", .facts = {}},

@@ -36,7 +36,7 @@ public:
     if (rule.reason.empty())
       wrong("reason", "is missing: why may such a process remain?");
     if (!rule.comm && !rule.command_line && !rule.kind && !rule.cause)
-      throw std::invalid_argument(place_ + ": asks for nothing: comm, command_line, kind or cause is needed");
+      throw std::invalid_argument(place_ + ": matches nothing: comm, command_line, kind or cause is needed");
     return rule;
   }
 
@@ -50,7 +50,7 @@ private:
     if (found == object_.end())
       return {};
     if (!found->is_string())
-      wrong(member, "is not a text");
+      wrong(member, "is not a string");
     auto value = found->get<std::string>();
     if (value.find_first_not_of(" \t\n") == value.npos)
       wrong(member, "is empty");
@@ -87,7 +87,7 @@ private:
       if (parsed.ok())
         return parsed;
     }
-    wrong(member, fmt::format("is \"{}\", which is no day: YYYY-MM-DD", printable(*value)));
+    wrong(member, fmt::format("is \"{}\", which is not a date: YYYY-MM-DD", printable(*value)));
   }
 
   const json &object_;
@@ -101,7 +101,7 @@ std::vector<SuppressionRule> parse_suppressions(const std::string &text, const s
   try {
     document = json::parse(text, nullptr, true, true); // comments are allowed
   } catch (const json::parse_error &e) {
-    throw std::invalid_argument(fmt::format("{}: not JSON, as of byte {}", file, e.byte));
+    throw std::invalid_argument(fmt::format("{}: not JSON from byte {} on", file, e.byte));
   }
   if (!document.is_object() || !document.contains("suppressions") || !document["suppressions"].is_array())
     throw std::invalid_argument(fmt::format("{}: it has no list \"suppressions\"", file));

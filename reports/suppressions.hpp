@@ -30,7 +30,7 @@ std::vector<SuppressionRule> parse_suppressions(const std::string &text, const s
 
 /// Marks the processes that a rule lets remain (the first that matches and has not expired), takes them out of the
 /// counts, and fills report.suppressions, a rule each. A leak that is made by suppressed processes alone becomes clean.
-/// Every other verdict stays: a hang is one whoever remains.
+/// Every other verdict stays: a hang is one whatever remains.
 void apply(const std::vector<SuppressionRule> &rules, Report &report, std::chrono::sys_days today);
 
 /// Adds what the rules were good for in a report to what they were in others, to which the same rules were applied.

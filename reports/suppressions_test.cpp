@@ -56,7 +56,7 @@ TEST_CASE("a rule matches a process that is everything it asks for, and no other
   CHECK_FALSE(lets_remain(R"("cause": "timer")", worker));
   CHECK(lets_remain(R"("comm": "*", "kind": "live", "cause": "sigterm-caught")", worker));
   CHECK_FALSE(lets_remain(R"("comm": "*", "kind": "live", "cause": "timer")", worker));
-  CHECK_FALSE(lets_remain(R"("cause": "unknown")", zombie_worker(3))); // nobody has asked it
+  CHECK_FALSE(lets_remain(R"("cause": "unknown")", zombie_worker(3))); // it was not asked
 }
 
 TEST_CASE("a leak of suppressed processes alone is clean, and says so", "[report]") {
@@ -164,7 +164,7 @@ TEST_CASE("what is wrong with a rule is told with file, number and member", "[re
     CHECK_THROWS_MATCHES(parse_suppressions(text, "file"), std::invalid_argument,
                          MessageMatches(ContainsSubstring(why)));
   };
-  refused("{", "file: not JSON, as of byte 2");
+  refused("{", "file: not JSON from byte 2 on");
   refused("[]", "file: it has no list \"suppressions\"");
   refused(R"({"suppressions": {}})", "no list");
   refused(R"({"suppressions": [], "rules": []})", "file: \"rules\" is not known");
@@ -174,9 +174,9 @@ TEST_CASE("what is wrong with a rule is told with file, number and member", "[re
   };
   rule(R"("comm": "a")", "\"reason\" is missing");
   rule(R"("comm": "a", "reason": " ")", "\"reason\" is empty");
-  rule(R"("reason": "b", "expires": "2027-01-01")", "asks for nothing");
+  rule(R"("reason": "b", "expires": "2027-01-01")", "matches nothing");
   rule(R"("com": "a", "reason": "b")", "\"com\" is not known; did you mean \"comm\"?");
-  rule(R"("comm": 3, "reason": "b")", "\"comm\" is not a text");
+  rule(R"("comm": 3, "reason": "b")", "\"comm\" is not a string");
   rule(R"("comm": "", "reason": "b")", "\"comm\" is empty");
   rule(R"("comm": "*\u0000x", "reason": "b")", "\"comm\" has a NUL byte");
   rule(R"("kind": "orphans", "reason": "b")", "\"kind\" is \"orphans\", which is not known; did you mean \"orphan\"?");

@@ -10,8 +10,8 @@
 
 namespace pidleak::reports {
 
-/// Spans (X): a life, a zombie, a task, a shutdown; instants (i): everything else of the timeline. Of a task that
-/// nobody has seen the end of, `end` in its args says what its span ends with.
+/// Spans (X): a life, a zombie, a task, a shutdown; instants (i): everything else of the timeline. Of a task whose
+/// end is not known, `end` in its args says what its span ends with.
 std::string render_trace(const std::vector<Report> &reports);
 
 } // namespace pidleak::reports

@@ -82,5 +82,5 @@ TEST_CASE("a worker that was killed with the queue's lock in hand is named by th
   for (const auto &process : report.remaining)
     if (process.state != census::ProcessState::zombie)
       CHECK_THAT(text_of(process, Cause::lock_of_the_dead),
-                 Catch::Matchers::ContainsSubstring("was killed with it in hand"));
+                 Catch::Matchers::ContainsSubstring("was killed while it held the lock"));
 }

@@ -2,7 +2,7 @@
 // are counted.
 //
 // 3.6 puts a sentinel for each that it counted, gets queue.Full, and its management thread is gone before it joined
-// anybody: the workers die of SIGTERM and stay as zombies, the victim among them. The order of exits and count is a
+// any worker: the workers die of SIGTERM and stay as zombies, the victim among them. The order of exits and count is a
 // race that 3.6 loses in most runs (51 of 60, measured on 3.6.15); here it is forced. In the other order, which the
 // tests run as well, every pool is clean.
 #include "scenarios/scenarios.hpp"
@@ -24,7 +24,7 @@ const Scenario &full_queue_shutdown() {
           {"cpython37", StartMethod::spawn, clean},
           {"cpython312", StartMethod::spawn, clean},
           {"hardened", StartMethod::spawn, clean},
-          // the fork server reaps its children, whoever counts them
+          // the fork server reaps its children, whichever process counts them
           {"cpython36", StartMethod::forkserver, clean},
           {"cpython37", StartMethod::forkserver, clean},
           {"cpython312", StartMethod::forkserver, clean},

@@ -1,8 +1,8 @@
 // The incident, every link of its chain: a worker is OOM-killed, the others have inherited a SIGTERM handler, and
 // the call queue is full.
 //
-// On 3.6 three workers stay for ever, and nobody knows: shutdown returns. The first cure proposed, a newer Python,
-// is none from 3.12 on: there shutdown itself never returns.
+// On 3.6 three workers stay for ever, and the service does not know: shutdown returns. The first cure proposed, a newer
+// Python, is none from 3.12 on: there shutdown itself never returns.
 #include "scenarios/scenarios.hpp"
 
 namespace pidleak::scenarios {

@@ -1,5 +1,5 @@
-// A worker is killed while it holds the call queue's lock: nobody will ever get a task, or a sentinel, from that queue
-// again. What is left to a pool are signals, and those that its workers do not heed are not enough.
+// A worker is killed while it holds the call queue's lock: no other worker will ever get a task, or a sentinel, from
+// that queue again. What is left to a pool are signals, and those that its workers do not heed are not enough.
 #include "scenarios/scenarios.hpp"
 
 namespace pidleak::scenarios {

@@ -1,5 +1,5 @@
-// The process that owns the pool is killed, as the kernel kills a service that has used up its Pod's memory: nobody
-// is left to shut the pool down, and whoever stays now stays for ever.
+// The process that owns the pool is killed, as the kernel kills a service that has used up its Pod's memory: no
+// process is left to shut the pool down, and a worker that stays now stays for ever.
 //
 // CPython's workers do: one reads the call queue's pipe, whose write end only its siblings still hold, the others wait
 // for the queue's lock. A worker that holds no write end reads the end of the pipe instead, and leaves.

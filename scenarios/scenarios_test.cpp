@@ -79,7 +79,7 @@ void add_variants() {
   }
 }
 
-/// full-queue-shutdown in the order in which workers die before they are counted: nobody loses anybody.
+/// full-queue-shutdown in the order in which workers die before they are counted: no pool loses a worker.
 void add_other_order() {
   for (const auto *preset : {"cpython36", "cpython37", "cpython312", "hardened"}) {
     auto plan = cases::plan(scenarios::full_queue_shutdown(), preset, StartMethod::fork);
@@ -91,7 +91,7 @@ void add_other_order() {
   }
 }
 
-/// hardened leaves nobody behind wherever a worker dies.
+/// hardened leaves no process behind wherever a worker dies.
 void add_death_points() {
   for (auto point : {DeathPoint::holding_queue_lock, DeathPoint::half_result})
     for (auto method : {StartMethod::fork, StartMethod::spawn, StartMethod::forkserver}) {

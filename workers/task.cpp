@@ -60,7 +60,7 @@ void Channel::hold_if_chosen(const std::string &point) const {
     if (os::read_file(directory_ + "/chosen-for-" + point) != std::to_string(::getpid()))
       return;
   } catch (const os::SyscallError &e) {
-    if (e.error() == ENOENT) // nobody has been chosen
+    if (e.error() == ENOENT) // no worker has been chosen
       return;
     throw;
   }

@@ -1,6 +1,6 @@
 # What others find with find_package(pidleak), after `cmake --install` or in the build tree: the library
-# pidleak::pidleak, the program pidleak::program, and the functions of pidleakGuard.cmake. Whoever adds this project to
-# their own, with FetchContent or add_subdirectory(), has the same.
+# pidleak::pidleak, the program pidleak::program, and the functions of pidleakGuard.cmake. A project
+# that adds this one with FetchContent or add_subdirectory() has the same.
 include(CMakePackageConfigHelpers)
 set(package_destination ${CMAKE_INSTALL_LIBDIR}/cmake/pidleak)
 set(package_files ${PROJECT_BINARY_DIR}/pidleakConfig.cmake ${PROJECT_BINARY_DIR}/pidleakConfigVersion.cmake

@@ -1,6 +1,6 @@
 # What is packaged, tried from outside: ${installed} is where the fixture `installed` puts it.
 
-# A project of somebody else uses the CMake package, once as installed and once in the build tree.
+# Another project uses the CMake package, once as installed and once in the build tree.
 add_test(NAME package-installed COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-example
   ${installed}/${CMAKE_INSTALL_BINDIR}/pidleak ${installed}/${package_destination} ${PROJECT_BINARY_DIR}/example-installed)
 add_test(NAME package-built COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-example

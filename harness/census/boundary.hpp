@@ -1,4 +1,4 @@
-// What processes that are not looked at may have in hand as well: whoever waits for it may be woken by one of them.
+// What processes outside the census may hold as well: they may wake a process that waits for it.
 //
 //   outside ──┐                             inherited: a pipe, socket, eventfd, memory ... that this process was
 //             ├── the same pipe             started with has another end outside

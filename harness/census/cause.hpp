@@ -16,11 +16,11 @@ BOOST_DEFINE_ENUM_CLASS(Cause,
                         // what keeps it
                         not_reaped,       // it has ended, and its parent has not waited for it
                         stopped,          // by a signal, or by a tracer
-                        lock_of_the_dead, // waits for a lock whose holder has ended
-                        waits_for_lock,   // waits without a timeout; who holds it, the text says as far as it is known
-                        pipe_held_open,   // reads a pipe; whoever could write to it remains as well, so no end of file
-                        pipe_full,        // writes to a full pipe; whoever could read from it remains as well
-                        waits_for_child,  // in a wait for a process that remains
+                        lock_of_the_dead, // waits for a lock whose holder has exited
+                        waits_for_lock,  // waits for a lock without a timeout; the text names the holder if it is known
+                        pipe_held_open,  // reads a pipe; every process that can write to it remains too: no end of file
+                        pipe_full,       // writes to a full pipe; every process that can read from it remains too
+                        waits_for_child, // in a wait for a process that remains
                         waits_for_signal, // sleeps until a signal comes
                         waits_for_events, // in a poll without a timeout
                         waits_for_peer,   // for a descriptor whose other end is not in the replay, or not known

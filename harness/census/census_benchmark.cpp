@@ -87,7 +87,7 @@ private:
         return false;
       if (pid == 0) {
         end_with(self);
-        ::close_range(0, ~0U, 0); // Linux 5.9; nobody waits for them to close a pipe
+        ::close_range(0, ~0U, 0); // Linux 5.9; the benchmark does not wait for them to close a pipe
         for (;;)
           ::pause();
       }

@@ -79,7 +79,7 @@ private:
     if (const auto *parent = find_process(process.parent); parent && !parent->waits.empty()) {
       bool waits = std::any_of(parent->waits.begin(), parent->waits.end(),
                                [](const auto &wait) { return wait.wait == Wait::for_child; });
-      text += waits ? " (a thread of it waits for another child)" : " (no thread of it is in a wait for a child)";
+      text += waits ? "; that parent waits for another child" : "; no thread of that parent waits for a child";
     }
     return {Cause::not_reaped, text};
   }
@@ -94,15 +94,14 @@ private:
     switch (os::action_of(status, SIGTERM)) {
     case os::SignalAction::handler:
       if (process.state != ProcessState::stopped)
-        findings.push_back(
-            {Cause::sigterm_caught, "SIGTERM was sent, and a handler caught it" + origin_of_handler(process.pid)});
+        findings.push_back({Cause::sigterm_caught, "a handler caught SIGTERM" + origin_of_handler(process.pid)});
       return;
     case os::SignalAction::ignored:
-      findings.push_back({Cause::sigterm_ignored, "SIGTERM was sent, and it ignores that"});
+      findings.push_back({Cause::sigterm_ignored, "SIGTERM was sent, but is ignored"});
       return;
     case os::SignalAction::blocked:
       findings.push_back(
-          {Cause::sigterm_blocked, pending ? "SIGTERM is pending, and blocked" : "SIGTERM was sent, and is blocked"});
+          {Cause::sigterm_blocked, pending ? "SIGTERM is pending, but blocked" : "SIGTERM was sent, but is blocked"});
       return;
     case os::SignalAction::default_:
       return;
@@ -112,13 +111,13 @@ private:
   std::string origin_of_handler(pid_t pid) const {
     if (!knowledge_.caught_from_the_start.contains(pid))
       return "";
-    return knowledge_.inherit_handlers ? ": inherited from the pool's owner, and there before its first task"
-                                       : ": there before its first task";
+    return knowledge_.inherit_handlers ? "; it was inherited from the pool's owner, and there before the first task"
+                                       : "; it was there before the first task";
   }
 
   static std::string explain_stop(const RemainingProcess &process) {
     bool traced = std::any_of(process.waits.begin(), process.waits.end(), [](const auto &w) { return w.state == 't'; });
-    return traced ? "a tracer has stopped it" : "a signal has stopped it, and nobody has sent SIGCONT";
+    return traced ? "a tracer has stopped it" : "a signal has stopped it, and no SIGCONT has come since";
   }
 
   Finding explain_wait(const RemainingProcess &process, const ThreadWait &wait) const {
@@ -167,10 +166,9 @@ private:
       return {Cause::waits_for_peer, fmt::format("it {} {}", does, wait.object.empty() ? "a descriptor" : wait.object)};
     auto holders = holders_of(wait.object, end);
     if (holders.empty())
-      return {Cause::waits_for_peer,
-              fmt::format("it {} {}, whose {} end is held outside", does, wait.object, other_end)};
-    return {cause, fmt::format("it {} {}, whose {} end {} hold{}", does, wait.object, other_end,
-                               names(holders, process.pid), holders.size() == 1 ? "s" : "")};
+      return {Cause::waits_for_peer, fmt::format("it {} {}; its {} end is held outside", does, wait.object, other_end)};
+    return {cause, fmt::format("it {} {}; its {} end is open in: {}", does, wait.object, other_end,
+                               names(holders, process.pid))};
   }
 
   static bool waits_for(const RemainingProcess &process, const std::string &lock) {
@@ -178,7 +176,7 @@ private:
                        [&](const auto &wait) { return wait.object == lock; });
   }
 
-  /// Who has the lock in its memory, and does not wait for it.
+  /// The processes that map the lock, and do not wait for it.
   Processes possible_holders(const std::string &lock) const {
     auto memory = lock.substr(0, lock.find('+'));
     memory.erase(0, std::min(memory.size(), std::string("lock ").size()));
@@ -193,8 +191,8 @@ private:
 
   Finding explain_lock(const RemainingProcess &process, const ThreadWait &wait) const {
     if (wait.object == "private lock")
-      return {Cause::waits_for_lock, "it waits without a timeout for a lock of its own, which only a thread of it can "
-                                     "release"};
+      return {Cause::waits_for_lock,
+              "it waits without a timeout for a private lock: only its own threads can release it"};
     if (wait.object.empty())
       return {Cause::waits_for_lock, "it waits without a timeout for a lock"};
     auto shared = fmt::format("it waits without a timeout for a lock in shared memory ({})", wait.object.substr(5));
@@ -203,20 +201,21 @@ private:
                       return other->memory_seen || other->state == ProcessState::zombie;
                     });
     if (holders.empty() && (wait.held_outside || !all_seen))
-      return {Cause::waits_for_lock, shared + "; a process that could not be looked at may hold it"};
+      return {Cause::waits_for_lock, shared + "; a process that could not be examined may hold it"};
     if (holders.empty())
-      return {Cause::lock_of_the_dead, shared + "; so does everybody who has that memory: whoever holds it has ended"};
+      return {Cause::lock_of_the_dead, shared + "; every process that maps it waits too: its holder has exited"};
     std::erase_if(holders, [&](const auto *holder) { return holder == owner_; });
     if (knowledge_.died_with_lock && holders.empty())
       return {Cause::lock_of_the_dead,
-              fmt::format("{}; pid {} was killed with it in hand, and every other worker waits for it", shared,
+              fmt::format("{}; pid {} was killed while it held the lock, and every other worker waits for it", shared,
                           *knowledge_.died_with_lock)};
     std::vector<std::string> doing;
     for (const auto *holder : holders)
       if (holder != &process)
         doing.push_back(fmt::format("{}, which {}", name(holder->pid), doing_of(*holder)));
     if (doing.empty())
-      return {Cause::waits_for_lock, shared + "; besides those that wait for it only the pool's owner has that memory"};
+      return {Cause::waits_for_lock,
+              shared + "; apart from the processes that wait for it, only the pool's owner maps that memory"};
     return {Cause::waits_for_lock,
             fmt::format("{}; it may be held by {}", shared, joined(std::move(doing), ", or by "))};
   }

@@ -14,7 +14,7 @@
 namespace pidleak::census {
 
 struct Knowledge {
-  pid_t harness = 0;                          // whoever it adopted has lost its parent
+  pid_t harness = 0;                          // a child that it adopted has lost its parent
   std::map<pid_t, std::string> ends = {};     // how zombies ended: `killed by SIGKILL`
   std::set<pid_t> sent_sigterm = {};          // to whom the pool has sent it, as far as it says
   std::set<pid_t> caught_from_the_start = {}; // who had a SIGTERM handler before its first task had ended

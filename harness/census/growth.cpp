@@ -66,7 +66,7 @@ double Floors::first(std::size_t level) const { return levels_.at(level).front()
 
 void History::add(double at_ms, const std::vector<Member> &members) {
   auto root = std::find_if(members.begin(), members.end(), [this](const auto &member) { return member.pid == root_; });
-  if (root == members.end()) // it has ended: there is nobody whose growth it would be
+  if (root == members.end()) // it has ended: growth has no owner
     return;
   if (looks_ == 0)
     started_ms_ = at_ms;
@@ -86,8 +86,8 @@ void History::add(double at_ms, const std::vector<Member> &members) {
       group.rise.reset();
 }
 
-/// Whoever has started a process is its parent at the first look at it. When that has ended, or nobody has seen it, it
-/// is whoever has started that: a daemon is the service's that has started it through a shell.
+/// A process's starter is its parent in the first sample that has the process. When that parent has ended, or was in no
+/// sample, it is the parent's starter: a daemon that a service starts through a shell is the service's.
 void History::take_in(const std::vector<Member> &members, Identity root) {
   std::map<pid_t, Identity> living;
   for (const auto &member : members)

@@ -1,17 +1,18 @@
-// Which processes become more and more while a service runs: looks at its tree in, growth out. No clock and no /proc in
-// here.
+// Which processes become more and more while a service runs: samples of its tree in, growth out. No clock and no /proc
+// in here.
 //
-//   looks      ▁▁▁▂▂▂▂▃▃▃▃▃▅▅▅▅▆▆▆▆▇▇▇▇▇▇███      a group's number, as it rises and falls
+//   samples    ▁▁▁▂▂▂▂▃▃▃▃▃▅▅▅▅▆▆▆▆▇▇▇▇▇▇███      a group's number, as it rises and falls
 //   quarters   └── 1 ─┘└── 2 ──┘└── 3 ──┘└─ 4 ─┘     its least in each: all greater than the one before
 //
 // A group is what one process has started and has one name. It accumulates if in some window its floor has risen from
-// quarter to quarter, and of each of the first three quarters somebody was still there at the end; and the window ended
-// not longer ago than it is long, so that a service that starts nothing for a moment still leaks. So neither a pool
-// that was filled once and stays as it is accumulates, nor one that replaces its workers, nor any number of short-lived
-// processes. The shortest window has 64 looks, each other twice as many as the one before: a leak is seen after 64
-// looks at the earliest, and a slow one among many that come and go once there are some of it in every quarter.
+// quarter to quarter, and a process that started in each of the first three was still there at the end; and the time
+// since the window ended is at most its length, so that a service that starts nothing for a moment still leaks. So
+// neither a pool that was filled once and stays as it is accumulates, nor one that replaces its workers, nor any number
+// of short-lived processes. The shortest window has 64 samples, each other twice as many as the one before: a leak is
+// seen after 64 samples at the earliest, and a slow one among many that come and go once there are some of it in every
+// quarter.
 //
-// A pool that is still being filled after 64 looks, or that grows with its load for as long, is not told from a leak.
+// A pool that is still being filled after 64 samples, or that grows with its load for as long, is not told from a leak.
 #pragma once
 
 #include "harness/census/remaining.hpp"
@@ -81,7 +82,7 @@ public:
   /// `root`: the service's first process, whose starter is of no interest.
   explicit History(pid_t root) : root_(root) {}
 
-  /// `members`: everybody at that time, the root included. `at_ms` never goes back.
+  /// `members`: all processes at that time, the root included. `at_ms` never goes back.
   void add(double at_ms, const std::vector<Member> &members);
 
   Growth growth() const;

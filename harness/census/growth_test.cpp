@@ -15,7 +15,7 @@ namespace {
 
 constexpr pid_t service = 100, outside = 1;
 
-/// A tree that a test changes between two looks, a second apart.
+/// A tree that a test changes between two samples, a second apart.
 class Tree {
 public:
   Tree() { members_.push_back({.pid = service, .parent = outside, .start_ticks = 5, .comm = "gunicorn"}); }
@@ -27,7 +27,7 @@ public:
   Member &process(pid_t pid) {
     return *std::find_if(members_.begin(), members_.end(), [&](const auto &member) { return member.pid == pid; });
   }
-  /// Its children go to whoever adopts orphans.
+  /// Its children go to the process that adopts orphans.
   void end(pid_t pid) {
     for (auto &member : members_)
       if (member.parent == pid)
@@ -86,7 +86,7 @@ TEST_CASE("a worker that stays now and then accumulates, with its rate and its s
   CHECK(tree.history().growth().watched_ms == 639'000);
 }
 
-TEST_CASE("a leak is seen after 64 looks, and not after 63", "[census]") {
+TEST_CASE("a leak is seen after 64 samples, and not after 63", "[census]") {
   Tree tree;
   for (int i = 0; i < 63; ++i) {
     tree.start("python3");
@@ -149,7 +149,7 @@ TEST_CASE("short-lived processes do not accumulate, however many there are at a 
     }
     tree.look();
     if (!tree.growth().empty())
-      FAIL("at look " << i);
+      FAIL("at sample " << i);
   }
 }
 
@@ -234,7 +234,7 @@ TEST_CASE("what has accumulated and is gone accumulates no more", "[census]") {
   CHECK(tree.growth().empty());
 }
 
-TEST_CASE("daemons are their service's, whoever was in between and has ended", "[census]") {
+TEST_CASE("daemons are their service's, whichever process was in between and has ended", "[census]") {
   Tree tree;
   for (int i = 0; i < 100; ++i) {
     auto shell = tree.start("sh"), middle = tree.start("sh", shell);
@@ -326,7 +326,7 @@ TEST_CASE("two that accumulate are two, and a number that is used again is anoth
   CHECK(tree.growth().size() == 2);
 }
 
-TEST_CASE("a look without the root says nothing", "[census]") {
+TEST_CASE("a sample without the root says nothing", "[census]") {
   History history(service);
   history.add(0, {});
   history.add(1, {{.pid = 7, .parent = 1, .start_ticks = 1, .comm = "other"}});

@@ -114,7 +114,7 @@ std::string Holdings::why_not_alone_eventfd(pid_t pid, const os::ProcFd &fd) con
 }
 
 /// What lets the kernel signal an eventfd: asynchronous I/O (IOCB_FLAG_RESFD), io_uring, virtual machines (irqfd),
-/// vhost, VFIO and other devices. Registered with any process here, it may be anyone's.
+/// vhost, VFIO and other devices. Registered with any process here, it may be any process's.
 std::string Holdings::signalled_by_kernel() const {
   for (const auto &[pid, fds] : fds_) {
     for (const auto &fd : fds)

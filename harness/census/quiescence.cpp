@@ -260,7 +260,7 @@ Rest at_rest(const std::vector<Member> &members, const Scope &scope, const Bound
     if (auto why = why_alarms_are_possible(); !why.empty())
       return no(std::move(why));
     if (look_at(members) != first || !same_states(walk_once(scope), members))
-      return no("something ran between two looks");
+      return no("a thread ran between two samples");
   }
   return {.certain = true, .why_not = ""};
 }

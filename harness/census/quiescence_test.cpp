@@ -50,7 +50,7 @@ void poll_a_pipe(int timeout_ms) {
   ::poll(&end, 1, timeout_ms);
 }
 
-/// Opens a FIFO as anybody on the machine might. Its path is gone at once, so that no test leaves it behind.
+/// Opens a FIFO as any user of the machine might. Its path is gone at once, so that no test leaves it behind.
 os::UniqueFd open_fifo(int flags) {
   auto path = fmt::format("/tmp/pidleak-test-fifo-{}", ::getpid());
   expect(::mkfifo(path.c_str(), 0600) == 0, path);
@@ -69,7 +69,7 @@ const std::vector<TriedWait> &tried_waits() {
   static const std::vector<TriedWait> all = {
       {"reads a pipe whose writers are its own", true, "", SYS_read, read_from_a_pipe_of_its_own},
       {"pauses", true, "", SYS_pause, testing::pause_for_ever},
-      {"waits for a signal that nobody sends", true, "", SYS_rt_sigtimedwait,
+      {"waits for a signal that is never sent", true, "", SYS_rt_sigtimedwait,
        [] {
          sigset_t all_signals;
          ::sigfillset(&all_signals);
@@ -149,14 +149,14 @@ const std::vector<TriedWait> &tried_waits() {
          header->cmsg_type = SCM_RIGHTS;
          header->cmsg_len = CMSG_LEN(sizeof(int));
          std::memcpy(CMSG_DATA(header), &ends[1], sizeof(int));
-         int post[2]; // the other end is on its way to whoever reads this
+         int post[2]; // the other end is on its way to the reader of this
          ::socketpair(AF_UNIX, SOCK_STREAM, 0, post);
          ::sendmsg(post[0], &message, 0);
          ::close(ends[1]);
          char byte = 0;
          os::read_exactly(ends[0], &byte, 1);
        }},
-      {"polls a unix socket to which anybody may connect", false, "may wait for socket:", SYS_poll,
+      {"polls a unix socket to which any process may connect", false, "may wait for socket:", SYS_poll,
        [] {
          sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}}; // the kernel gives it an abstract name
          pollfd end{.fd = ::socket(AF_UNIX, SOCK_STREAM, 0), .events = POLLIN, .revents = 0};
@@ -229,7 +229,7 @@ TEST_CASE("stopped processes and zombies never move", "[census]") {
   });
 }
 
-TEST_CASE("whoever exits between the walk and the look was not at rest", "[census]") {
+TEST_CASE("a process that exits between the walk and the look was not at rest", "[census]") {
   testing::check_in_child([] {
     auto child = testing::plant();
     census::Scope scope{.root = ::getpid(), .direct_children_only = false};
@@ -241,7 +241,7 @@ TEST_CASE("whoever exits between the walk and the look was not at rest", "[censu
   });
 }
 
-TEST_CASE("a pipe that somebody outside holds may still be written to", "[census]") {
+TEST_CASE("a pipe that a process outside holds may still be written to", "[census]") {
   testing::check_in_child([] {
     auto pipe = os::open_pipe();
     auto child = testing::start([&] {

@@ -48,7 +48,7 @@ struct Walk {
   std::vector<pid_t> hidden = {}; // are there, and this user may not see what they are (proc(5), hidepid): not complete
 };
 
-/// The same processes, and the same of them dead: nobody was missed where two passes in turn agree.
+/// The same processes, and the same of them dead: no process was missed where two passes in turn agree.
 bool agree(const std::vector<Member> &a, const std::vector<Member> &b);
 
 /// Passes until two agree or the deadline is over.

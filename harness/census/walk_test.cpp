@@ -88,7 +88,7 @@ TEST_CASE("with the detector off, direct children alone, grandchildren are misse
   });
 }
 
-TEST_CASE("names, sessions, descriptors and the environment hide nobody", "[census]") {
+TEST_CASE("names, sessions, descriptors and the environment hide no process", "[census]") {
   testing::check_in_child([] {
     auto renamed = testing::plant([] { ::prctl(PR_SET_NAME, ") (\nx) Z 1"); });
     auto daemon = plant_daemon([] {
@@ -215,7 +215,7 @@ TEST_CASE("a walk is complete only when two passes agree, however they fork", "[
       expect(!deadline.passed(), "the relay comes to its end");
       os::reap_exited_children();
       auto walk = census::walk(below(::getpid()), Deadline::after(milliseconds(100)));
-      expect(!walk.members.empty(), "somebody is always there");
+      expect(!walk.members.empty(), "a process is always there");
       if (walk.complete && walk.members.size() == 1 && state_of(walk.members[0].pid) != census::ProcessState::zombie)
         ++complete;
     }
@@ -242,18 +242,18 @@ TEST_CASE("a walk from several finds them and those below, each once, and none t
     auto found = census::walk_from({root, root});
     expect_equal(found.size(), 2U, "it, and the one below");
     expect(std::all_of(found.begin(), found.end(), [&](const auto &member) { return member.pid != other.pid(); }),
-           "nobody beside it");
+           "no process beside it");
     expect_equal(found.front().comm, stat.comm, "name");
     root.start_ticks += 1;
     expect(census::walk_from({root}).empty(), "another with its number");
   });
 }
 
-TEST_CASE("nobody else's processes are members", "[census]") {
+TEST_CASE("processes of other parents are not members", "[census]") {
   testing::check_in_child([] {
     auto mine = testing::plant();
     expect_equal(pids(census::walk_once(below(::getpid()))), std::vector<pid_t>{mine.pid()}, "the members");
-    expect(census::walk_once(below(mine.pid())).empty(), "who has no children has no members");
-    expect(census::walk_once(below(4194304)).empty(), "nor has nobody");
+    expect(census::walk_once(below(mine.pid())).empty(), "a process without children has no members");
+    expect(census::walk_once(below(4194304)).empty(), "nor has a pid that no process has");
   });
 }

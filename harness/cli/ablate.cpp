@@ -151,7 +151,7 @@ int ablate(const ReplayOptions &options) {
   auto replayed = replay_all(
       options, plans, [&](std::size_t plan, reports::Report &report) { trials[plan]->replays.push_back(report); });
   if (auto signal = replayed.ran.interrupted_by)
-    throw Interrupted(replayed.count() + ": too few to tell what it takes", *signal);
+    throw Interrupted(replayed.count() + ": too few to say what a leak needs", *signal);
   std::string text;
   auto json = nlohmann::ordered_json::array();
   bool judged = true;
@@ -182,9 +182,9 @@ Command ablate_verb() {
   auto options = std::make_shared<ReplayOptions>();
   options->repeat = 2; // one that comes out differently was left to chance
   return {.name = "ablate",
-          .summary = "Switch each condition of a scenario off and on: which does it take?",
+          .summary = "Switch each condition of a scenario off and on: which does a leak need?",
           .options = replay_options(*options),
-          .footer = "Status 0: every combination was tried, whatever came of it.\n\n"
+          .footer = "Status 0: every combination was tried, whatever the results.\n\n"
                     "Examples:\n"
                     "  pidleak ablate incident --pool cpython36\n"
                     "  pidleak ablate incident --pool python:3.13 --repeat 5 --json",

@@ -41,8 +41,8 @@ bool said_hello(const Report &report) {
 
 std::string must_end(const Report &report) {
   return report.verdict == Verdict::clean ? ""
-                                          : "nothing has happened to this pool: it must shut down and leave nothing "
-                                            "but what pool_created or submitted list as helpers";
+                                          : "no fault was injected: the pool must shut down, and only the helpers "
+                                            "of pool_created or submitted may remain";
 }
 
 std::string must_reset(const Report &report) {
@@ -162,7 +162,7 @@ private:
       throw Interrupted(replayed.count(), *signal);
   }
 
-  /// True if it was done, and as it should be.
+  /// True if it was done, and correctly.
   bool take(const Check &check, const Report &report) {
     for (const auto &event : report.timeline)
       if (event.event == "mistake")
@@ -203,7 +203,7 @@ int check_adapter(const CheckAdapterOptions &options) {
   if (!method)
     text += "no start method works: nothing else was tried\n";
   else if (checklist.wrong() > 0)
-    text += fmt::format("{} to be put right\n", checklist.wrong());
+    text += fmt::format("{} problem{}\n", checklist.wrong(), checklist.wrong() == 1 ? "" : "s");
   else
     text += fmt::format("nothing wrong was found. To replay everything: pidleak run all --pool \"{}\"\n", word);
   std::fputs(text.c_str(), stdout);
@@ -221,8 +221,7 @@ Command check_adapter_verb() {
                        .summary = "The adapter and its arguments, see PROTOCOL.md",
                        .value = "",
                        .required = true}},
-          .footer = "ok: it did what was asked of it, and what its pool made of that. -: it does not offer that, or "
-                    "this\n"
+          .footer = "ok: the adapter did what was asked, with the pool's result. -: it does not offer that, or this\n"
                     "machine lacks something. WRONG: with the reason. Status 0: nothing is wrong, 1: something is.\n\n"
                     "Examples:\n"
                     "  pidleak check-adapter ./my-subject --option\n"

@@ -100,16 +100,16 @@ TEST_CASE("list names every scenario, condition and preset", "[cli]") {
 }
 
 TEST_CASE("what the parser refuses is told with the verb, the option and what may have been meant", "[cli]") {
-  check_usage({}, "what is to be done? there are: list, run,");
+  check_usage({}, "no command given; there are: list, run,");
   check_usage({"run", "incident", "--pol", "hardened"}, "pidleak run: The following argument was not expected: --pol");
   check_usage({"run", "incident", "--pol", "hardened"}, "did you mean --pool?");
   check_usage({"run", "incident", "--nothing-like-it"}, "--nothing-like-it\nRun pidleak run --help");
   check_usage({"report", "diff", "one.json"}, "pidleak report diff: AFTER is required");
   check_usage({"guard", "--tier", "namespce", "--", "true"},
               "--tier: namespce is not known; did you mean \"namespace\"?");
-  check_usage({"run", "incident", "--workers", "2.5"}, "--workers: 2.5 is no whole number");
+  check_usage({"run", "incident", "--workers", "2.5"}, "--workers: 2.5 is not a whole number");
   for (const char *time : {"10x", "nan", "1e400", "", "s"})
-    check_usage({"guard", "--timeout", time, "--", "true"}, "is no number");
+    check_usage({"guard", "--timeout", time, "--", "true"}, "is not a number");
 }
 
 TEST_CASE("a time may have its unit", "[cli]") {
@@ -166,7 +166,7 @@ TEST_CASE("every tier comes to the same verdicts", "[cli]") {
   }
 }
 
-TEST_CASE("the minimal adapter of the guide is as it should be, and one that is not is told what is wrong", "[cli]") {
+TEST_CASE("the minimal adapter of the guide passes, and a faulty one is told what is wrong", "[cli]") {
   auto python = os::find_on_path("python3");
   if (python.empty())
     SKIP("this machine has no python3");
@@ -182,7 +182,8 @@ TEST_CASE("the minimal adapter of the guide is as it should be, and one that is 
   CHECK_THAT(wrong.out, ContainsSubstring("longest_timer: 99999 is not within 0 and 3600"));
 }
 
-TEST_CASE("with --stacks the calls of those that remain are told, and without it nobody is stopped for them", "[cli]") {
+TEST_CASE("with --stacks the calls of the remaining processes are shown, and without it no process is stopped for them",
+          "[cli]") {
   if (::access(PIDLEAK_BINARY_DIR "/pidleak-stack", X_OK) != 0)
     SKIP("built without elfutils");
   const std::vector<std::string> replay = {"run", "incident", "--pool", "cpython312", "--oom=sigkill", "--json"};

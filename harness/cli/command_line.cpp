@@ -22,10 +22,10 @@ std::string unmarked(const std::string &text) { return text.starts_with(mark) ? 
 std::string refused_number(const std::string &text, double least, double most, bool whole) {
   double value = 0;
   if (!CLI::detail::lexical_cast(text, value) || !std::isfinite(value))
-    return fmt::format("\"{}\" is no number", text);
+    return fmt::format("\"{}\" is not a number", text);
   if (whole && value != std::floor(value))
-    return fmt::format("{} is no whole number", text);
-  return value >= least && value <= most ? "" : fmt::format("{} is not from {} to {}", text, least, most);
+    return fmt::format("{} is not a whole number", text);
+  return value >= least && value <= most ? "" : fmt::format("{} is out of range: must be {} to {}", text, least, most);
 }
 
 /// `2m` as seconds; what is no such time is left for others to refuse.

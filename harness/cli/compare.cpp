@@ -59,7 +59,7 @@ bool check_fidelity(const Comparison &comparison, const Comparison &other_order,
   for (const auto &[preset, real] : pairs) {
     int compared = 0;
     auto differences = reports::find_differences(comparison, other_order, preset, real, compared);
-    text += fmt::format("\n{} does as {} in {} of {} cells\n", preset, real,
+    text += fmt::format("\n{} agrees with {} in {} of {} cells\n", preset, real,
                         compared - static_cast<int>(differences.size()), compared);
     for (const auto &difference : differences)
       text += fmt::format("  {} with {}: {} on {}, {} on {}\n", difference.scenario, difference.start_method,

@@ -72,7 +72,7 @@ _pidleak() {{
       {with_command}) ;;
       *) continue ;;
     esac
-    # The command of somebody else begins at the first word that is neither an option nor the value of one.
+    # The command that guard is to run begins at the first word that is neither an option nor the value of one.
     if [[ $word == -- ]]; then
       _pidleak_command $((i + 1))
       return

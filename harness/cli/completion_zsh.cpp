@@ -96,7 +96,7 @@ std::string function(const CompletedVerb &verb, const std::string &name) {
                      fmt::arg("otherwise", otherwise));
 }
 
-/// The command of somebody else is what is left of the line, with or without the -- before it.
+/// The command that guard is to run is what is left of the line, with or without the -- before it.
 constexpr const char *command_function = R"(_pidleak__command() {
   if [[ $words[1] == -- ]]; then
     shift words

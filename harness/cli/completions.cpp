@@ -1,5 +1,5 @@
 // pidleak completions: the script with which a shell completes pidleak's command lines. The build writes and installs
-// them; the verb is hidden from the help since nobody else needs it.
+// them; the verb is hidden from the help since only the build needs it.
 #include "harness/cli/completion.hpp"
 #include "harness/cli/verbs.hpp"
 

@@ -58,8 +58,8 @@ void describe(Report &report, GuardOptions &options, const os::ProcessRef *servi
   report.pool = command_line_of(options.guard.command);
 }
 
-/// Whoever watches a service for weeks wants the report now; but what is no file is written to once, at the end.
-/// Nothing that goes wrong here may end the service.
+/// A user who watches a service for weeks wants the report now; but an output that is not a file is written once, at
+/// the end. Nothing that goes wrong here may end the service.
 void write_early(const std::string &path, const Report &so_far) {
   std::error_code none_yet;
   auto type = std::filesystem::symlink_status(path, none_yet).type();
@@ -161,7 +161,7 @@ int look_for_keeper(GuardOptions &options) {
 
 int watch_service(GuardOptions &options) {
   if (auto why = os::why_blind(); !why.empty())
-    throw std::runtime_error("guard refuses, and nothing was looked at: " + why);
+    throw std::runtime_error("guard refuses, and nothing was watched: " + why);
   auto service = guard::Service::of(find_service(options.service));
   options.guard.command = os::read_command_line(options.service);
   options.guard.keep = true;
@@ -201,14 +201,14 @@ int run(GuardOptions &options) {
 /// What the parser can't know.
 void check_usage(const Given &given, const GuardOptions &options) {
   if (options.guard.command.empty() == (options.service == 0))
-    throw UsageError(options.service == 0 ? "guard: what command? (or --attach PID, for a service that runs already)"
-                                          : "--attach: there is a command as well; it is one or the other");
+    throw UsageError(options.service == 0 ? "guard: no command given (or --attach PID, for a running service)"
+                                          : "--attach: a command was given as well; give one or the other");
   if (given.contains("--every") && !options.watch && options.service == 0)
-    throw UsageError("--every: there are no looks without --watch or --attach");
+    throw UsageError("--every: no samples are taken without --watch or --attach");
   if (options.service != 0)
     for (const char *option : {"--keep", "--kill-after", "--tier"})
       if (given.contains(option))
-        throw UsageError(fmt::format("{}: with --attach nothing is ever ended, nor isolated", option));
+        throw UsageError(fmt::format("{}: --attach ends and isolates nothing", option));
 }
 
 Option seconds(const char *name, double &into, const char *summary, std::pair<double, double> range) {
@@ -223,28 +223,28 @@ std::vector<Option> options_of(GuardOptions &options) {
       seconds("--grace", options.grace_s, "How long processes may take to leave after the command", {0, day}),
       seconds("--timeout", options.timeout_s, "When the command gets SIGTERM, or the watching ends; 0: never",
               {0, 1e7}),
-      seconds("-k,--kill-after", options.kill_after_s, "How long after that it gets SIGKILL", {0, day}),
+      seconds("-k,--kill-after", options.kill_after_s, "How long after SIGTERM it gets SIGKILL", {0, day}),
       {.name = "--error-exitcode",
        .into = &options.error_exitcode,
-       .summary = "Status if the command's is 0 and something was left",
+       .summary = "Status if the command's is 0 and a process remained",
        .value = "N",
        .range = {{0, 255}},
        .shows_default = true},
       {.name = "--tier",
        .into = &options.tier,
-       .summary = "namespace: everything ends with the guard, even if that is killed; the command sees other pids",
+       .summary = "namespace: everything ends with guard, even if guard is killed; the command sees other pids",
        .value = "TIER",
        .words = {"subreaper", "namespace"},
        .only_words = true,
        .shows_default = true},
-      {.name = "--keep", .into = &options.guard.keep, .summary = "Report what remains, and leave it alone"},
+      {.name = "--keep", .into = &options.guard.keep, .summary = "Report what remains, and do not end it"},
       {.name = "--watch",
        .into = &options.watch,
-       .summary = "Tell what accumulates while the command runs; that fails as well"},
-      seconds("--every", options.every_s, "Time between two looks; growth shows after 64 of them", {0.001, day}),
+       .summary = "Report what accumulates while the command runs: that is a leak too"},
+      seconds("--every", options.every_s, "Time between two samples; growth shows after 64 of them", {0.001, day}),
       {.name = "--attach",
        .into = &options.service,
-       .summary = "Watch a service that runs already, and only look at it",
+       .summary = "Watch a running service, and only observe it",
        .value = "PID",
        .range = {{1, 4194304}}},
       {.name = "--report",
@@ -265,9 +265,9 @@ Command guard_verb() {
       .name = "guard",
       .summary = "Run any command, and fail if it leaves a process behind",
       .options = options_of(*options),
-      .footer = "Signals, terminal, streams, environment and exit status pass through. What remains is told on\n"
-                "standard error and ended. Status: the command's, 128+N for signal N; where that is 0 and something\n"
-                "was left, that of --error-exitcode; 124 after a timeout; 126, 127 if it can't be executed.\n\n"
+      .footer = "Signals, terminal, streams, environment and exit status pass through. What remains is reported on\n"
+                "standard error and ended. Status: the command's, 128+N for signal N; where that is 0 and a\n"
+                "process remained, that of --error-exitcode; 124 after a timeout; 126, 127 if it can't be executed.\n\n"
                 "Examples:\n"
                 "  pidleak guard -- make test\n"
                 "  pidleak guard --timeout 600 --junit leaks.xml -- ctest --output-on-failure\n"

@@ -19,9 +19,9 @@ bool show(const reports::Report &report, bool keep) {
       reports::growth_lines(reports::growing_groups(report), "  "), reports::remaining_lines(report, "  "),
       reports::suppression_lines(report, "  "));
   if (keep && !report.remaining.empty())
-    say("  left alone{}\n", report.tier == reports::Tier::attached ? "" : " (--keep)");
+    say("  not ended{}\n", report.tier == reports::Tier::attached ? "" : " (--keep)");
   else if (std::any_of(report.remaining.begin(), report.remaining.end(), [](const auto &p) { return p.suppressed_by; }))
-    say("  the suppressed are left alone\n");
+    say("  suppressed processes were not ended\n");
   return true;
 }
 

@@ -37,7 +37,7 @@ Command application() {
               "Replays the ways a process pool loses track of its children, with real faults, and proves whether any\n"
               "child PID remains.",
           .footer =
-              "Exit status: 0 as it should be, 1 a leak or a hang, 2 usage, 3 invalid (a fault did not happen),\n"
+              "Exit status: 0 clean, 1 a leak or a hang, 2 usage, 3 invalid (a fault did not happen),\n"
               "4 skipped, 5 the harness broke.\n\n"
               "Examples:\n"
               "  pidleak list                                    what there is to replay\n"
@@ -69,8 +69,7 @@ Command application_for(const std::string &called) {
   }
   // CLI11 would say only that a subcommand is required.
   if (called.empty())
-    throw UsageError(
-        fmt::format("what is to be done? there are: {}; pidleak --help says more", fmt::join(names, ", ")));
+    throw UsageError(fmt::format("no command given; there are: {}; pidleak --help says more", fmt::join(names, ", ")));
   if (!called.starts_with('-') && called != "completions")
     throw UsageError(fmt::format("there is no command \"{}\"{}", called, pidleak::suggestion(called, names)));
   return with_all_verbs();

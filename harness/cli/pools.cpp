@@ -26,13 +26,13 @@ replay::PoolChoice command(const std::string &word) {
     throw UsageError("--pool exec: names no command");
   auto program = os::find_on_path(arguments.front());
   if (program.empty() || ::access(program.c_str(), X_OK) != 0)
-    throw UsageError(fmt::format("{}: {} can't be executed: is it there, and has it the right to be (chmod +x)?", word,
-                                 arguments.front()));
+    throw UsageError(
+        fmt::format("{}: {} can't be executed: not found, or not executable (chmod +x)", word, arguments.front()));
   arguments.erase(arguments.begin());
   return {.name = word, .program = program, .arguments = arguments, .preset = ""};
 }
 
-/// A pool of somebody else's, hosted by one of our adapters.
+/// A pool of another project, hosted by one of our adapters.
 struct Adapter {
   std::string word, script;
   std::string pool;   // for people

@@ -84,7 +84,7 @@ reports::Tier choose_tier(const ReplayOptions &options, const replay::Facilities
   if (!options.tier.empty())
     tier = std::min(tier, word<reports::Tier>("--tier", options.tier));
   if (tier == reports::Tier::attached)
-    throw UsageError("--tier attached: no replay is, but what pidleak guard --attach watches");
+    throw UsageError("--tier attached: not for replays; it is the tier of pidleak guard --attach");
   return tier;
 }
 
@@ -229,7 +229,7 @@ std::vector<Option> replay_options(ReplayOptions &options) {
        .summary = "Write the JSON leak report to standard output, and no table"},
       {.name = "--stacks",
        .into = &options.stacks,
-       .summary = "Tell the calls that remaining processes are in (needs elfutils)"},
+       .summary = "Show the stack of every thread that remains (needs elfutils)"},
       {.name = "--oom",
        .into = &options.oom,
        .summary = "real, or sigkill: a plain SIGKILL stands in for the OOM kill",

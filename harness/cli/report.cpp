@@ -145,7 +145,7 @@ Command report_verb() {
                              .summary = "Exit with the status of the verdicts, as `pidleak run` does"});
   command.options.push_back({.name = "-v,--verbose",
                              .into = &options->verbose,
-                             .summary = "Tell every row in full, and not the first of each kind of ending"});
+                             .summary = "Show every row in full, not only the first of each kind of ending"});
   return command;
 }
 

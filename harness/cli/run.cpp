@@ -106,14 +106,14 @@ Command run_verb() {
       {.name = "--expected",
        .into = &options->expected,
        .summary = "Judge by what the scenario says each preset must do: status 0 also for a leak that must be there. "
-                  "Only what is not as expected is told in full"});
+                  "Only unexpected results are shown in full"});
   command.options.push_back({.name = "-v,--verbose",
                              .into = &options->verbose,
-                             .summary = "Tell every row in full, and not the first of each kind of ending"});
+                             .summary = "Show every row in full, not only the first of each kind of ending"});
   command.options.push_back(
       {.name = "--fail-on-skip",
        .into = &options->fail_on_skip,
-       .summary = "Status 4 if any replay was skipped, and nothing worse came; else only if all of them were"});
+       .summary = "Status 4 if any replay was skipped, and nothing worse happened; else only if all of them were"});
   append(command.options, suppression_options(options->suppressions));
   append(command.options, output_options(options->outputs));
   return command;

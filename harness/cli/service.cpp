@@ -31,13 +31,13 @@ os::ProcessRef find_service(pid_t pid) {
   auto service = open(pid);
   if (service && os::read_command_line(pid).empty() && !os::read_executable(pid) && !service->has_exited() &&
       ::geteuid() == 0) // others can't read whose program it is
-    refuse(pid, "that is a thread of the kernel");
+    refuse(pid, "that is a kernel thread");
   if (service && !service->has_exited())
     return std::move(*service);
   if (service)
     refuse(pid, "it has ended already");
   if (os::read_stat(pid))
-    refuse(pid, "that is a thread and no process");
+    refuse(pid, "that is a thread, not a process");
   // getpgid(2) asks for no permission, whatever /proc hides (proc(5), hidepid).
   refuse(pid, ::getpgid(pid) >= 0 ? "this user may not see it in /proc" : "there is no such process");
 }

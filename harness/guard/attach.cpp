@@ -61,7 +61,7 @@ private:
       watch_.look(look(), new_report());
     } catch (const std::exception &e) {
       if (watch_.miss() == 1)
-        listener_.warn(fmt::format("a look at it failed, and is lost; further ones are not told: {}", e.what()));
+        listener_.warn(fmt::format("a sample failed, and further failures are not reported: {}", e.what()));
     }
   }
 
@@ -73,7 +73,7 @@ private:
     return report;
   }
 
-  /// Everybody who is there of those that are or were below the service, or are in its cgroup; the service as well.
+  /// The processes that are or were below the service, or are in its cgroup, and still exist; the service as well.
   const std::vector<Member> &look() {
     for (pid_t pid : cgroup_.empty() ? std::vector<pid_t>{} : members_of_cgroup(cgroup_))
       if (auto stat = os::read_stat(pid); stat && stat->start_ticks >= service_.start_ticks()) // else it is older
@@ -116,7 +116,7 @@ private:
     report.settle_ms = milliseconds_between(since, Clock::now());
     report.settled_by = members.empty() ? reports::SettledBy::all_gone : reports::SettledBy::deadline;
     if (!members.empty())
-      report.not_quiescent_because = requests_.any() ? "a signal asked to end" : "guard is not above the service";
+      report.not_quiescent_because = requests_.any() ? "a signal asked guard to end" : "guard is not above the service";
     report.remaining = explain(members);
     reports::count_remaining(report);
     auto count = report.remaining.size();
@@ -143,15 +143,15 @@ Service Service::of(os::ProcessRef process) {
   service.cgroup = own_cgroup_of(service.process.pid());
   service.limits = {
       service.cgroup.empty()
-          ? "what lost its parent between two looks is missed: the service is not below guard, and has no cgroup to "
-            "itself"
+          ? "processes orphaned between two samples are missed: the service is not below guard, and has no cgroup of "
+            "its own"
           : fmt::format(
-                "its cgroup {} is read too, and what has started there since counts as the service's: missed is "
-                "only what left that and lost its parent between two looks",
+                "its cgroup {} is read too, and processes started there since count as the service's: only processes "
+                "that left it and were orphaned between two samples are missed",
                 service.cgroup)};
   if (!os::read_fds(service.process.pid()))
     service.limits.emplace_back(
-        "why a process is still there can't be told: another user's may not be looked at so closely");
+        "why a process remains can't be determined: this user may not examine another user's processes");
   return service;
 }
 

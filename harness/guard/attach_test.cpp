@@ -71,7 +71,7 @@ std::vector<std::string> attached(const Service &service, const Scratch &scratch
           "0.1",     "--report", scratch / "report.json"};
 }
 
-/// Until it watches, and has slept so many times more: between two looks, that is.
+/// Until it watches, and has slept so many times more: between two samples, that is.
 void let_it_look(Running &running, std::uint64_t times) {
   running.wait_for("at tier attached: ");
   auto sleeps = [&] {
@@ -92,7 +92,7 @@ TEST_CASE("workers of a service that runs already are told to accumulate, and le
     Service service([](char) {}, fork_one_that_stays);
     Running running(attached(service, scratch));
     running.wait_for("at tier attached: ");
-    running.wait_for(fmt::format(" of pid {} (", service.process().pid()));
+    running.wait_for(fmt::format(", started by pid {} (", service.process().pid()));
     running.guard().send(SIGINT);
     expect_equal(running.finish(), 23, "status; " + running.text());
     auto before = count_of_children(service.process());
@@ -143,7 +143,8 @@ TEST_CASE("a service that ends without leaving anything is clean, one that leave
       expect_equal(remaining.size(), leaves ? 1U : 0U, "remaining");
       if (leaves) {
         expect_equal(remaining.at(0).at("kind").get<std::string>(), "orphan", "kind");
-        expect_equal(remaining.at(0).at("parent").get<pid_t>(), ::getpid(), "its parent is whoever adopted it");
+        expect_equal(remaining.at(0).at("parent").get<pid_t>(), ::getpid(),
+                     "its parent is the process that adopted it");
         expect(!remaining.at(0).at("diagnosis").empty(), "why it is there");
         auto left = os::ProcessRef::open(remaining.at(0).at("pid").get<pid_t>());
         expect(left && !left->has_exited(), "it is left alone");
@@ -198,7 +199,7 @@ void check_orphan_from_before(const std::string &cgroup, bool seen) {
   });
   service.tell('d');
   Running running(attached(service, scratch));
-  running.wait_for(seen ? "its cgroup " + cgroup + " is read too" : "has no cgroup to itself");
+  running.wait_for(seen ? "its cgroup " + cgroup + " is read too" : "has no cgroup of its own");
   let_it_look(running, 5);
   service.end();
   expect_equal(running.finish(), seen ? 23 : 0, "status; " + running.text());
@@ -226,8 +227,8 @@ TEST_CASE("the timeout ends the watching, not the service", "[guard]") {
     auto arguments = attached(service, scratch);
     arguments.insert(arguments.end(), {"--timeout", "0.1"});
     auto ran = run(arguments);
-    expect_equal(ran.status, 3, "status of too few looks; " + ran.err);
-    expect(ran.err.find("too few to tell") != std::string::npos, ran.err);
+    expect_equal(ran.status, 3, "status of too few samples; " + ran.err);
+    expect(ran.err.find("too few to say") != std::string::npos, ran.err);
     expect_equal(scratch.report().at("verdict").get<std::string>(), "invalid", "verdict");
     expect(!service.process().has_exited(), "the service runs on");
     service.end();
@@ -264,8 +265,8 @@ TEST_CASE("another user's service is watched, and what can't be read of it is sa
       as_nobody.emplace_back(argument);
     as_nobody.push_back(std::to_string(service.process().pid()));
     auto ran = run(as_nobody, setpriv);
-    expect_equal(ran.status, 3, "status of too few looks; " + ran.err);
-    expect(ran.err.find("another user's may not be looked at") != std::string::npos, ran.err);
+    expect_equal(ran.status, 3, "status of too few samples; " + ran.err);
+    expect(ran.err.find("this user may not examine") != std::string::npos, ran.err);
   });
 }
 
@@ -275,12 +276,12 @@ TEST_CASE("what can't be attached to gives status 2, and says why", "[guard]") {
   check_usage({"guard", "--attach", "4194304"}, "no such process");
   check_usage({"guard", "--attach", std::to_string(::getpid())}, "guard runs below it");
   check_usage({"guard", "--attach", std::to_string(::getpid()), "--", "/bin/true"}, "one or the other");
-  check_usage({"guard"}, "what command?");
+  check_usage({"guard"}, "no command given");
   for (const char *option : {"--keep", "--kill-after=1", "--tier=namespace"})
-    check_usage({"guard", "--attach", std::to_string(::getppid()), option}, "nothing is ever ended");
+    check_usage({"guard", "--attach", std::to_string(::getppid()), option}, "ends and isolates nothing");
   if (::geteuid() == 0)
     if (auto stat = os::read_stat(2); stat && stat->comm == "kthreadd")
-      check_usage({"guard", "--attach", "2"}, "a thread of the kernel");
+      check_usage({"guard", "--attach", "2"}, "a kernel thread");
   check_in_child([] {
     auto zombie = start([] {});
     wait_until_state(zombie, 'Z');

@@ -110,8 +110,9 @@ void Command::enforce_limit(const Hooks &hooks) {
     phase_ = Phase::given_up;
     limit_.reset();
     if (hooks.warn)
-      hooks.warn(fmt::format("its time is over, and it can't be ended: pid {} belongs to another user. Waiting for it",
-                             command_->pid()));
+      hooks.warn(
+          fmt::format("its timeout has passed, but pid {} belongs to another user and can't be ended. Waiting for it",
+                      command_->pid()));
   } else if (phase_ == Phase::runs) {
     phase_ = Phase::asked_to_end;
     limit_ = Deadline::after(kill_after_);

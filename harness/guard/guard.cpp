@@ -84,7 +84,7 @@ private:
       watch_->look(census::walk_once({.root = ::getpid()}), report_so_far());
     } catch (const std::exception &e) {
       if (watch_->miss() == 1)
-        listener_.warn(fmt::format("a look at it failed, and is lost; further ones are not told: {}", e.what()));
+        listener_.warn(fmt::format("a sample failed, and further failures are not reported: {}", e.what()));
     }
   }
 

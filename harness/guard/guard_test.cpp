@@ -43,7 +43,7 @@ TEST_CASE("a command that a signal ends gives 128 and its number", "[guard]") {
     }
 }
 
-TEST_CASE("whoever waits for guard sees the command's signal, as a shell must after Ctrl-C", "[guard]") {
+TEST_CASE("the process that waits for guard sees the command's signal, as a shell must after Ctrl-C", "[guard]") {
   auto ran = run(guarded({}, {"/bin/sh", "-c", "kill -INT $$"}));
   CHECK(ran.status == 128 + SIGINT);
   // bash leaves a script only if the command has died of the signal: one that exits with 130 has dealt with it.

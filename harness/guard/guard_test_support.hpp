@@ -62,7 +62,7 @@ public:
     wait_for("\n");
     return os::ProcessRef::open(std::stoi(text_.substr(text_.find(word) + word.size()))).value();
   }
-  /// Its status, once it has ended and everybody has closed its output.
+  /// Its status, once it has ended and every process has closed its output.
   int finish() {
     auto deadline = Deadline::after(hang_bound / 2);
     while (read_some(deadline)) {

@@ -18,9 +18,9 @@ os::ProcessRef start_guard(const std::string &tier, const std::string &specimen)
                      .standard_error = -1});
 }
 
-/// Nobody is left below the calling process, which adopts all that lose their parent.
-void wait_for_nobody() {
-  testing::wait_until([] { return os::reap_exited_children(); }, "everybody below the guard has gone");
+/// No process is left below the calling process, which adopts all that lose their parent.
+void wait_until_all_have_gone() {
+  testing::wait_until([] { return os::reap_exited_children(); }, "all processes below the guard have gone");
 }
 
 } // namespace
@@ -36,7 +36,7 @@ TEST_CASE("SIGKILL of a guard in a PID namespace leaves nothing, at whatever mom
       os::wait_for_any_exit({guard.pidfd()}, std::chrono::microseconds(moment_us(random)));
       guard.send(SIGKILL);
       os::reap(guard);
-      wait_for_nobody();
+      wait_until_all_have_gone();
     }
   });
 }

@@ -130,9 +130,9 @@ private:
     auto names = names_of_children();
     auto ending = os::end_all_children(Deadline::after(os::end_bound));
     something_was_left_ = true;
-    std::fputs(fmt::format("pidleak guard: {}: {}{}; it could not be looked at: {}\n  {}\n", as_one_line(command_),
+    std::fputs(fmt::format("pidleak guard: {}: {}{}; it could not be examined: {}\n  {}\n", as_one_line(command_),
                            end_ ? "something outlived the command: " : "guard could not wait for it, and ended it: ",
-                           names, failure_.empty() ? "the look missed it" : failure_, words_of(ending))
+                           names, failure_.empty() ? "the examining process missed it" : failure_, words_of(ending))
                    .c_str(),
                stderr);
   }
@@ -151,7 +151,7 @@ private:
     try {
       for (pid_t pid : os::read_children(::getpid())) {
         auto stat = os::read_stat(pid);
-        names.push_back(fmt::format("pid {} {}", pid, stat ? as_visible(stat->comm) : "(not to be seen)"));
+        names.push_back(fmt::format("pid {} {}", pid, stat ? as_visible(stat->comm) : "(not visible)"));
       }
     } catch (const std::exception &) {
       names.emplace_back("not all can be named");

@@ -18,7 +18,7 @@ std::size_t count_of_remaining(const Specimen &specimen) {
   return 1 + static_cast<std::size_t>(std::count(specimen.causes.begin(), specimen.causes.end(), ','));
 }
 
-/// In a subreaper: whoever had got away would be a child of it by now.
+/// In a subreaper: a process that had got away would be a child of it by now.
 void check(const Specimen &specimen) {
   check_in_child([&] {
     Scratch scratch;
@@ -29,7 +29,7 @@ void check(const Specimen &specimen) {
       options.insert(options.end(), {"--timeout", "0.3"});
     auto ran = guard(options, {specimen_program, specimen.name});
     expect_equal(ran.status, hangs ? 124 : leaks ? 23 : 0, "status; " + ran.err);
-    expect(os::reap_exited_children(), "nobody is left");
+    expect(os::reap_exited_children(), "no child is left");
     if (!hangs)
       expect_equal(scratch.report().at("remaining").size(), leaks ? count_of_remaining(specimen) : 0, "remaining");
   });
@@ -58,7 +58,7 @@ TEST_CASE("every specimen at once: none is missed", "[guard]") {
     ::setenv("TMPDIR", (scratch / "").c_str(), 1);
     auto ran = guard({"--grace", "1", "--report", scratch / "report.json"}, command);
     expect_equal(ran.status, 23, "status");
-    expect(os::reap_exited_children(), "nobody is left");
+    expect(os::reap_exited_children(), "no child is left");
     auto report = scratch.report();
     expect_equal(report.at("remaining").size(), wanted, "remaining");
     expect(report.at("census").at("complete").get<bool>(), "the census is complete");
@@ -72,7 +72,7 @@ TEST_CASE("more may remain than this process may open descriptors", "[guard]") {
                                  "sh -c 'for i in $(seq 400); do {} done'",
                                  scratch / "report.json", leave_a_sleep));
     expect_equal(ran.status, 23, "status; " + ran.err);
-    expect(os::reap_exited_children(), "nobody is left");
+    expect(os::reap_exited_children(), "no child is left");
     expect_equal(scratch.report().at("remaining").size(), 400U, "remaining");
   });
 }
@@ -85,7 +85,7 @@ TEST_CASE("what remains is told on standard error and in the report, and ended",
     expect_equal(ran.out, "out\n", "output");
     for (const char *word : {"a process outlived the command", "sleep 600", "ended"})
       expect(ran.err.find(word) != std::string::npos, std::string(word) + " is in " + ran.err);
-    expect(os::reap_exited_children(), "nobody is left");
+    expect(os::reap_exited_children(), "no child is left");
     auto report = scratch.report();
     expect_equal(report.at("verdict").get<std::string>(), "leaked", "verdict");
     expect_equal(report.at("remaining").at(0).at("diagnosis").at(0).at("cause").get<std::string>(), "timer", "cause");
@@ -162,12 +162,12 @@ TEST_CASE("a chain of forks that never rests is told, and ended without any grac
     auto ran =
         guard({"--grace", "3600", "--report", scratch / "report.json"}, {specimen_program, specimens::fork_option});
     expect_equal(ran.status, 23, "status; " + ran.err);
-    expect(os::reap_exited_children(), "nobody is left");
+    expect(os::reap_exited_children(), "no child is left");
     expect(ran.err.find("not all") == std::string::npos, "all were ended");
     auto report = scratch.report();
     expect(!report.at("remaining").empty(), "one is named");
     auto why = report.at("not_quiescent_because").get<std::string>();
-    expect(why.find("forks without rest") != std::string::npos, "and told to fork without rest, not: " + why);
+    expect(why.find("keeps forking") != std::string::npos, "and said to keep forking, not: " + why);
   });
 }
 

@@ -13,7 +13,7 @@
 namespace pidleak::guard {
 namespace {
 
-/// A group can go at any time, may not be for everybody to read, and one of version 2 that is threaded has no list.
+/// A group can go at any time, may be unreadable for this user, and one of version 2 that is threaded has no list.
 std::string read_or_empty(const std::string &path) {
   try {
     return os::read_file(path);

@@ -17,7 +17,7 @@ const std::string binary = PIDLEAK_BINARY_DIR "/pidleak";
 
 bool can_make_pid_namespaces() { return ::geteuid() == 0 && !os::find_on_path("unshare").empty(); }
 
-void expect_nobody(Where where = BOOST_CURRENT_LOCATION) {
+void expect_no_child(Where where = BOOST_CURRENT_LOCATION) {
   expect(os::reap_exited_children(), "no child is left", where);
 }
 
@@ -56,7 +56,7 @@ TEST_CASE("a command that was stopped and is continued alone goes on, and guard 
       expect_equal(running.finish(), 5, "status");
       expect_text(running.text(), "resumed");
     }
-    expect_nobody();
+    expect_no_child();
   });
 }
 
@@ -86,22 +86,22 @@ TEST_CASE("a signal for a whole group that ends the command is no request to cut
     running.guard().send(SIGCONT);
     expect_equal(running.finish(), 128 + SIGTERM, "status");
     expect(running.text().find("outlived") == std::string::npos, "no leak is told: " + running.text());
-    expect_nobody();
+    expect_no_child();
   });
 }
 
-TEST_CASE("a watch goes on, and its service with it, whatever a look meets", "[guard]") {
+TEST_CASE("a watch goes on, and its service with it, whatever a sample meets", "[guard]") {
   check_in_child([] {
     Running running(guarded({"--watch", "--every", "0.01"}, {"/bin/sh", "-c", "echo service $$; exec sleep 600"}));
     auto service = running.process_called("service ");
     rlimit few{.rlim_cur = 3, .rlim_max = 1024}, enough{.rlim_cur = 1024, .rlim_max = 1024};
     expect(::prlimit(running.guard().pid(), RLIMIT_NOFILE, &few, nullptr) == 0, "prlimit");
-    running.wait_for("a look at it failed, and is lost");
+    running.wait_for("a sample failed");
     expect(::prlimit(running.guard().pid(), RLIMIT_NOFILE, &enough, nullptr) == 0, "prlimit");
     expect(!service.has_exited(), "the service runs");
     service.send(SIGTERM);
     expect_equal(running.finish(), 128 + SIGTERM, "status");
-    expect_text(running.text(), "looks failed, and are lost");
+    expect_text(running.text(), "samples that failed: ");
   });
 }
 
@@ -121,7 +121,7 @@ TEST_CASE("a file that is too deep to be named is no reason to leave its holder"
     auto ran = guard({"--grace", "0.2"}, {python(), scratch / "deep.py", scratch / "deep"});
     expect_equal(ran.status, 23, "status; " + ran.err);
     expect_text(ran.err, "a process outlived the command");
-    expect_nobody();
+    expect_no_child();
   });
 }
 
@@ -134,7 +134,7 @@ TEST_CASE("very many are ended with few descriptors", "[guard]") {
         expect_equal(ran.status, 23, "status; " + ran.err);
         expect_text(ran.err, "300 processes outlived the command");
         expect_text(ran.err, "\n  ended\n");
-        expect_nobody();
+        expect_no_child();
       }
   });
 }
@@ -151,7 +151,7 @@ TEST_CASE("very many are told within the grace once more", "[guard]") {
     expect_text(ran.err, "1500 processes outlived the command");
     auto took_s = now.count() - std::stod(ran.out);
     expect(took_s < 2 * grace_s, fmt::format("told {} s after the command's end", took_s));
-    expect_nobody();
+    expect_no_child();
   });
 }
 
@@ -187,7 +187,7 @@ TEST_CASE("a command line that only just fits is guarded as any other", "[guard]
     auto ran = run({scratch / "longest.py", binary}, python());
     expect(ran.out.starts_with("23 ") && ran.out.ends_with(" True\n"), ran.out + ran.err);
     expect(std::stoi(ran.out.substr(3)) < 4000, "the command is shortened where it is told: " + ran.out);
-    expect_nobody();
+    expect_no_child();
   });
 }
 
@@ -284,7 +284,7 @@ TEST_CASE("a signal in the first moments of a PID namespace is not lost", "[guar
       guard.send(SIGTERM);
       auto status = os::reap(guard, Deadline::after(std::chrono::seconds(20)));
       expect(status.has_value(), fmt::format("guard ends, in round {}", round));
-      expect_nobody();
+      expect_no_child();
     }
   });
 }

@@ -64,9 +64,9 @@ private:
     if (settled.by != census::SettledBy::deadline)
       return "";
     if (below_.asked_to_end())
-      return "a signal asked to end";
+      return "a signal asked guard to end";
     if (chain_.shown())
-      return fmt::format("it forks without rest: {} have come and gone since", chain_.come_and_gone());
+      return fmt::format("it keeps forking: {} processes have come and gone since", chain_.come_and_gone());
     return settled.why_not_quiescent;
   }
 

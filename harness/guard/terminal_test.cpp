@@ -12,7 +12,7 @@ using namespace pidleak::testing;
 
 namespace {
 
-/// A program that leads the session of a pseudo-terminal, and whoever types there.
+/// A program that leads the session of a pseudo-terminal, and the user who types there.
 class Terminal {
 public:
   explicit Terminal(std::vector<std::string> command) {
@@ -222,7 +222,7 @@ TEST_CASE("guard does without streams, and its words go nowhere then", "[guard]"
     expect_equal(shell(guard_then("sh -c 'sleep 600 >/dev/null 2>&1 &'") + " 2>&1 >/dev/full | true; "
                                                                            "echo ${PIPESTATUS[0]}")
                      .out,
-                 "23\n", "status where nobody reads");
-    expect(os::reap_exited_children(), "nobody is left");
+                 "23\n", "status without a reader");
+    expect(os::reap_exited_children(), "no child is left");
   });
 }

@@ -84,7 +84,7 @@ void Watch::conclude(reports::Report &report) const {
     report.verdict = reports::Verdict::leaked;
   }
   if (missed_ > 0)
-    report.reason += fmt::format("; {} looks failed, and are lost", missed_);
+    report.reason += fmt::format("; samples that failed: {}", missed_);
   report.growth = std::move(growth);
 }
 

@@ -24,7 +24,7 @@ public:
   /// When the next look is due.
   Deadline next() const { return next_; }
 
-  /// `members`: everybody, the root included. Tells of groups that accumulate: of each once, and again when it has
+  /// `members`: all processes, the root included. Tells of groups that accumulate: of each once, and again when it has
   /// doubled. `so_far` is completed and handed on.
   void look(const std::vector<census::Member> &members, reports::Report so_far);
 

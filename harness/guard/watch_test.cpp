@@ -56,7 +56,7 @@ pid_t service_of(const os::ProcessRef &guard) {
   return std::min_element(children.begin(), children.end(), older)->pid;
 }
 
-/// It sleeps between two looks.
+/// It sleeps between two samples.
 std::uint64_t sleeps_of(const os::ProcessRef &guard) {
   auto status = os::read_status(guard.pid());
   return status ? status->voluntary_switches : 0;
@@ -69,7 +69,8 @@ void check_grows(const std::string &kind, int zombies_of_64) {
   running.wait_for("accumulate: from ");
   running.wait_for("oldest    pid ");
   auto starter = service_of(running.guard());
-  expect(running.text().find(fmt::format(" of pid {} (", starter)) != std::string::npos, "it names the starter");
+  expect(running.text().find(fmt::format(", started by pid {} (", starter)) != std::string::npos,
+         "it names the starter");
   wait_until([&] { return std::filesystem::exists(scratch / "report.json"); }, "the report is there while it runs");
   auto early = scratch.report();
   expect_equal(early.at("verdict").get<std::string>(), "leaked", "early verdict");
@@ -137,7 +138,7 @@ TEST_CASE("a pool that is full, one that replaces its workers, and short-lived p
   }
 }
 
-TEST_CASE("without --watch nobody looks, and nothing is told", "[guard]") {
+TEST_CASE("without --watch guard takes no samples, and reports nothing", "[guard]") {
   if (python().empty())
     SKIP("this machine has no python3");
   check_in_child([] {
@@ -150,7 +151,7 @@ TEST_CASE("without --watch nobody looks, and nothing is told", "[guard]") {
     scratch.write("stop", "");
     expect_equal(running.finish(), 0, "status");
     expect_equal(running.text(), "filled\nthirty\n", "what it says");
-    expect(scratch.report().at("growth").is_null(), "nobody looked");
+    expect(scratch.report().at("growth").is_null(), "no sample was taken");
   });
 }
 
@@ -224,7 +225,7 @@ TEST_CASE("growth is found in a PID namespace as well", "[guard]") {
   });
 }
 
-TEST_CASE("a time between two looks without --watch gives status 2", "[guard]") {
+TEST_CASE("a time between two samples without --watch gives status 2", "[guard]") {
   CHECK(guard({"--every", "1"}, {"/bin/true"}).status == 2);
   CHECK(guard({"--watch", "--every", "0"}, {"/bin/true"}).status == 2);
 }

@@ -46,7 +46,7 @@ Family read_family() {
     by_pid[member.pid] = &member;
   for (const auto &member : family.members) {
     Descendant descendant;
-    // Not longer than the list, whatever was read while somebody was reparented.
+    // Not longer than the list, whatever was read while a process was reparented.
     for (auto at = by_pid.find(member.pid); at != by_pid.end() && descendant.line.size() < by_pid.size();
          at = by_pid.find(at->second->parent))
       descendant.line.push_back(*at->second);

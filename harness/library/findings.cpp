@@ -52,8 +52,8 @@ std::string list_of(std::vector<std::string> names) {
 void add_doubt(census::RemainingProcess &process, const Claim &claim) {
   if (!claim.may_be_of.empty())
     process.diagnosis.push_back(
-        {Cause::unknown, "it may be another's: the kernel does not say which of the guards' threads has started it; "
-                         "there were also: " +
+        {Cause::unknown, "it may belong to another guard: the kernel does not say which guard's thread started it; "
+                         "guards of that time: " +
                              list_of(claim.may_be_of)});
 }
 
@@ -88,8 +88,7 @@ std::vector<census::RemainingProcess> examine(std::vector<Suspect> &suspects, co
 std::string reason_to_tolerate(const Suspect &suspect) {
   if (suspect.may_be_of_init())
     return "it may be an orphan, which init would have reaped, or a child that was started here without fork(3) and "
-           "not "
-           "waited for: the kernel does not say";
+           "not waited for: the kernel does not say";
   return suspect.claim.left_to_another
              ? "left to the guards that have not been checked yet, of: " + list_of(suspect.claim.may_be_of)
              : "";
@@ -113,11 +112,11 @@ void judge(Report &report, const std::vector<pid_t> &hidden) {
                   : count == 1 ? "a process remains"
                                : fmt::format("{} processes remain", count);
   if (tolerated > 0)
-    report.reason += fmt::format(" besides {} that may", tolerated);
+    report.reason += fmt::format(", apart from {} tolerated", tolerated);
   if (!hidden.empty())
     report.reason += fmt::format("; this user may not see in /proc what they are: pid {}", fmt::join(hidden, ", "));
   else if (!report.census_complete)
-    report.reason += count == 0 ? " for long enough to be named, but somebody comes and goes"
+    report.reason += count == 0 ? " long enough to be named, but short-lived processes keep appearing"
                                 : ", and maybe more: they come and go faster than they can be counted";
 }
 

@@ -64,7 +64,7 @@ void keep_fork_log() { [[maybe_unused]] static const auto *once = start_log(); }
 std::optional<pid_t> noted_parent_of(const census::Member &process) {
   auto here = pid_namespace();
   for (const auto &note : shared->notes)
-    // Whoever had this number when it was noted, and has started before, is this one. One of earlier has gone.
+    // A process that had this pid when it was noted, and started before, is this one. An earlier one has gone.
     if (here != 0 && note.namespace_ == here && note.child == process.pid && note.ticks >= process.start_ticks)
       return note.parent;
   return {};

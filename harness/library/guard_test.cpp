@@ -30,7 +30,7 @@ std::string settled_by(const Findings &findings) {
 
 } // namespace
 
-TEST_CASE("a child that nobody has waited for remains, and stays to be waited for", "[library]") {
+TEST_CASE("a child that was not waited for remains, and stays to be waited for", "[library]") {
   check_in_plain_child([] {
     Guard guard({.grace = never});
     auto child = start([] { ::_exit(3); });
@@ -133,7 +133,7 @@ TEST_CASE("an ended child that may be an orphan is tolerated but for the strict,
     expect(guard.end_remaining(), "it is reaped");
     expect_no_child();
   });
-  check_in_plain_child([&] { // where nobody is adopted it is known
+  check_in_plain_child([&] { // without adoption it is known
     Guard guard({.grace = never, .adopt_orphans = false});
     spawn();
     only(guard.check());
@@ -304,7 +304,7 @@ TEST_CASE("a chain of forks is never clean, and ends", "[library]") {
   check_in_plain_child([] {
     Guard guard({.grace = never});
     auto first = start([] {
-      for (int links = 0; links < 1000; ++links) // as many zombies at most: nobody reaps them before the guard does
+      for (int links = 0; links < 1000; ++links) // as many zombies at most: only the guard reaps them
         if (::fork() > 0)
           ::_exit(0);
       pause_for_ever();
@@ -364,7 +364,7 @@ TEST_CASE("who leaves within the grace is no leak, nor who is waited for in it",
   });
 }
 
-TEST_CASE("no grace is needed where nobody can move", "[library]") {
+TEST_CASE("no grace is needed where no process can move", "[library]") {
   if (::geteuid() != 0)
     SKIP("alarms are seen by root alone");
   check_in_plain_child([] {

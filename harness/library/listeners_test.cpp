@@ -20,7 +20,7 @@ void check_subject(const std::string &program, const std::vector<std::string> &a
     auto ran = run(arguments, PIDLEAK_BINARY_DIR "/" + program);
     expect_equal(ran.status, status, "status; " + ran.out + ran.err);
     check(ran.out);
-    expect(os::reap_exited_children(), "nobody is left");
+    expect(os::reap_exited_children(), "no child is left");
   });
 }
 
@@ -60,7 +60,7 @@ TEST_CASE("one run at a time as well, as ctest does it; and a crash stays one", 
     expect_equal(ran.status, 0, "status; " + ran.out);
     expect_in(ran.err, {"pidleak: a forgotten child", "the kernel does not say"});
   });
-  check_in_child([] { // nobody reads what it says: whatever it leaves holds that open
+  check_in_child([] { // no process reads its output: what it leaves holds that open
     auto crashing = os::launch(
         {.program = PIDLEAK_BINARY_DIR "/pidleak-catch2-subject", .arguments = {"crashing"}, .standard_error = -1});
     expect(os::reap(crashing) != os::WaitStatus{}, "SIGSEGV, or a sanitizer's status");

@@ -74,7 +74,7 @@ TEST_CASE("an orphan that may be another guard's is left to it, and counted by t
                   judged.wait();
                   auto findings = guard.check();
                   expect_equal(only(findings).may_be_of, std::vector<std::string>{"the other"}, "the doubt");
-                  expect_says(findings.text, "it may be another's");
+                  expect_says(findings.text, "it may belong to another guard");
                   expect(guard.end_remaining(), "nothing is left that may be ended");
                 },
                 [&] {
@@ -97,7 +97,8 @@ TEST_CASE("an orphan that may be another guard's is left to it, and counted by t
   });
 }
 
-TEST_CASE("a child of a thread that has ended may be anybody's, and the only guard's where there is one", "[library]") {
+TEST_CASE("a child of a thread that has ended may belong to any guard, and the only guard's where there is one",
+          "[library]") {
   for (bool alone : {true, false})
     check_in_plain_child([=] {
       Guard guard({.grace = never});

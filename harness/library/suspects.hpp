@@ -25,8 +25,8 @@ struct Suspect {
 
 struct Look {
   std::vector<Suspect> suspects;
-  bool complete = false; // two passes one after the other found the same suspects, and nobody to reap
-  bool reaped = false;   // somebody
+  bool complete = false; // two passes one after the other found the same suspects, and no child to reap
+  bool reaped = false;   // at least one child
   Family family;
 
   std::vector<census::Member> members() const; // the suspects

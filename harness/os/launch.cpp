@@ -59,7 +59,7 @@ struct InheritExactly {
 
 template <class Stdio>
 ProcessRef start(boost::asio::io_context &context, const Launch &what, Stdio &&stdio) {
-  // Asio makes its reactor when it first needs one. Now: if that failed after the fork, nobody would have the child.
+  // Asio makes its reactor when it first needs one. Now: if that failed after the fork, no code would own the child.
   boost::asio::posix::stream_descriptor reactor(context);
   boost::system::error_code error;
   process::posix::default_launcher launcher;

@@ -184,7 +184,7 @@ std::optional<WaitStatus> reap(const ProcessRef &child, Deadline deadline) {
       return status;
     if (deadline.passed())
       return {};
-    if (child.has_exited()) // and yet not to be had: somebody traces it
+    if (child.has_exited()) // and yet not to be had: a process traces it
       wait_for_any_exit({}, backoff.next());
     else
       wait_for_any_exit({child.pidfd()}, milliseconds(deadline.left_ms()));

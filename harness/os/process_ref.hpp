@@ -56,7 +56,7 @@ public:
   /// The same where it may belong to another user: that is an answer. `info`: as rt_sigqueueinfo(2) takes it. Throws
   /// SyscallError.
   Delivery deliver(int signal, const siginfo_t *info = nullptr) const;
-  /// The wait status of an exited process, although somebody else reaps or reaped it: PIDFD_GET_INFO (Linux
+  /// The wait status of an exited process, even if another process reaps or reaped it: PIDFD_GET_INFO (Linux
   /// 6.15), else /proc/PID/stat while it is a zombie; nothing where neither tells.
   std::optional<WaitStatus> exit_status() const;
 

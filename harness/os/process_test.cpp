@@ -33,12 +33,12 @@ TEST_CASE("a process can be held from its start until it has been reaped", "[pro
     expect(os::ProcessRef::open(child.pid()).has_value(), "a zombie is held");
     expect(child.exit_status() == killed, "a zombie's status is known");
     expect(os::reap(child) == killed, "and reaped");
-    expect(!os::ProcessRef::open(child.pid()), "a reaped pid is nobody");
+    expect(!os::ProcessRef::open(child.pid()), "a reaped pid is no process");
     expect(!child.send(SIGKILL), "and can't be signalled");
   });
 }
 
-TEST_CASE("the status of a process that somebody else reaped is right or unknown", "[process]") {
+TEST_CASE("the status of a process that another process reaped is right or unknown", "[process]") {
   testing::check_in_child([] {
     auto child = testing::start([] { ::_exit(3); });
     auto other = std::move(os::ProcessRef::open(child.pid()).value());
@@ -146,6 +146,6 @@ TEST_CASE("every descendant is ended, however it hides", "[process]") {
     for (int i = 0; i < 2; ++i) // the third may have been stopped before it could say so
       os::read_exactly(ready.read_end.get(), &byte, 1);
     expect(os::end_all_children(Deadline::after(std::chrono::seconds(10))).all_ended, "all ended");
-    expect(::waitpid(-1, nullptr, WNOHANG) < 0 && errno == ECHILD, "nobody is left");
+    expect(::waitpid(-1, nullptr, WNOHANG) < 0 && errno == ECHILD, "no child is left");
   });
 }

@@ -12,8 +12,7 @@ using namespace std::string_view_literals;
 
 namespace {
 
-// Captured on Linux 6.18; of status the lines are left out that nobody asks for. This process was
-// renamed to
+// Captured on Linux 6.18, without the lines of status that no code reads. This process was renamed to
 // `) (\nx) S 1`, ignored SIGTERM, caught SIGUSR1, had SIGUSR2 blocked and pending, and read an empty
 // pipe.
 constexpr auto stat_of_reader =

@@ -194,7 +194,7 @@ bool remove_cgroup(const std::string &path, Deadline deadline) {
         remove_cgroup(entry.path().string(), deadline);
     if (::rmdir(path.c_str()) == 0 || errno == ENOENT)
       return true;
-    if (errno != EBUSY || deadline.passed()) // EBUSY: somebody is still in it, or about to leave
+    if (errno != EBUSY || deadline.passed()) // EBUSY: a process is still in it, or about to leave
       return false;
     std::vector<ProcessRef> dying;
     std::vector<int> pidfds;

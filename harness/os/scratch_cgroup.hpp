@@ -33,7 +33,7 @@ CgroupPlace locate_cgroup(std::string_view mountinfo, std::string_view self_cgro
 /// The place for `controller` here, verified: a cgroup file system, writable, the controller handed down.
 CgroupPlace find_cgroup_place(const std::string &controller);
 
-/// Owns one directory in a cgroup file system. The destructor ends whoever is left in it (through pidfds), and
+/// Owns one directory in a cgroup file system. The destructor ends the processes left in it (through pidfds), and
 /// removes it, within a second.
 class ScratchCgroup {
 public:

@@ -55,7 +55,7 @@ std::string why_no_pidfds() {
     return refused("pidfd_open()");
   if (::syscall(SYS_pidfd_send_signal, self.get(), 0, nullptr, 0) != 0)
     return refused("pidfd_send_signal()");
-  if (is_child(self.get()) != std::optional(false)) // the known answer: nobody is a child of its own
+  if (is_child(self.get()) != std::optional(false)) // the known answer: no process is its own child
     return refused("waitid(P_PIDFD)");
   return "";
 }

@@ -18,7 +18,7 @@ namespace pidleak::os {
 namespace {
 
 constexpr int most_refusals = 3; // of a signal: another user's process refuses it each time, a passing shortage once
-constexpr int most_at_once = 10'000; // a chain of forks has exited children for as long as somebody reaps them
+constexpr int most_at_once = 10'000; // a chain of forks has exited children for as long as they are reaped
 
 } // namespace
 

@@ -45,8 +45,8 @@ void expect_equal(const Actual &actual, const Wanted &wanted, std::string_view w
         fmt::format("{}:{}: {} is `{}`, not `{}`", where.file_name(), where.line(), what, actual, wanted));
 }
 
-/// What a test has not come to by then, it will never: it bounds a hang, and is no property of what is tested. Under the
-/// sanitizers, four at a time on two cores, some bodies take 15 seconds.
+/// What a test has not come to by then, it will never: it bounds a hang, and is no property of what is tested. Under
+/// the sanitizers, four at a time on two cores, some bodies take 15 seconds.
 constexpr std::chrono::seconds hang_bound{60};
 
 /// Polls for what no event announces (a state in /proc), with doubling backoff and a deadline.
@@ -165,8 +165,7 @@ namespace detail {
 } // namespace detail
 
 /// Runs `body` as described above. Empty if it came through, else what failed.
-inline std::string run_in_child(const std::function<void()> &body,
-                                std::chrono::seconds bound = hang_bound) {
+inline std::string run_in_child(const std::function<void()> &body, std::chrono::seconds bound = hang_bound) {
   auto report = os::open_pipe();
   pid_t pid = ::fork();
   if (pid < 0)
@@ -181,7 +180,7 @@ inline std::string run_in_child(const std::function<void()> &body,
     os::reap(held);
     return "the guard hung";
   }
-  os::set_nonblocking(report.read_end.get()); // whoever outlived even the guard may hold the other end
+  os::set_nonblocking(report.read_end.get()); // a process that outlived even the guard may hold the other end
   std::string text(4096, '\0');
   ssize_t got = ::read(report.read_end.get(), text.data(), text.size());
   text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);

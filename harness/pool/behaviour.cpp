@@ -4,7 +4,7 @@ namespace pidleak::pool {
 
 Behaviour behaviour_of(Preset preset) {
   switch (preset) {
-  case Preset::cpython36: // shutdown_worker(): put_nowait, and queue.Full is nobody's to catch
+  case Preset::cpython36: // shutdown_worker(): put_nowait, and no code catches queue.Full
     return {.sentinels = SentinelPolicy::put_nowait, .tracker = TrackerPolicy::plain};
   case Preset::cpython37: // 3.7 to 3.11: shutdown_workers() tries again while a worker lives. The tracker is that
                           // of 3.8 on

@@ -36,7 +36,7 @@ bool CallQueue::try_put(const std::optional<Call> &call) {
 }
 
 void CallQueue::feed() {
-  // A queue that nobody reads any more is an expected end: no SIGPIPE. Only this thread is kept from it, since
+  // A queue without readers is an expected end: no SIGPIPE. Only this thread is kept from it, since
   // workers would inherit a disposition.
   sigset_t only_sigpipe;
   sigemptyset(&only_sigpipe);
@@ -50,7 +50,7 @@ void CallQueue::feed() {
     auto frame = std::move(buffer_.front());
     buffer_.pop_front();
     lock.unlock();
-    if (!os::write_all(pipe_.write_end.get(), frame)) // no reader is left: nobody will miss the rest
+    if (!os::write_all(pipe_.write_end.get(), frame)) // no reader is left to miss the rest
       return;
     lock.lock();
   }
@@ -71,7 +71,7 @@ void CallQueue::discard() {
   {
     std::lock_guard lock(mutex_);
     for (; !buffer_.empty(); buffer_.pop_front())
-      locks_->free_slots.post(); // nobody will read it and give its slot back
+      locks_->free_slots.post(); // no worker will read it and give its slot back
   }
   pipe_.read_end.reset(); // once no worker holds it either, a feeder that waits for room gets EPIPE
   close();

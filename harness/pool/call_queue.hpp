@@ -42,7 +42,7 @@ public:
   /// Ends the feeder (after what it has still to write) and closes the owner's write end. Waits for readers as
   /// long as the pipe is full.
   void close();
-  /// Throws away what no worker has read yet, and closes both ends: for a queue that nobody is to read any more.
+  /// Throws away what no worker has read yet, and closes both ends: for a queue without readers.
   void discard();
 
   int locks_fd() const { return locks_.fd(); }

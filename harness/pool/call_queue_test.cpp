@@ -127,7 +127,7 @@ TEST_CASE("closing a queue waits for the readers of a full pipe", "[pool]") {
   });
 }
 
-TEST_CASE("discarding what nobody reads neither waits nor ends the owner by SIGPIPE", "[pool]") {
+TEST_CASE("discarding unread calls neither waits nor ends the owner by SIGPIPE", "[pool]") {
   testing::check_in_child([] {
     CallQueue queue(5);
     queue.try_put(Call{.task = std::string(1 << 20, 'x')});
@@ -171,7 +171,7 @@ TEST_CASE("a reader that is killed while it holds the lock keeps all others out"
     auto locks = map_locks(queue.locks_fd());
     expect_equal(locks->read_lock.value(), 0, "the lock");
     testing::wait_until_in(second, SYS_futex);
-    expect_equal(queue.depth(), 2, "calls that nobody will read");
+    expect_equal(queue.depth(), 2, "calls that no worker will read");
     expect(!locks->read_lock.try_wait(), "nor will any later reader");
   });
 }

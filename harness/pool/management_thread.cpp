@@ -103,7 +103,7 @@ bool ProcessPool::done() {
   return shutting_down_ && pending_.empty();
 }
 
-/// Nobody will do what is pending: its futures say so.
+/// No worker will do what is pending: its futures say so.
 void ProcessPool::break_pending() {
   std::lock_guard lock(mutex_);
   broken_ = true;

@@ -39,7 +39,7 @@ public:
   virtual void broken(int /*queue_depth*/) {}
   virtual void signal_sent(pid_t, int /*signal*/) {}
   /// A broken pool has signalled its workers and is about to count those that live: the count races with the
-  /// workers' exits, and whoever wants one order makes it here.
+  /// workers' exits, and an observer that wants one order makes it here.
   virtual void before_count() {}
   virtual void worker_exited(pid_t, std::optional<os::WaitStatus>) {}
   /// Everything a broken pool does before it waits for its workers has been done.

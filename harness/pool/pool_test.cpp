@@ -70,7 +70,7 @@ TEST_CASE("a pool does its tasks, and shutdown leaves its declared helpers at mo
     testing::expect_helpers_only(pool);
     expect_equal(roles(pool), preset == Preset::hardened ? "" : expected_roles(method, preset), "helpers afterwards");
     expect_equal(what_submit_throws<std::logic_error>(pool), "cannot submit a task after shutdown", "submit");
-    owned.reset(); // its helpers leave with it, and are nobody's to wait for: zombies
+    owned.reset(); // its helpers leave with it, and no process waits for them: zombies
     testing::wait_until([] { return os::reap_exited_children(); }, "the helpers leave");
   });
 }
@@ -226,7 +226,7 @@ TEST_CASE("wherever descriptors run out while a pool is made, none of it is left
       }
       if (preset == Preset::hardened) // the others leave their tracker, and wait for it as little as CPython does
         expect(os::read_children(::getpid()).empty(), fmt::format("no child is left of {} more", more));
-      testing::wait_until([] { return os::reap_exited_children(); }, fmt::format("nobody is left of {} more", more));
+      testing::wait_until([] { return os::reap_exited_children(); }, fmt::format("no child is left of {} more", more));
       expect_equal(testing::count_open_fds(), fds, "open descriptors");
     }
   });

@@ -31,8 +31,8 @@ public:
     if (pid < 0)
       throw os::SyscallError(error, "fork() of a worker");
     try {
-      return std::make_unique<ChildProcess>(os::ProcessRef::open(pid).value()); // nobody but this pool reaps it
-    } catch (...) { // out of descriptors: nobody else would end it. The bare pid is safe, it is an unreaped child's
+      return std::make_unique<ChildProcess>(os::ProcessRef::open(pid).value()); // only this pool reaps it
+    } catch (...) { // out of descriptors: no other code would end it. The bare pid is safe, it is an unreaped child's
       ::kill(pid, SIGKILL);
       ::waitpid(pid, nullptr, 0);
       throw;

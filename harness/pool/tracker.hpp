@@ -1,4 +1,4 @@
-// The tracker: a helper that lives as long as anybody holds its pipe, as CPython's resource tracker does.
+// The tracker: a helper that lives as long as any process holds its pipe, as CPython's resource tracker does.
 #pragma once
 
 #include "harness/os/pipe.hpp"
@@ -23,7 +23,7 @@ private:
   os::ProcessRef process_;
 };
 
-/// The main function of the tracker's program: returns when nobody holds the write end any more.
+/// The main function of the tracker's program: returns when no process holds the write end any more.
 void run_tracker(int read_fd);
 
 } // namespace pidleak::pool

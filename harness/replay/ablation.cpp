@@ -123,11 +123,11 @@ std::vector<std::string> conclude(const std::vector<Link> &links, const std::vec
     if (set == 0)
       lines.push_back(fmt::format("{} even with every link switched off: none of them is the cause", verdict));
     else
-      lines.push_back(fmt::format("{}: it takes {}; without any {} of them it is clean", verdict,
-                                  spell_set(links, set, " AND "), std::popcount(set) == 1 ? "" : "one"));
+      lines.push_back(fmt::format("{}: needs {}; without {} it is clean", verdict, spell_set(links, set, " AND "),
+                                  std::popcount(set) == 1 ? "it" : "any one of them"));
   }
   if (auto irrelevant = links_that_do_not_matter(trials, links.size()); irrelevant != 0 && !lines.empty())
-    lines.push_back(fmt::format("{} {} not matter: switching it changed nothing", spell_set(links, irrelevant, ", "),
+    lines.push_back(fmt::format("{} {} not matter: switching it changed no verdict", spell_set(links, irrelevant, ", "),
                                 std::popcount(irrelevant) == 1 ? "does" : "do"));
   if (whole && whole->outcome() == Outcome::clean && lines.empty())
     lines.emplace_back("clean with every link on: there is nothing to explain");
@@ -138,9 +138,8 @@ std::vector<std::string> conclude(const std::vector<Link> &links, const std::vec
     lines.push_back(fmt::format("{} of {} combinations could not be judged, and nothing is concluded from them",
                                 unknown, trials.size()));
   if (auto sometimes = count(Outcome::sometimes))
-    lines.push_back(
-        fmt::format("{} of {} combinations came out differently from replay to replay: a race decides there", sometimes,
-                    trials.size()));
+    lines.push_back(fmt::format("{} of {} combinations differed from replay to replay: a race decides there", sometimes,
+                                trials.size()));
   if (lines.empty())
     lines.emplace_back("no cause was seen to switch the outcome");
   return lines;

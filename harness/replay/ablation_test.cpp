@@ -40,14 +40,14 @@ TEST_CASE("a leak that takes all three links has one minimal set", "[ablation]")
   CHECK(minimal_sets(all) == std::vector<LinkSet>{7});
   CHECK(links_that_do_not_matter(all, 3) == 0);
   CHECK(conclude(links, all).front() ==
-        "leaked: it takes death oom AND sigterm handler AND queue full; without any one of them it is clean");
+        "leaked: needs death oom AND sigterm handler AND queue full; without any one of them it is clean");
 }
 
 TEST_CASE("a link whose switching changes nothing does not matter", "[ablation]") {
   auto all = trials([](LinkSet on) { return (on & 3) == 3 ? Verdict::hung : Verdict::clean; });
   CHECK(minimal_sets(all) == std::vector<LinkSet>{3});
   CHECK(links_that_do_not_matter(all, 3) == 4);
-  CHECK(conclude(links, all)[1] == "queue full does not matter: switching it changed nothing");
+  CHECK(conclude(links, all)[1] == "queue full does not matter: switching it changed no verdict");
 }
 
 TEST_CASE("two ways to the same end are two minimal sets", "[ablation]") {
@@ -56,7 +56,7 @@ TEST_CASE("two ways to the same end are two minimal sets", "[ablation]") {
 }
 
 TEST_CASE("nothing is concluded from what was not seen", "[ablation]") {
-  // Whether two links alone are enough is not known: then nobody may say that it takes three.
+  // Whether two links alone are enough is not known: then the conclusion must not say that it takes three.
   auto all = trials([](LinkSet on) { return on == 7 ? Verdict::leaked : on == 3 ? Verdict::invalid : Verdict::clean; });
   CHECK(minimal_sets(all).empty());
   CHECK(conclude(links, all).front().starts_with("1 of 8 combinations could not be judged"));

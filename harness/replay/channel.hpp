@@ -19,14 +19,15 @@ public:
   const std::string &directory() const { return directory_; }
   int events_fd() const { return events_.get(); }
 
-  /// Whoever reads this gate next, or reads it now, gets the order. Each gate takes one order; others are dropped.
+  /// The process that reads this gate next, or reads it now, gets the order. Each gate takes one order; others are
+  /// dropped.
   void order(const std::string &gate, const std::string &what);
   /// From now on this process holds at `point`.
   void choose(const std::string &point, pid_t pid);
 
 private:
   struct Gate {
-    os::UniqueFd fd; // open for reading and writing: opening it never blocks anybody
+    os::UniqueFd fd; // open for reading and writing: opening it never blocks
     bool ordered = false;
   };
   void make_gate(const std::string &name);

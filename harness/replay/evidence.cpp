@@ -15,20 +15,21 @@ Evidence show_sigterm(const Conditions &conditions, const std::string &in_subjec
     ++counts[action];
   Evidence evidence{.condition = "sigterm", .shown = false, .text = "", .facts = {}};
   evidence.facts = {{"subject", in_subject}, {"wanted", spell(conditions.sigterm)}};
-  std::string workers;
+  std::string as_subject, others; // of the workers
   for (const auto &[action, count] : counts) {
-    workers += fmt::format("{}{} in {}", workers.empty() ? "" : ", ", action, count);
+    bool same = action == in_subject;
+    (same ? as_subject : others) +=
+        fmt::format("{} in {} of {} workers", same ? " and" : ", " + action, count, in_workers.size());
     evidence.facts["workers " + action] = std::to_string(count);
   }
   auto shows_as = conditions.sigterm == Sigterm::exits ? Sigterm::handler : conditions.sigterm; // to the kernel
   // Starting a tracker or a fork server may have unblocked it again, which is the pool's doing.
   evidence.shown = in_subject == spell(shows_as) ||
                    (conditions.sigterm == Sigterm::blocked && conditions.start_method != StartMethod::fork);
-  evidence.text =
-      fmt::format("SIGTERM is {} in the subject; of {} workers: {}", in_subject, in_workers.size(), workers);
+  evidence.text = fmt::format("SIGTERM {} in the subject{}{}", in_subject, as_subject, others);
   if (runtime_handles && conditions.sigterm == Sigterm::default_ && in_subject == "handler") {
     evidence.shown = true;
-    evidence.text += " (its runtime's own, which ends it, as the pool says)";
+    evidence.text += " (according to the pool, its runtime's own handler, which ends the process)";
   }
   return evidence;
 }
@@ -44,9 +45,9 @@ Evidence show_death(const Conditions &conditions, const DeathFacts &facts) {
   if (!facts.exited) {
     evidence.text += "survived";
   } else if (!status) {
-    // Somebody reaped it before anybody could look, on a kernel before 6.15. A SIGKILL that was delivered is proof
-    // enough, as is the count of a group in which the victim was alone.
-    evidence.text += "is gone, and this kernel does not tell how it ended";
+    // Another process reaped it before the driver could look, on a kernel before 6.15. A SIGKILL that was delivered is
+    // proof enough, as is the count of a group in which the victim was alone.
+    evidence.text += "has exited, and this kernel does not report its status";
     evidence.facts["wait status"] = "unknown";
     evidence.shown = facts.kill_delivered || facts.oom_kills.has_value();
   } else {
@@ -79,15 +80,17 @@ Evidence show_queue(const Conditions &conditions, int depth, int capacity, bool 
 
 Evidence show_race(const Conditions &conditions, bool forced, bool held) {
   bool slowed = conditions.race == Race::count_first;
-  return {.condition = "race",
-          .shown = held || !slowed,
-          .text = slowed && !held
-                      ? "the workers' exits were held up, and the pool did not react before they were let go: it "
-                        "learns of a death by waiting for the process, which a tracer prevents"
-                  : slowed ? "the workers' exits were held up until the pool had counted those that live"
-                  : forced ? "the pool was held until the workers that SIGTERM ends had exited, where it counts at all"
-                           : "left to chance: this pool can't be held before it counts its workers",
-          .facts = {{"order", spell(conditions.race)}, {"forced", forced || slowed ? "yes" : "no"}}};
+  return {
+      .condition = "race",
+      .shown = held || !slowed,
+      .text =
+          slowed && !held
+              ? "order not forced: the workers' exits were delayed, and the pool noticed none of them meanwhile: it "
+                "waits for the processes themselves, which a tracer prevents"
+          : slowed ? "order forced: the workers exited only after the pool had counted its live workers"
+          : forced ? "order forced: the workers that SIGTERM ends had exited before the pool could count them"
+                   : "order left to chance: this pool can't be held before it counts its workers",
+      .facts = {{"order", spell(conditions.race)}, {"forced", forced || slowed ? "yes" : "no"}}};
 }
 
 } // namespace pidleak::replay

@@ -14,7 +14,7 @@ namespace pidleak::replay {
 
 /// The disposition is a condition of the subject. What the workers make of it is the pool's doing, and recorded.
 /// `runtime_handles`: the subject's runtime catches SIGTERM by itself and then ends, as it says; the kernel shows a
-/// handler there when nobody has registered one.
+/// handler there that the program has not registered.
 reports::Evidence show_sigterm(const Conditions &conditions, const std::string &in_subject,
                                const std::map<pid_t, std::string> &in_workers, bool runtime_handles = false);
 

@@ -17,7 +17,7 @@ const Conditions oom{.death = Death::oom};
 TEST_CASE("an OOM kill is shown by a SIGKILL and a counter that grew by exactly one", "[evidence]") {
   DeathFacts facts{.victim = 7, .exited = true, .status = killed, .oom_kills = 1};
   CHECK(show_death(oom, facts).shown);
-  facts.oom_kills = 0; // somebody's kill -9 looks the same to waitid
+  facts.oom_kills = 0; // a kill -9 from elsewhere looks the same to waitid
   CHECK_FALSE(show_death(oom, facts).shown);
   facts.oom_kills = 2;
   CHECK_FALSE(show_death(oom, facts).shown);
@@ -66,7 +66,7 @@ TEST_CASE("SIGTERM's disposition is shown in the subject, and what the workers m
   auto evidence = show_sigterm(handler, "handler", {{3, "default"}, {4, "handler"}, {5, "default"}});
   CHECK(evidence.shown);
   CHECK(evidence.facts.at("workers default") == "2");
-  CHECK(evidence.text == "SIGTERM is handler in the subject; of 3 workers: default in 2, handler in 1");
+  CHECK(evidence.text == "SIGTERM handler in the subject and in 1 of 3 workers, default in 2 of 3 workers");
   CHECK_FALSE(show_sigterm(handler, "default", {{3, "default"}}).shown);
   CHECK_FALSE(show_sigterm({}, "handler", {}).shown);
   CHECK(show_sigterm({}, "handler", {}, true).shown); // a runtime that catches it by itself

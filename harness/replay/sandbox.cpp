@@ -157,7 +157,7 @@ private:
       auto boundary = census::inherited();
       inside_.boundary.outside = std::move(boundary.outside);
       inside_.boundary.scratch = inside_.scratch;
-      // What the pool makes there goes with the sandbox, and its sockets are out of reach for everybody else.
+      // What the pool makes there goes with the sandbox, and its sockets are out of reach for all other processes.
       ::setenv("TMPDIR", make_directory(inside_.scratch + "/tmp").c_str(), 1);
       if (!init_group_.empty())
         os::write_file(init_group_ + "/cgroup.procs", "0"); // 0: the writer itself
@@ -166,7 +166,7 @@ private:
     } catch (const std::exception &e) {
       std::fprintf(stderr, "pidleak: in the sandbox: %s\n", e.what());
       ::_exit(1);
-    } catch (...) { // the lifeline was cut: nobody is left to tell
+    } catch (...) { // the lifeline was cut: the result has no reader
       ::_exit(1);
     }
     ::_exit(0);
@@ -299,7 +299,7 @@ Sandbox::~Sandbox() {
     return;
   try {
     finish();
-  } catch (const std::exception &) { // bounded and best effort: a destructor has nobody to tell
+  } catch (const std::exception &) { // bounded and best effort: a destructor can't report
   }
 }
 

@@ -17,7 +17,7 @@ BOOST_DEFINE_ENUM_CLASS(Step, create_pool,
                         inject_death,   // one worker ends, and the pool has reacted
                         shut_down,      // shutdown was called; it returned, or waits
                         release_tasks,  // tasks may end
-                        settle)         // whoever leaves has left
+                        settle)         // every process that leaves has left
 
 /// What must be shown to have happened, or the verdict is `invalid`.
 BOOST_DEFINE_ENUM_CLASS(MustShow, death, sigterm, queue, race)

@@ -116,7 +116,7 @@ void Subject::read_error_output() {
   ssize_t got = 1;
   if (!errors_open_)
     return;
-  // Bounded: whoever writes faster than this reads waits, as with any pipe.
+  // Bounded: a process that writes faster than this reads waits, as with any pipe.
   for (int rounds = 0; rounds < 4 && (got = ::read(errors_.read_end.get(), buffer, sizeof buffer)) > 0; ++rounds) {
     error_output_.append(buffer, static_cast<std::size_t>(got));
     if (error_output_.size() > kept_error_output)

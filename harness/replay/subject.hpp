@@ -21,7 +21,7 @@ public:
   using std::runtime_error::runtime_error;
 };
 
-/// The harness is gone: there is nobody left to report to.
+/// The harness is gone: the report has no reader.
 class LifelineCut {};
 
 class Subject {

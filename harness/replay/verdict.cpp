@@ -13,7 +13,7 @@ namespace {
 std::string describe_counts(const Report &report, bool with_helpers = false) {
   std::vector<std::string> counts;
   if (report.live)
-    counts.push_back(fmt::format("{} live", report.live));
+    counts.push_back(fmt::format("{} live worker{}", report.live, report.live == 1 ? "" : "s"));
   if (report.zombies)
     counts.push_back(fmt::format("{} zombie{}", report.zombies, report.zombies == 1 ? "" : "s"));
   if (report.helpers && with_helpers)
@@ -31,17 +31,18 @@ Judged judge(const Scenario &scenario, const Report &report, const ShutdownFacts
   if (report.cgroup_agrees == false && report.census_complete)
     return {Verdict::broken, "the census missed a process that the cgroup lists"};
   auto counts = describe_counts(report);
+  const char *remain = report.live + report.zombies == 1 ? " remains" : " remain";
   if (shutdown.owner_killed && !report.remaining.empty())
     return {Verdict::leaked, describe_counts(report, true) + " outlived the pool's owner"};
   if (shutdown.called && !shutdown.returned)
-    return {Verdict::hung, "shutdown never returned; " + (counts.empty() ? "no worker remains" : counts + " remain")};
+    return {Verdict::hung, "shutdown never returned; " + (counts.empty() ? "no worker remains" : counts + remain)};
   if (!counts.empty()) {
-    auto reason = counts + " remain after shutdown returned";
+    auto reason = counts + remain + " after shutdown returned";
     if (!shutdown.management_thread_exception.empty())
       reason += fmt::format("; {} had ended the management thread", shutdown.management_thread_exception);
     return {Verdict::leaked, reason};
   }
-  return {Verdict::clean, "every worker has ended and was waited for"};
+  return {Verdict::clean, "every worker has exited and was waited for"};
 }
 
 Judged judge_after_subject(const Report &report) {
@@ -49,8 +50,8 @@ Judged judge_after_subject(const Report &report) {
   if (left > 0)
     return {Verdict::leaked, reports::count_of_processes(left) + " outlived the subject"};
   if (report.nothing_left_below == false)
-    return {Verdict::broken, "the census is empty, but waitid still knows a child"};
-  return {Verdict::clean, "every worker has ended and was waited for"};
+    return {Verdict::broken, "the census is empty, but waitid still reports a child"};
+  return {Verdict::clean, "every worker has exited and was waited for"};
 }
 
 } // namespace pidleak::replay

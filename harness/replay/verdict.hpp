@@ -12,7 +12,7 @@ struct Judged {
   std::string reason;
 };
 
-/// What the pool made of its shutdown, if there was anybody left to call it.
+/// What the pool made of its shutdown, if a process was left to call it.
 struct ShutdownFacts {
   bool called = false, returned = false;
   bool owner_killed = false;

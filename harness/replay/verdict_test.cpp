@@ -17,20 +17,20 @@ Verdict verdict(const Report &report, const ShutdownFacts &shutdown = returned) 
 
 } // namespace
 
-TEST_CASE("whoever remains after shutdown makes a leak, and nobody but helpers does not", "[verdict]") {
+TEST_CASE("a process that remains after shutdown makes a leak, unless it is a helper", "[verdict]") {
   CHECK(verdict({}) == Verdict::clean);
   CHECK(verdict({.live = 3}) == Verdict::leaked);
   CHECK(verdict({.zombies = 1}) == Verdict::leaked);
   CHECK(verdict({.helpers = 2}) == Verdict::clean);
   CHECK(judge(Scenario{}, {.live = 3, .zombies = 1}, returned).reason ==
-        "3 live and 1 zombie remain after shutdown returned");
+        "3 live workers and 1 zombie remain after shutdown returned");
 }
 
 TEST_CASE("what ended the management thread is part of the reason", "[verdict]") {
   auto shutdown = returned;
   shutdown.management_thread_exception = "queue.Full";
   CHECK(judge(Scenario{}, {.live = 3}, shutdown).reason ==
-        "3 live remain after shutdown returned; queue.Full had ended the management thread");
+        "3 live workers remain after shutdown returned; queue.Full had ended the management thread");
 }
 
 TEST_CASE("a shutdown that was called and never returned is a hang, with or without workers", "[verdict]") {
@@ -39,7 +39,7 @@ TEST_CASE("a shutdown that was called and never returned is a hang, with or with
   CHECK(verdict({}, {.called = false}) == Verdict::clean);
 }
 
-TEST_CASE("whoever outlives the pool's owner is a leak, helpers included", "[verdict]") {
+TEST_CASE("a process that outlives the pool's owner is a leak, helpers included", "[verdict]") {
   ShutdownFacts ownerless{.owner_killed = true};
   CHECK(verdict({}, ownerless) == Verdict::clean);
   Report report{.helpers = 1};
@@ -69,7 +69,7 @@ TEST_CASE("a census that missed what the cgroup lists breaks the replay, unless 
   CHECK(verdict({.census_complete = true, .cgroup_agrees = true}) == Verdict::clean);
 }
 
-TEST_CASE("nobody may outlive the subject, helpers included", "[verdict]") {
+TEST_CASE("no process may outlive the subject, helpers included", "[verdict]") {
   Report report{.nothing_left_below = true};
   CHECK(judge_after_subject(report).verdict == Verdict::clean);
   report.remaining.push_back({.kind = census::Kind::helper});

@@ -30,7 +30,7 @@ function detailsOf(process) {
   const outside = process.outside_pid !== null && process.outside_pid !== process.pid;
   const pending = process.signals?.pending.replace(/^0+$/, '');
   return definitions([
-    ['pid', outside ? `${process.pid}, outside of the sandbox ${process.outside_pid}` : String(process.pid)],
+    ['pid', outside ? `${process.pid}, host pid ${process.outside_pid}` : String(process.pid)],
     ['parent', String(process.parent)],
     ['kind', process.kind === process.state ? process.kind : `${process.kind}, ${process.state}`],
     ['role', process.role],
@@ -87,7 +87,7 @@ function treeOf(remaining) {
   const seen = new Set();
   const roots = remaining.filter((process) => !pids.has(process.parent) || process.parent === process.pid);
   const nodes = roots.map((process) => nodeOf(process, childrenOf, seen));
-  // Whoever is left is its own ancestor: pids were used again while they were read.
+  // A process that is left is its own ancestor: pids were used again while they were read.
   for (const process of remaining) if (!seen.has(process.pid)) nodes.push(nodeOf(process, childrenOf, seen));
   return element('ul', { class: 'tree' }, nodes);
 }

@@ -11,7 +11,7 @@ function eventTable(report) {
 
 function legend() {
   const items = Object.entries({
-    owner: 'pool owner', ended: 'process that ended', gone: 'gone, nobody told when', task: 'in a task',
+    owner: 'pool owner', ended: 'process that ended', gone: 'exited, time unknown', task: 'in a task',
     remains: 'remains', hollow: 'exited, not reaped', allowed: 'helper, or allowed', fault: 'fault',
     signal: 'signal sent', band: 'shutdown called until it returned',
   }).map(([key, text]) => [keyOf(key), text]);
@@ -107,7 +107,7 @@ function listen(holder, processes, choose, tip) {
 function tipOf(process) {
   const told = process.told;
   const lines = [`pid ${process.pid}  ${process.role}  ${outcomeOf(process)}`];
-  if (told?.outside_pid) lines.push(`outside ${told.outside_pid}`);
+  if (told?.outside_pid) lines.push(`host pid ${told.outside_pid}`);
   if (told?.command_line.length) lines.push(clipped(commandLineOf(told), 120));
   if (told?.sigterm) lines.push(`SIGTERM: ${told.sigterm}`);
   for (const wait of (told?.waits ?? []).slice(0, 3))

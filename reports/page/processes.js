@@ -2,7 +2,7 @@
 //
 //   from ──────────────── exited ── ended        ended: reaped, or known to be over
 //   from ───────────────────────────────▶        remains: what the census found
-//   from ─────────────────── · · · · · ·         neither: it has gone, and nobody told when
+//   from ─────────────────── · · · · · ·         neither: it exited at an unknown time
 // Of one that only the census saw, `from` is null: it had started before.
 
 const ownersEvents = new Set(['subject-started', 'hello']);
@@ -39,8 +39,8 @@ function firstTime(report, name, after = 0) {
   return found ? found.at_ms : null;
 }
 
-// Nobody tells that a task has ended. It lasts until the tasks are released, or its process's end; one that is started
-// after the release is over at once.
+// The end of a task is not reported. A task lasts until the tasks are released, or its process's end; one that is
+// started after the release is over at once.
 function tasksOf(process, report, end) {
   const released = firstTime(report, 'tasks-released');
   const starts = process.events.filter((event) => event.event === 'task-started');

@@ -38,7 +38,7 @@ function counted(count, word) {
   return `${count} ${word}${count === 1 || word === 'live' ? '' : 's'}`;
 }
 
-// False where a 0 would read as if somebody had looked.
+// False where a 0 would read as a count that was taken.
 function wasCounted(report) {
   const { live, zombies, helpers } = report.counts;
   return report.verdict !== 'skipped' && (report.census.complete || live + zombies + helpers > 0);

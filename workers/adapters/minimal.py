@@ -19,7 +19,7 @@ class Pool:
     def start(self, channel):
         pid = os.fork()
         if pid == 0:
-            os.close(self.feed)  # or nobody would ever see the end of this pipe
+            os.close(self.feed)  # or no worker would ever see the end of this pipe
             while True:
                 number = os.read(self.tasks, 8)  # each is eight bytes: read by one worker alone
                 if not number:

@@ -90,7 +90,7 @@ def hold_if_chosen(channel, point):
         with open(os.path.join(channel, "chosen-for-" + point)) as chosen:
             if chosen.read() != str(os.getpid()):
                 return
-    except FileNotFoundError:  # nobody has been chosen
+    except FileNotFoundError:  # no worker has been chosen
         return
     hold(channel, point, "gate-" + point)
 

@@ -198,7 +198,7 @@ std::vector<Specimen> escaping_workers() {
               ::setsid();
               [[maybe_unused]] bool moved = ::chdir("/") == 0 && ::chroot("/usr") == 0;
             }),
-      after("has-a-terminal-of-its-own", "a worker with a controlling terminal that nobody else has",
+      after("has-a-terminal-of-its-own", "a worker with a controlling terminal that no other process has",
             open_terminal_of_its_own),
       after("has-another-user", "a worker that has given up root",
             [] { [[maybe_unused]] bool changed = ::setresuid(65534, 65534, 65534) == 0; }),

@@ -10,7 +10,7 @@
 namespace pidleak::specimens {
 namespace {
 
-/// Reads until the end of file, as whoever captures a command's output does.
+/// Reads until the end of file, as a program that captures a command's output does.
 void read_to_the_end(const os::UniqueFd &fd) {
   char buffer[256];
   while (::read(fd.get(), buffer, sizeof buffer) > 0) {
@@ -110,7 +110,7 @@ std::vector<Specimen> owners_that_end() {
              sleep_ms(a_while_ms);
              wait_for(worker);
            }),
-      twin("owner-leaves-zombies", "exits without waiting: whoever adopts them does",
+      twin("owner-leaves-zombies", "exits without waiting: the process that adopts them waits",
            [] {
              for (int worker = 0; worker < 3; ++worker)
                start([] {});

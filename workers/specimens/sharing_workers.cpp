@@ -75,7 +75,7 @@ std::vector<Specimen> sharing_workers() {
          for (int worker = 0; worker < 3; ++worker)
            start([&] { read_in_turn(lock, pipe); });
        }},
-      {"lock-of-the-dead", "a worker was killed with the lock in hand, and the others wait for it", "leaked",
+      {"lock-of-the-dead", "a worker was killed while it held the lock, and the others wait for it", "leaked",
        "lock-of-the-dead, lock-of-the-dead", kill_a_worker_with_the_lock},
       {"holder-pauses", "a worker that will never release the lock pauses, and another waits for it", "leaked",
        "waits-for-lock, waits-for-signal",
@@ -90,7 +90,7 @@ std::vector<Specimen> sharing_workers() {
        }},
       {"read-from-one-another", "two workers wait for each other's word", "leaked", "pipe-held-open, pipe-held-open",
        read_from_one_another},
-      {"full-result-queue", "workers have results, and nobody reads them", "leaked", "pipe-full, pipe-full",
+      {"full-result-queue", "workers have results, and no process reads them", "leaked", "pipe-full, pipe-full",
        [] {
          auto pipe = os::open_pipe();
          fill(pipe);

@@ -87,7 +87,7 @@ void wait_for_a_file_lock() {
 
 std::vector<Specimen> waiting_workers() {
   return {
-      orphan("pauses", "waits in pause() for a signal that nobody sends", "waits-for-signal", pause_for_ever),
+      orphan("pauses", "waits in pause() for a signal that never comes", "waits-for-signal", pause_for_ever),
       orphan("suspends", "waits in sigsuspend()", "waits-for-signal",
              [] {
                sigset_t none;
@@ -106,7 +106,7 @@ std::vector<Specimen> waiting_workers() {
                auto pipe = os::open_pipe();
                read_byte(pipe.read_end.get());
              }),
-      orphan("fills-its-own-pipe", "writes to a full pipe whose read end nobody reads", "pipe-full",
+      orphan("fills-its-own-pipe", "writes to a full pipe whose read end no process reads", "pipe-full",
              [] {
                auto pipe = os::open_pipe();
                fill(pipe);
@@ -132,9 +132,9 @@ std::vector<Specimen> waiting_workers() {
                epoll_event event{};
                ::epoll_wait(in_epoll(pipe.read_end.get()), &event, 1, -1);
              }),
-      orphan("reads-an-eventfd", "reads an eventfd that nobody adds to", "waits-for-peer",
+      orphan("reads-an-eventfd", "reads an eventfd that no process adds to", "waits-for-peer",
              [] { read_count(::eventfd(0, EFD_CLOEXEC)); }),
-      orphan("reads-a-signalfd", "reads a signalfd, and nobody sends a signal", "waits-for-peer",
+      orphan("reads-a-signalfd", "reads a signalfd, and no signal comes", "waits-for-peer",
              [] {
                block_all();
                sigset_t all;
@@ -148,9 +148,9 @@ std::vector<Specimen> waiting_workers() {
                ::socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
                read_byte(ends[0]);
              }),
-      orphan("accepts", "waits for a connection that nobody makes", "waits-for-peer", listen_on_a_unix_socket),
+      orphan("accepts", "waits for a connection that never comes", "waits-for-peer", listen_on_a_unix_socket),
       orphan("locks-a-mutex-twice", "locks a mutex that it holds", "waits-for-lock", lock_a_mutex_twice),
-      orphan("waits-for-a-condition", "waits for a condition that nobody signals", "waits-for-lock",
+      orphan("waits-for-a-condition", "waits for a condition that is never signalled", "waits-for-lock",
              wait_for_a_condition),
       orphan("joins-a-thread-that-pauses", "its main thread joins one that never ends", "waits-for-lock",
              join_a_thread_that_pauses),
@@ -188,7 +188,7 @@ std::vector<Specimen> waiting_workers() {
              }),
       orphan("waits-for-a-file-lock", "waits for a lock on a file, which another descriptor of its own holds",
              "unknown", wait_for_a_file_lock),
-      orphan("opens-a-fifo", "opens a FIFO that nobody opens for writing", "unknown",
+      orphan("opens-a-fifo", "opens a FIFO that no process opens for writing", "unknown",
              [] {
                auto path = temporary_path("fifo");
                ::mkfifo(path.c_str(), 0600);

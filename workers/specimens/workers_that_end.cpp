@@ -122,7 +122,7 @@ std::vector<Specimen> workers_that_end() {
       slow_orphan("receives-for-a-while", "waits for a socket with a timeout of the socket's", receive_with_a_timeout),
       slow_orphan("reads-a-timer", "reads a timer's descriptor", read_a_timer),
       slow_orphan("waits-for-a-timer", "pauses until a POSIX timer sends a signal", wait_for_a_timer_signal),
-      slow_orphan("waits-for-an-alarm", "pauses until an interval timer, which nobody sees, sends a signal",
+      slow_orphan("waits-for-an-alarm", "pauses until an interval timer, which /proc does not show, sends a signal",
                   wait_for_an_interval_timer),
       slow_orphan("loses-its-leader-for-a-while", "its first thread ends at once, and the other after a while",
                   lose_the_leader_for_a_while),

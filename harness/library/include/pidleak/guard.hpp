@@ -1,33 +1,34 @@
 // Leak checks for processes, inside the process that starts them: what was not there before, and is there still?
 //
-//   pidleak::Guard guard;            // whoever is there now does not count
+//   pidleak::Guard guard;            // processes that exist now do not count
 //   run_the_pool();
 //   auto findings = guard.check();   // waits for those that are about to leave
 //   if (!findings.clean())
-//     std::cerr << findings.text;    // who remains, and why
+//     std::cerr << findings.text;    // what remains, and why
 //
 // Needs Linux 5.4, and a /proc with /proc/PID/task/TID/children (CONFIG_PROC_CHILDREN). For Catch2 and GoogleTest there
 // are <pidleak/catch2.hpp> and <pidleak/gtest.hpp>. A whole command is guarded by `pidleak guard`, which sees more: it
-// is nobody's child, and outlives a crash.
+// is a child of no test, and outlives a crash.
 //
 // What counts: every process below this one that has started since the guard was made: running, stopped, or ended and
-// not waited for. Not who is below a process that was there before. Work that was handed to a daemon outside (at,
+// not waited for. Not a process below one that was there before. Work that was handed to a daemon outside (at,
 // docker, systemd) is no descendant, and is not seen.
 //
 // Orphans: as long as there is a Guard the process is a subreaper (PR_SET_CHILD_SUBREAPER of prctl(2)), so that a
 // daemon becomes its child instead of getting out of sight. Code that waits for any child, until there is none, meets
 // these as well. One that has ended is init's business elsewhere and so no leak: check() reaps it where it is certain
-// that nobody of this process has started it, by its session, or since it was seen below another parent, or since
+// that no thread of this process started it, by its session, or since it was seen below another parent, or since
 // fork(3) was called elsewhere (noted by pthread_atfork(3)). Where it is not certain it is among the tolerated, which
 // say so: that may also be a child that this process has started by vfork, posix_spawn, popen or clone and not waited
 // for, if its main thread has. Listeners print a warning then, and GuardOptions::strict counts it. No other child is
 // ever reaped but by end_remaining(). Until then they stay in the process table.
 //
-// Threads: the kernel lists children by the thread that has forked them. What leads to the thread of another guard is
-// that guard's; what leads to this guard's thread is its own. It does not say that of orphans, nor of the children of
-// the main thread (to which it adds orphans), of threads that have ended and of threads without a guard. If others
-// guarded other threads when such a process started, its diagnosis names them. As long as one of them has not been
-// checked yet, the process is left to it, and is among the tolerated; the last one counts it.
+// Threads: the kernel lists children by the thread that has forked them. A process that another guard's thread started
+// belongs to that guard; one that this guard's thread started belongs to this guard. So do their descendants. The
+// kernel does not say that of orphans, nor of the children of the main thread (to which it adds orphans), of threads
+// that have ended and of threads without a guard. If others guarded other threads when such a process started, its
+// diagnosis names them. As long as one of them has not been checked yet, the process is left to it, and is among the
+// tolerated; the last one counts it.
 #pragma once
 
 #include <sys/types.h>
@@ -70,7 +71,7 @@ struct Remaining {
   std::vector<Diagnosis> diagnosis;      // the first one weighs most
   std::vector<std::string> may_be_of;    // names of other guards; empty: it is this guard's
   std::string tolerated_because;         // why it does not count; empty: it does
-  bool may_be_adopted = false;           // it has ended, and may be a child that nobody has waited for, or an orphan
+  bool may_be_adopted = false;           // it has ended, and may be a child that was not waited for, or an orphan
 };
 
 struct Findings {
@@ -108,7 +109,7 @@ public:
   /// methods below throw std::logic_error then.
   bool is_of_this_process() const noexcept;
 
-  /// Waits until everybody has left, or it is known that nobody will, or the grace is over.
+  /// Waits until all have left, or it is known that none will, or the grace is over.
   Findings check();
 
   /// Sends SIGKILL, through pidfds, to all that counts now and whatever that starts meanwhile, and reaps it. Spares
