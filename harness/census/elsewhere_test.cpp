@@ -92,9 +92,13 @@ void beside_a_thread(const std::function<void()> &blocks, long syscall, const st
   std::thread(blocks).detach();
   wait_until(
       [&] {
-        for (pid_t thread : os::read_threads(::getpid()))
-          if (auto call = os::read_syscall(::getpid(), thread); call && !call->running && call->number == syscall)
+        for (pid_t thread : os::read_threads(::getpid())) {
+          if (thread == ::getpid()) // which reads just now
+            continue;
+          auto call = os::read_syscall(::getpid(), thread);
+          if (call && !call->running && call->number == syscall)
             return true;
+        }
         return false;
       },
       "the thread waits");

@@ -238,7 +238,7 @@ TEST_CASE("an interrupted run reports what it has done", "[cli]") {
   }
 }
 
-TEST_CASE("- is standard output, and what people read goes to standard error then", "[cli]") {
+TEST_CASE("a file called - is standard output, and what people read goes to standard error then", "[cli]") {
   auto ran = run({"run", "incident", "--pool", "hardened", "--report", "-"});
   CHECK(ran.status == 0);
   CHECK(nlohmann::json::parse(ran.out)["reports"].size() == 1);
