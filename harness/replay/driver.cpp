@@ -41,10 +41,7 @@ public:
     try {
       check_requirements();
       subject_ = std::make_unique<Subject>(plan_.pool.program, plan_.pool.arguments, channel_, inside_.lifeline);
-      auto options = tree_of(inside_, subject_->process().pid());
-      if (plan_.direct_children_only)
-        options.scope = {.root = options.subject, .direct_children_only = true};
-      tree_.emplace(std::move(options));
+      tree_.emplace(tree_of(inside_, subject_->process().pid()));
       greet();
       for (Step step : plan_.scenario.steps)
         take(step);
@@ -486,7 +483,7 @@ private:
     report_.settle_ms = milliseconds_between(released_, Clock::now());
     report_.settled_by = settled.by;
     report_.not_quiescent_because = settled.why_not_quiescent;
-    report_.census_complete = settled.walk.complete && !plan_.direct_children_only;
+    report_.census_complete = settled.walk.complete;
     report_.cgroup_agrees = tree_->agrees_with_cgroup(settled.walk);
     keep_remaining(settled.walk);
     reports::count_remaining(report_);

@@ -69,8 +69,6 @@ struct Plan {
   int process_cap = 1024;
   /// Whether the calls of those that remain are told: some tens of milliseconds each.
   bool take_stacks = false;
-  /// Detector off: only the subject's direct children are looked at. For tests.
-  bool direct_children_only = false;
 };
 
 } // namespace pidleak::replay
