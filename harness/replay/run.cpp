@@ -32,7 +32,7 @@ void describe(const Plan &plan, Report &report) {
 SandboxOptions sandbox_for(const Plan &plan, const RunOptions &options) {
   return {.facilities = options.facilities,
           .tier = options.tier,
-          .memory_cgroup = plan.scenario.conditions.death == Death::oom && plan.oom == OomMode::real,
+          .memory_cgroup = needs_real_oom(plan),
           .process_cap = plan.process_cap,
           .bound = plan.step_bound * 10 + plan.settle_bound * 2};
 }
