@@ -95,7 +95,7 @@ add_dependencies(guard_tests pidleak-specimen)
 pidleak_tests(scenario_tests scenarios/scenarios_test.cpp scenarios/ground_truth_test.cpp
   scenarios/real_pools_test.cpp scenarios/diagnosis_test.cpp USES pidleak_scenarios pidleak_pools LABELS scenario APART further-pool MANY_PROCESSES)
 
-pidleak_tests(specimen_tests workers/specimens/specimens_test.cpp USES pidleak_specimens pidleak_replay
+pidleak_tests(specimen_tests workers/specimens/specimens_test.cpp workers/specimens/run_specimen.cpp USES pidleak_specimens pidleak_replay
   LABELS specimen TIMEOUT 600 MANY_PROCESSES) # ci/specimens tries each a hundred times
 add_dependencies(specimen_tests pidleak-specimen)
 

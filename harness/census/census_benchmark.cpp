@@ -169,7 +169,7 @@ double cpu_seconds(int whose) {
 }
 
 void census_of(benchmark::State &state) {
-  census::Scope scope{.root = root_for(state), .direct_children_only = false};
+  census::Scope scope{.root = root_for(state)};
   for (auto _ : state) {
     double start = cpu_seconds(RUSAGE_SELF);
     auto walk = census::walk(scope, Deadline::after(milliseconds(1000)));

@@ -26,7 +26,7 @@ namespace {
 const timespec an_hour{.tv_sec = 3600, .tv_nsec = 0};
 
 census::Rest rest() {
-  census::Scope scope{.root = ::getpid(), .direct_children_only = false};
+  census::Scope scope{.root = ::getpid()};
   return census::at_rest(census::walk_once(scope), scope, {});
 }
 
@@ -232,7 +232,7 @@ TEST_CASE("stopped processes and zombies never move", "[census]") {
 TEST_CASE("a process that exits between the walk and the look was not at rest", "[census]") {
   testing::check_in_child([] {
     auto child = testing::plant();
-    census::Scope scope{.root = ::getpid(), .direct_children_only = false};
+    census::Scope scope{.root = ::getpid()};
     auto members = census::walk_once(scope);
     child.send(SIGKILL);
     os::wait_for_any_exit({child.pidfd()}, std::chrono::seconds(10));

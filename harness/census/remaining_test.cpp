@@ -17,7 +17,7 @@ using testing::expect_equal;
 namespace {
 
 census::Member member_of(pid_t pid) {
-  for (const auto &member : census::walk_once({.root = ::getpid(), .direct_children_only = false}))
+  for (const auto &member : census::walk_once({.root = ::getpid()}))
     if (member.pid == pid)
       return member;
   throw std::runtime_error(fmt::format("the census misses {}", pid));

@@ -43,8 +43,6 @@ Sight Tree::see(const std::function<bool(pid_t)> &may_stay) const {
     if (!may_stay(member.pid))
       sight.to_leave.push_back(member);
   }
-  if (options_.scope.direct_children_only)
-    sight.no_rest = "the census does not see everything";
   return sight;
 }
 

@@ -44,7 +44,7 @@ ProcessState state_of(pid_t pid, const os::ProcStat &stat) {
 
 /// Calls `look` once for each of the pids and every one below; what it says is whether to go on below that.
 template <class Look>
-void descend(std::vector<pid_t> pids, bool direct_children_only, Look look) {
+void descend(std::vector<pid_t> pids, Look look) {
   std::set<pid_t> met; // one that is reparented while we walk may be listed twice
   while (!pids.empty()) {
     pid_t pid = pids.back();
@@ -53,7 +53,7 @@ void descend(std::vector<pid_t> pids, bool direct_children_only, Look look) {
       continue;
     // Its children first: if it is alive afterwards, these were all. Death gives them to another, whose list may have
     // been read before.
-    auto children = direct_children_only ? std::vector<pid_t>{} : os::read_children(pid);
+    auto children = os::read_children(pid);
     if (look(pid))
       pids.insert(pids.end(), children.begin(), children.end());
   }
@@ -76,9 +76,9 @@ struct Pass {
   std::vector<pid_t> hidden; // or gone meanwhile
 };
 
-Pass walk_down(std::vector<pid_t> pids, bool direct_children_only) {
+Pass walk_down(std::vector<pid_t> pids) {
   Pass pass;
-  descend(std::move(pids), direct_children_only, [&](pid_t pid) {
+  descend(std::move(pids), [&](pid_t pid) {
     auto member = read_member(pid);
     if (member)
       pass.members.push_back(std::move(*member));
@@ -96,7 +96,7 @@ std::vector<pid_t> first_generation(const Scope &scope) {
   return pids;
 }
 
-Pass pass_of(const Scope &scope) { return walk_down(first_generation(scope), scope.direct_children_only); }
+Pass pass_of(const Scope &scope) { return walk_down(first_generation(scope)); }
 
 /// getpgid(2) asks for no permission, whatever /proc hides.
 bool is_there(pid_t pid) { return ::getpgid(pid) >= 0 || errno != ESRCH; }
@@ -108,7 +108,7 @@ void keep_those_that_are_there(std::vector<pid_t> &pids) {
 /// One pass at half the cost.
 std::set<pid_t> pids_below(const Scope &scope) {
   std::set<pid_t> pids;
-  descend(first_generation(scope), scope.direct_children_only, [&](pid_t pid) { return pids.insert(pid).second; });
+  descend(first_generation(scope), [&](pid_t pid) { return pids.insert(pid).second; });
   return pids;
 }
 
@@ -143,7 +143,7 @@ std::vector<Member> walk_from(const std::vector<Member> &roots) {
   for (const auto &root : roots)
     if (auto member = read_member(root.pid); member && *member == root)
       pids.push_back(root.pid);
-  return walk_down(std::move(pids), false).members;
+  return walk_down(std::move(pids)).members;
 }
 
 Walk walk(const Scope &scope, Deadline deadline) {

@@ -29,11 +29,10 @@ struct Member {
   bool operator==(const Member &other) const { return pid == other.pid && start_ticks == other.start_ticks; }
 };
 
-/// Whose descendants, and how far down.
+/// Whose descendants.
 struct Scope {
-  pid_t root = 0;                    // not itself a member
-  bool direct_children_only = false; // the detector switched off, for tests
-  pid_t except = 0;                  // a child of the root that is no member, nor who is below it: the one that looks
+  pid_t root = 0;   // not itself a member
+  pid_t except = 0; // a child of the root that is no member, nor who is below it: the one that looks
 };
 
 /// One pass. A process that forks or ends meanwhile may be missed. `hidden`, if not null: as Walk::hidden.

@@ -50,7 +50,8 @@ const std::vector<std::string> watched = {"--watch", "--every", "0.005"};
 
 /// The oldest of guard's children; the others are daemons that it has adopted.
 pid_t service_of(const os::ProcessRef &guard) {
-  auto children = census::walk_once({.root = guard.pid(), .direct_children_only = true});
+  auto children = census::walk_once({.root = guard.pid()});
+  std::erase_if(children, [&](const auto &member) { return member.parent != guard.pid(); });
   expect(!children.empty(), "the service runs");
   auto older = [](const auto &a, const auto &b) { return a.start_ticks < b.start_ticks; };
   return std::min_element(children.begin(), children.end(), older)->pid;

@@ -4,7 +4,6 @@
 #include "harness/os/sources.hpp"
 #include "harness/os/syscall_error.hpp"
 #include "harness/replay/driver.hpp"
-#include "harness/replay/watch.hpp"
 #include "reports/document.hpp"
 
 #include <poll.h>
@@ -13,6 +12,7 @@
 #include <list>
 #include <map>
 #include <stdexcept>
+#include <utility>
 
 namespace pidleak::replay {
 
@@ -29,21 +29,12 @@ void describe(const Plan &plan, Report &report) {
                      [&](const char *name, auto value) { report.conditions[name] = spell(value); });
 }
 
-/// What is done in one sandbox.
-struct Job {
-  SandboxOptions sandbox;
-  std::function<Report(const Inside &)> body;
-  std::function<void(Report &)> describe;
-};
-
-Job job_of(const Plan &plan, const RunOptions &options) {
-  return {.sandbox = {.facilities = options.facilities,
-                      .tier = options.tier,
-                      .memory_cgroup = plan.scenario.conditions.death == Death::oom && plan.oom == OomMode::real,
-                      .process_cap = plan.process_cap,
-                      .bound = plan.step_bound * 10 + plan.settle_bound * 2},
-          .body = [&plan](const Inside &inside) { return drive(plan, inside); },
-          .describe = [&plan](Report &report) { describe(plan, report); }};
+SandboxOptions sandbox_for(const Plan &plan, const RunOptions &options) {
+  return {.facilities = options.facilities,
+          .tier = options.tier,
+          .memory_cgroup = needs_real_oom(plan),
+          .process_cap = plan.process_cap,
+          .bound = plan.step_bound * 10 + plan.settle_bound * 2};
 }
 
 struct Running {
@@ -53,26 +44,27 @@ struct Running {
   Sandbox sandbox;
 };
 
-Running start(std::size_t index, const Job &job) {
+Running start(std::size_t index, const Plan &plan, const RunOptions &options) {
   return {.index = index,
           .started = std::time(nullptr),
           .since = Clock::now(),
-          .sandbox = Sandbox::start(job.sandbox,
-                                    [&job](const Inside &inside) { return reports::to_document({job.body(inside)}); })};
+          .sandbox = Sandbox::start(sandbox_for(plan, options), [&plan](const Inside &inside) {
+            return reports::to_document({drive(plan, inside)});
+          })};
 }
 
-Report finish(const Running &running, const Job &job) {
+Report finish(const Running &running, const Plan &plan, reports::Tier tier) {
   Report report;
   auto result = running.sandbox.result();
   if (result) {
     report = reports::from_document(*result).at(0);
   } else {
-    report.tier = job.sandbox.tier;
+    report.tier = tier;
     report.reason = "the replay did not come to its end: " +
                     (running.sandbox.failure().empty() ? "no result" : running.sandbox.failure());
   }
   reports::sign(report, running.started);
-  job.describe(report);
+  describe(plan, report);
   report.total_ms = milliseconds_between(running.since, Clock::now());
   return report;
 }
@@ -107,45 +99,39 @@ private:
 /// Waits until a sandbox has something to collect, or this process is asked to end.
 void wait_for_any(const std::list<Running> &running, const os::EndRequests &requests) {
   std::vector<pollfd> readable = {{.fd = requests.fd(), .events = POLLIN, .revents = 0}};
-  for (const auto &job : running)
-    readable.push_back({.fd = job.sandbox.result_fd(), .events = POLLIN, .revents = 0});
+  for (const auto &replay : running)
+    readable.push_back({.fd = replay.sandbox.result_fd(), .events = POLLIN, .revents = 0});
   if (::poll(readable.data(), readable.size(), -1) < 0 && errno != EINTR)
     os::throw_errno("poll(results of {} sandboxes)", running.size());
 }
 
-/// Each job `repeat` times: all of them, then all of them again.
-Ran run_jobs(const std::vector<Job> &jobs, std::size_t repeat, std::size_t at_once,
-             const std::function<void(std::size_t, const Report &)> &on_done,
-             const std::function<void(std::size_t, Report)> &hand_over) {
+/// Each plan as often as it is to be repeated: all of them, then all of them again.
+Ran run_all(const std::vector<Plan> &plans, const RunOptions &options,
+            const std::function<void(std::size_t, Report)> &hand_over) {
   Ran ran;
   std::optional<os::EndRequests> requests(std::in_place);
   InOrder in_order(hand_over);
   std::list<Running> running; // ended when it goes, so also by an exception
-  std::size_t next = 0, total = jobs.size() * repeat;
+  std::size_t next = 0, total = plans.size() * static_cast<std::size_t>(options.repeat);
   while ((next < total || !running.empty()) && !(ran.interrupted_by = requests->take())) {
-    for (; next < total && running.size() < at_once; ++next)
-      running.push_back(start(next, jobs[next % jobs.size()]));
+    for (; next < total && std::cmp_less(running.size(), options.jobs); ++next)
+      running.push_back(start(next, plans[next % plans.size()], options));
     wait_for_any(running, *requests);
-    for (auto job = running.begin(); job != running.end();) {
-      if (!job->sandbox.collect()) {
-        ++job;
+    for (auto replay = running.begin(); replay != running.end();) {
+      if (!replay->sandbox.collect()) {
+        ++replay;
         continue;
       }
-      auto report = finish(*job, jobs[job->index % jobs.size()]);
-      on_done(++ran.done, report);
-      in_order.put(job->index, std::move(report));
-      job = running.erase(job);
+      auto report = finish(*replay, plans[replay->index % plans.size()], options.tier);
+      options.on_done(++ran.done, report);
+      in_order.put(replay->index, std::move(report));
+      replay = running.erase(replay);
     }
   }
   requests.reset(); // from here on a request is obeyed at once
   running.clear();
   in_order.put_rest();
   return ran;
-}
-
-const Facilities &facilities_of_this_machine() {
-  static const Facilities found = find_facilities();
-  return found;
 }
 
 } // namespace
@@ -157,36 +143,17 @@ Ran run(const std::vector<Plan> &plans, const RunOptions &options,
   for (const auto *place : {&options.facilities.pids, &options.facilities.memory})
     if (!place->parent.empty())
       os::sweep_stale_cgroups(place->parent);
-  std::vector<Job> jobs;
-  for (const auto &plan : plans)
-    jobs.push_back(job_of(plan, options));
-  return run_jobs(jobs, static_cast<std::size_t>(options.repeat), static_cast<std::size_t>(options.jobs),
-                  options.on_done,
-                  [&](std::size_t number, Report report) { on_report(number % plans.size(), std::move(report)); });
+  return run_all(plans, options,
+                 [&](std::size_t number, Report report) { on_report(number % plans.size(), std::move(report)); });
 }
 
 Report run(const Plan &plan) {
-  const auto &facilities = facilities_of_this_machine();
+  static const auto facilities = find_facilities();
   Report report;
   auto ran = run({plan}, {.facilities = facilities, .tier = facilities.strongest},
                  [&](std::size_t, Report result) { report = std::move(result); });
   if (ran.interrupted_by)
     report.reason = "the replay was interrupted";
-  return report;
-}
-
-Report watch(const Command &command) {
-  const auto &facilities = facilities_of_this_machine();
-  auto bound = command.run_bound + command.settle_bound + std::chrono::seconds(10);
-  Job job{.sandbox = {.facilities = facilities,
-                      .tier = facilities.strongest,
-                      .process_cap = command.process_cap,
-                      .bound = bound},
-          .body = [&command](const Inside &inside) { return watch(command, inside); },
-          .describe = [&command](Report &report) { report.pool = command.program; }};
-  Report report;
-  run_jobs(
-      {job}, 1, 1, [](std::size_t, const Report &) {}, [&](std::size_t, Report result) { report = std::move(result); });
   return report;
 }
 

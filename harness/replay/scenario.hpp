@@ -14,7 +14,7 @@ namespace pidleak::replay {
 BOOST_DEFINE_ENUM_CLASS(Step, create_pool,
                         occupy_workers, // every worker has said that it is in its task
                         fill_queue,     // where the condition says so: every slot of the call queue is taken
-                        inject_death,   // one worker ends, and the pool has reacted
+                        inject_fault,   // it has happened, and the pool has reacted
                         shut_down,      // shutdown was called; it returned, or waits
                         release_tasks,  // tasks may end
                         settle)         // every process that leaves has left
@@ -35,7 +35,7 @@ struct Scenario {
   std::string summary; // one line
   Conditions conditions;
   std::vector<StartMethod> start_methods = {StartMethod::fork}; // replayed unless the user names others
-  std::vector<Step> steps = {Step::create_pool, Step::occupy_workers, Step::fill_queue, Step::inject_death,
+  std::vector<Step> steps = {Step::create_pool, Step::occupy_workers, Step::fill_queue, Step::inject_fault,
                              Step::shut_down,   Step::release_tasks,  Step::settle};
   std::vector<MustShow> must_show = {MustShow::death, MustShow::sigterm, MustShow::queue, MustShow::race};
   std::vector<Expectation> expectations = {};
@@ -69,8 +69,11 @@ struct Plan {
   int process_cap = 1024;
   /// Whether the calls of those that remain are told: some tens of milliseconds each.
   bool take_stacks = false;
-  /// Detector off: only the subject's direct children are looked at. For tests.
-  bool direct_children_only = false;
 };
+
+/// Nothing may stand in for the kernel's own kill.
+inline bool needs_real_oom(const Plan &plan) {
+  return plan.scenario.conditions.death == Death::oom && plan.oom == OomMode::real;
+}
 
 } // namespace pidleak::replay

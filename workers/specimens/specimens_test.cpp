@@ -2,8 +2,8 @@
 //
 // PIDLEAK_REPETITIONS: how often each is tried (default 3). PIDLEAK_SPECIMENS_TABLE: a file to which a line of the
 // table in README.md is appended for each, ci/specimens makes it.
-#include "harness/replay/watch.hpp"
 #include "scenarios/cases.hpp"
+#include "workers/specimens/run_specimen.hpp"
 #include "workers/specimens/specimen.hpp"
 
 #include <fmt/format.h>
@@ -40,11 +40,11 @@ bool settles_at_the_deadline(const Specimen &specimen) {
   return false;
 }
 
-replay::Command command_of(const Specimen &specimen) {
-  replay::Command command{.program = PIDLEAK_BINARY_DIR "/pidleak-specimen", .arguments = {specimen.name}};
+specimens::Invocation invocation_of(const Specimen &specimen) {
+  specimens::Invocation invocation{.program = PIDLEAK_BINARY_DIR "/pidleak-specimen", .arguments = {specimen.name}};
   if (settles_at_the_deadline(specimen)) // too short a bound only calls more leaked
-    command.settle_bound = milliseconds(300);
-  return command;
+    invocation.settle_bound = milliseconds(300);
+  return invocation;
 }
 
 struct Tally {
@@ -68,7 +68,7 @@ void check(const Specimen &specimen) {
   const char *wanted = std::getenv("PIDLEAK_REPETITIONS");
   Tally tally;
   for (int left = wanted ? std::atoi(wanted) : 3; left > 0; --left) {
-    auto report = replay::watch(command_of(specimen));
+    auto report = specimens::run_specimen(invocation_of(specimen));
     auto causes = causes_of(report);
     INFO(report.reason << "\n" << report.not_quiescent_because);
     for (const auto &process : report.remaining)

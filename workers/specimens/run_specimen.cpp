@@ -1,34 +1,35 @@
-#include "harness/replay/watch.hpp"
+#include "workers/specimens/run_specimen.hpp"
 
 #include "harness/census/diagnosis.hpp"
 #include "harness/census/tree.hpp"
 #include "harness/os/launch.hpp"
 #include "harness/os/syscall_error.hpp"
 #include "harness/replay/heard.hpp"
+#include "harness/replay/sandbox.hpp"
 #include "harness/replay/subject.hpp"
+#include "reports/document.hpp"
 
 #include <poll.h>
 
-#include <set>
-
-namespace pidleak::replay {
+namespace pidleak::specimens {
 
 using reports::Report;
 using reports::Verdict;
 
 namespace {
 
-class Watcher {
+/// In the sandbox: runs the program, waits until it and what it started has left or never will, and judges.
+class Observer {
 public:
-  Watcher(const Command &command, const Inside &inside) : command_(command), inside_(inside) {
+  Observer(const Invocation &invocation, const replay::Inside &inside) : invocation_(invocation), inside_(inside) {
     report_.tier = inside.tier;
     report_.tier_notes = inside.notes;
   }
 
   Report run() {
     try {
-      observe(os::launch({.program = command_.program,
-                          .arguments = command_.arguments,
+      observe(os::launch({.program = invocation_.program,
+                          .arguments = invocation_.arguments,
                           .standard_error = -1,
                           .default_signals = true}));
     } catch (const std::exception &e) {
@@ -41,13 +42,13 @@ public:
 
 private:
   void observe(const os::ProcessRef &owner) {
-    timeline_.note("subject-started", owner.pid(), command_.program);
-    census::Tree tree(tree_of(inside_, owner.pid()));
+    timeline_.note("subject-started", owner.pid(), invocation_.program);
+    census::Tree tree(replay::tree_of(inside_, owner.pid()));
     auto wait = [this](std::chrono::microseconds at_most, const std::vector<int> &exits) {
       wait_for_exits(at_most, exits);
-      return false; // nobody says anything here
+      return false; // a specimen says nothing
     };
-    auto deadline = Deadline::after(command_.run_bound);
+    auto deadline = Deadline::after(invocation_.run_bound);
     auto is_over = [&] { return deadline.passed(); };
     auto settle = [&](const std::function<bool()> &done, bool may_stay) {
       return census::settle({.see = [&] { return tree.see([&](pid_t) { return may_stay; }); },
@@ -61,7 +62,7 @@ private:
     auto since = Clock::now();
     if (ended) {
       timeline_.note("exited", owner.pid());
-      deadline = Deadline::after(command_.settle_bound);
+      deadline = Deadline::after(invocation_.settle_bound);
       settled = settle({}, false);
       report_.settle_ms = milliseconds_between(since, Clock::now());
     }
@@ -77,7 +78,7 @@ private:
     if (::ppoll(fds.data(), fds.size(), &timeout, nullptr) < 0 && errno != EINTR)
       os::throw_errno("ppoll({} pidfds)", exits.size());
     if (fds[0].revents)
-      throw LifelineCut();
+      throw replay::LifelineCut();
   }
 
   void take_census(const census::Tree &tree, const census::Settled &settled) {
@@ -109,14 +110,33 @@ private:
     }
   }
 
-  const Command &command_;
-  const Inside &inside_;
-  Timeline timeline_;
+  const Invocation &invocation_;
+  const replay::Inside &inside_;
+  replay::Timeline timeline_;
   Report report_;
 };
 
 } // namespace
 
-Report watch(const Command &command, const Inside &inside) { return Watcher(command, inside).run(); }
+Report run_specimen(const Invocation &invocation) {
+  static const auto facilities = replay::find_facilities();
+  replay::SandboxOptions options{.facilities = facilities,
+                                 .tier = facilities.strongest,
+                                 .bound = invocation.run_bound + invocation.settle_bound + std::chrono::seconds(10)};
+  auto sandbox = replay::Sandbox::start(options, [&](const replay::Inside &inside) {
+    return reports::to_document({Observer(invocation, inside).run()});
+  });
+  while (!sandbox.collect()) {
+    pollfd readable{.fd = sandbox.result_fd(), .events = POLLIN, .revents = 0};
+    if (::poll(&readable, 1, -1) < 0 && errno != EINTR)
+      os::throw_errno("poll(result of a sandbox)");
+  }
+  auto result = sandbox.result();
+  if (result)
+    return reports::from_document(*result).at(0);
+  Report report;
+  report.reason = "the specimen's run did not come to its end: " + sandbox.failure();
+  return report;
+}
 
-} // namespace pidleak::replay
+} // namespace pidleak::specimens

@@ -1,0 +1,79 @@
+#include "harness/replay/final_census.hpp"
+
+#include "harness/census/diagnosis.hpp"
+#include "harness/os/subreaper.hpp"
+
+#include <unistd.h>
+
+namespace pidleak::replay {
+
+using reports::Report;
+
+namespace {
+
+census::Settled settle_until(const CensusSite &site, const Conversation::Done &done,
+                             const std::map<pid_t, std::string> &may_stay) {
+  auto stays = [&](pid_t pid) { return pid == site.conversation.subject().pid() || may_stay.contains(pid); };
+  auto deadline = Deadline::after(site.plan.settle_bound + site.offers.longest_timer);
+  return census::settle(
+      {.see = [&] { return site.tree.see(stays); },
+       .rest = [&](const auto &walk) { return site.tree.rest(walk); },
+       .wait = [&](auto at_most, const auto &exits) { return site.conversation.hear(at_most, exits); },
+       .done = done,
+       .is_over = [&] { return deadline.passed(); }});
+}
+
+census::Knowledge knowledge_of(const CensusSite &site, const std::vector<census::RemainingProcess> &remaining) {
+  const auto &conditions = site.plan.scenario.conditions;
+  const auto &heard = site.conversation.heard();
+  census::Knowledge known{.harness = ::getpid(),
+                          .sent_sigterm = heard.sent_sigterm,
+                          .inherit_handlers =
+                              site.workers.owners_sigterm == "handler" && conditions.start_method == StartMethod::fork};
+  for (const auto &[pid, action] : site.workers.sigterm)
+    if (action == "handler")
+      known.caught_from_the_start.insert(pid);
+  if (conditions.tasks == Tasks::never_end)
+    for (const auto &[pid, task] : heard.task_of)
+      known.in_task.emplace(pid, std::to_string(task));
+  for (const auto &process : remaining)
+    if (auto ended = os::ProcessRef::open(process.pid); ended && process.state == census::ProcessState::zombie)
+      if (auto status = ended->exit_status())
+        known.ends.emplace(process.pid, status->text());
+  if (site.fault && site.fault->death.exited && conditions.death_point == DeathPoint::holding_queue_lock)
+    known.died_with_lock = site.fault->death.victim;
+  return known;
+}
+
+void keep_remaining(const CensusSite &site, const census::Walk &walk, Report &report) {
+  report.remaining = site.tree.examine(walk, site.conversation.heard().helpers);
+  report.owner = site.tree.examine_subject(walk);
+  census::diagnose(report.remaining, report.owner ? &*report.owner : nullptr, knowledge_of(site, report.remaining));
+  for (const auto &process : report.remaining)
+    site.conversation.note("remains", process.pid, spell(process.kind));
+}
+
+} // namespace
+
+void take_census(const CensusSite &site, Clock::time_point since, Report &report) {
+  const auto &heard = site.conversation.heard();
+  bool owner_killed = site.fault && site.fault->owner_killed;
+  auto may_stay = owner_killed ? std::map<pid_t, std::string>() : heard.helpers; // there is no owner to help any more
+  auto settled = settle_until(
+      site, [&] { return heard.shutdown_returned || !heard.shutdown_called; }, may_stay);
+  report.settle_ms = milliseconds_between(since, Clock::now());
+  report.settled_by = settled.by;
+  report.not_quiescent_because = settled.why_not_quiescent;
+  report.census_complete = settled.walk.complete;
+  report.cgroup_agrees = site.tree.agrees_with_cgroup(settled.walk);
+  keep_remaining(site, settled.walk, report);
+  reports::count_remaining(report);
+}
+
+void take_census_after_subject(const CensusSite &site, Report &report) {
+  auto settled = settle_until(site, [] { return true; }, {});
+  report.nothing_left_below = os::reap_exited_children();
+  keep_remaining(site, settled.walk, report);
+}
+
+} // namespace pidleak::replay

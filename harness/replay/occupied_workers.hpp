@@ -1,0 +1,23 @@
+// The workers of a replay: each is held as a process once it is known to be in its task, with what SIGTERM does in it.
+#pragma once
+
+#include "harness/replay/conversation.hpp"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace pidleak::replay {
+
+/// As they were before the fault.
+struct OccupiedWorkers {
+  std::vector<os::ProcessRef> processes; // in the order in which the pool lists them, where it does
+  std::map<pid_t, std::string> sigterm;  // what it does in each
+  std::string owners_sigterm;            // and in the subject
+};
+
+/// Submits a task for each worker, and waits until that many processes are in one. Throws SubjectFailure if they are
+/// not workers of the subject.
+OccupiedWorkers occupy(const Plan &plan, Conversation &conversation, const census::Tree &tree);
+
+} // namespace pidleak::replay

@@ -1,0 +1,205 @@
+#include "harness/replay/steps.hpp"
+
+#include "harness/os/subreaper.hpp"
+#include "harness/replay/final_census.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace pidleak::replay {
+
+using protocol::Message;
+using reports::Report;
+using reports::Verdict;
+
+namespace {
+
+/// Besides one task a worker: enough to fill the call queue and leave some outside.
+int extra_tasks(const Conditions &conditions) {
+  return conditions.queue == CallQueueState::full ? conditions.workers + 16 : 0;
+}
+
+/// Takes the steps of a replay, each a function here, and judges what came of them.
+class Steps {
+public:
+  Steps(const Plan &plan, const Inside &inside, Conversation &conversation, Report &report)
+      : plan_(plan), conditions_(plan.scenario.conditions), inside_(inside), conversation_(conversation),
+        tree_(tree_of(inside, conversation.subject().pid())), report_(report) {}
+
+  Judged take_all() {
+    greet();
+    for (Step step : plan_.scenario.steps)
+      take(step);
+    return judge_all();
+  }
+
+private:
+  void take(Step step) {
+    switch (step) {
+    case Step::create_pool:
+      return create_pool();
+    case Step::occupy_workers:
+      return occupy_workers();
+    case Step::fill_queue:
+      return fill_queue();
+    case Step::inject_fault:
+      return inject();
+    case Step::shut_down:
+      return shut_down();
+    case Step::release_tasks:
+      return release_tasks();
+    case Step::settle:
+      return take_census(census_site(), released_, report_);
+    }
+  }
+
+  void greet() {
+    auto subject = conversation_.subject().pid();
+    conversation_.note("subject-started", subject, plan_.pool.program);
+    auto hello = conversation_.greet();
+    report_.pool_version = hello.text("version");
+    conversation_.note("hello", subject,
+                       Message::printable(fmt::format("{} {}", hello.text("pool"), report_.pool_version)));
+    offers_ = read_offers(hello, conditions_, needs_real_oom(plan_));
+  }
+
+  void create_pool() {
+    conversation_.send(Message::command("create_pool", {{"preset", plan_.pool.preset},
+                                                        {"workers", conditions_.workers},
+                                                        {"start_method", spell(conditions_.start_method)},
+                                                        {"sigterm", spell(conditions_.sigterm)},
+                                                        {"handler_registered", spell(conditions_.handler_registered)},
+                                                        {"signal_reset", spell(conditions_.signal_reset)},
+                                                        {"terminate", spell(conditions_.terminate)},
+                                                        {"queue_slots", spell(conditions_.queue_slots)},
+                                                        {"hold_before_count", holds_before_count(conditions_, offers_)},
+                                                        {"channel", conversation_.channel().directory()}}));
+    conversation_.hear_until([&] { return conversation_.heard().created; }, "create the pool");
+  }
+
+  void occupy_workers() {
+    workers_ = occupy(plan_, conversation_, tree_);
+    report_.evidence.push_back(
+        show_sigterm(conditions_, workers_.owners_sigterm, workers_.sigterm, offers_.runtime_handles_sigterm));
+    if (conditions_.tasks == Tasks::ended) {
+      release_tasks();
+      conversation_.hear_until_rest(tree_, plan_.shutdown_patience, [] { return false; });
+    }
+  }
+
+  void fill_queue() {
+    if (conditions_.queue == CallQueueState::full) {
+      conversation_.submit(conditions_.workers, extra_tasks(conditions_));
+      auto capacity = conversation_.heard().queue_capacity;
+      if (capacity < 1)
+        throw SubjectFailure("the subject reports the queue's depth, but not how many slots it has: queue_capacity");
+      auto deadline = Deadline::after(plan_.step_bound);
+      Backoff backoff; // its thread moves tasks into the queue on its own time
+      // Where there are more slots than tasks, the queue never gets full: the evidence will say so.
+      auto wanted = std::min(capacity, extra_tasks(conditions_));
+      while (conversation_.ask_queue_depth() < wanted && !deadline.passed())
+        conversation_.hear(backoff.next());
+    }
+    if (offers_.reports_queue_depth)
+      depth_before_fault_ = conversation_.ask_queue_depth();
+  }
+
+  void inject() {
+    fault_ = inject_fault({.plan = plan_,
+                           .inside = inside_,
+                           .offers = offers_,
+                           .workers = workers_,
+                           .conversation = conversation_,
+                           .tree = tree_});
+    if (fault_ && fault_->race)
+      report_.evidence.push_back(*fault_->race);
+  }
+
+  void shut_down() {
+    if (owner_killed())
+      return;
+    const auto &heard = conversation_.heard();
+    conversation_.send(Message::command("shutdown"));
+    conversation_.hear_until([&] { return heard.shutdown_called.has_value(); }, "call shutdown");
+    if (heard.breakage_handled) // whatever it is going to do before the tasks end, it has done
+      return;
+    // Without a broken pool shutdown waits for the tasks, as it should. Give it time to show otherwise.
+    conversation_.hear_until_rest(tree_, plan_.shutdown_patience, [&] { return heard.shutdown_returned.has_value(); });
+  }
+
+  void release_tasks() {
+    released_ = Clock::now();
+    if (conditions_.tasks == Tasks::never_end)
+      return conversation_.note("tasks-not-released", {}, "they never end");
+    for (int task = 0; task < all_tasks(conditions_); ++task)
+      conversation_.channel().order(task_gate(task), "finish");
+    conversation_.note("tasks-released");
+  }
+
+  Judged judge_all() {
+    show_rest_of_evidence();
+    const auto &heard = conversation_.heard();
+    auto judged = judge(plan_.scenario, report_,
+                        {.called = heard.shutdown_called.has_value(),
+                         .returned = heard.shutdown_returned.has_value(),
+                         .owner_killed = owner_killed(),
+                         .management_thread_exception = heard.management_thread_exception});
+    if (judged.verdict != Verdict::clean)
+      return judged;
+    if (owner_killed()) {
+      report_.nothing_left_below = os::reap_exited_children();
+    } else {
+      conversation_.end_subject();
+      take_census_after_subject(census_site(), report_);
+    }
+    return judge_after_subject(report_);
+  }
+
+  /// What the pool may have told only later: how full its queue was, and how the victim ended.
+  void show_rest_of_evidence() {
+    const auto &heard = conversation_.heard();
+    if (auto depth = heard.queue_depth_at_break ? heard.queue_depth_at_break : depth_before_fault_)
+      report_.evidence.push_back(
+          show_queue(conditions_, *depth, heard.queue_capacity, heard.queue_depth_at_break.has_value()));
+    if (!fault_)
+      return;
+    if (auto told = heard.exits.find(fault_->death.victim); told != heard.exits.end())
+      fault_->death.status_told = told->second;
+    report_.evidence.push_back(show_death(conditions_, fault_->death));
+  }
+
+  bool owner_killed() const { return fault_ && fault_->owner_killed; }
+
+  CensusSite census_site() const {
+    return {.plan = plan_,
+            .offers = offers_,
+            .workers = workers_,
+            .fault = fault_,
+            .conversation = conversation_,
+            .tree = tree_};
+  }
+
+  const Plan &plan_;
+  const Conditions &conditions_;
+  const Inside &inside_;
+  Conversation &conversation_;
+  census::Tree tree_;
+  Report &report_;
+  // What each step leaves for those after it, in their order.
+  Offers offers_;
+  OccupiedWorkers workers_;
+  std::optional<int> depth_before_fault_;
+  std::optional<InjectedFault> fault_;
+  Clock::time_point released_;
+};
+
+} // namespace
+
+int all_tasks(const Conditions &conditions) { return conditions.workers + extra_tasks(conditions); }
+
+Judged take_steps(const Plan &plan, const Inside &inside, Conversation &conversation, Report &report) {
+  return Steps(plan, inside, conversation, report).take_all();
+}
+
+} // namespace pidleak::replay
