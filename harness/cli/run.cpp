@@ -71,6 +71,8 @@ int run(RunOptions options) {
       },
       options.replay.json);
   auto expected = options.expected ? reports::Deviation(deviation) : nullptr;
+  for (const auto &[option, path] : options.outputs.files)
+    replayed.where += fmt::format("\n{}: {}", option.substr(2), path);
   bool stdout_is_taken = options.replay.json || options.outputs.take_stdout(options.replay.report_path);
   if (!options.replay.json) {
     auto *stream = stdout_is_taken ? stderr : stdout;

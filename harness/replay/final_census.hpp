@@ -12,7 +12,7 @@ struct CensusSite {
   const OccupiedWorkers &workers;
   const std::optional<InjectedFault> &fault;
   Conversation &conversation;
-  const census::Tree &tree;
+  census::Tree &tree;
 };
 
 /// After shutdown. `since`: when the tasks were released.

@@ -171,7 +171,7 @@ private:
 
   bool owner_killed() const { return fault_ && fault_->owner_killed; }
 
-  CensusSite census_site() const {
+  CensusSite census_site() {
     return {.plan = plan_,
             .offers = offers_,
             .workers = workers_,
