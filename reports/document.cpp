@@ -53,6 +53,8 @@ std::vector<Report> from_document(const std::string &text) {
     document = Json::parse(text);
   } catch (const Json::parse_error &e) {
     throw std::invalid_argument(fmt::format("not JSON from byte {} on", e.byte));
+  } catch (const Json::out_of_range &) {
+    throw std::invalid_argument("it has a number that is too large");
   }
   auto version = document.is_object() ? document.find("schema_version") : document.end();
   if (!document.is_object() || version == document.end() || !version->is_number_integer())

@@ -25,6 +25,7 @@ TEST_CASE("what is no document is refused, and said why", "[report]") {
   refused("", "not JSON");
   refused("{\"schema_version\": 2,", "not JSON from byte 22 on");
   refused(std::string(100000, '['), "not JSON");
+  refused("{\"schema_version\": 1e400}", "a number that is too large");
   refused("[]", "\"schema_version\" is missing");
   refused("{\"schema_version\": \"2\"}", "\"schema_version\" is missing");
   refused("{\"schema_version\": 4, \"reports\": []}", "\"schema_version\" is 4, this program reads 1 to 3");

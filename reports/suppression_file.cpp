@@ -102,6 +102,8 @@ std::vector<SuppressionRule> parse_suppressions(const std::string &text, const s
     document = json::parse(text, nullptr, true, true); // comments are allowed
   } catch (const json::parse_error &e) {
     throw std::invalid_argument(fmt::format("{}: not JSON from byte {} on", file, e.byte));
+  } catch (const json::out_of_range &) {
+    throw std::invalid_argument(fmt::format("{}: it has a number that is too large", file));
   }
   if (!document.is_object() || !document.contains("suppressions") || !document["suppressions"].is_array())
     throw std::invalid_argument(fmt::format("{}: it has no list \"suppressions\"", file));

@@ -6,7 +6,7 @@
 //     └──────▶ looker     reads /proc below the keeper, and says what it finds
 //
 //   looker to keeper   `l` something is left, `c` nothing is
-//   keeper to looker   `r` a child was reaped, each; then, after `l`, `d`, what came of the ending, in words, and a 0 byte
+//   keeper to looker   `r` a child was reaped, each; then, after `l`, `d`, the words on the ending, and a 0 byte
 #pragma once
 
 #include "harness/guard/command.hpp"
