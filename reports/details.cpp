@@ -25,8 +25,10 @@ std::string standard_error(const std::string &bytes) {
   return text;
 }
 
-std::string body_of(const Report &report) {
+std::string body_of(const Report &report, const TerminalOptions &options) {
   auto text = layout::wrapped("  ", printable(report.reason), 4);
+  if (auto done = options.done ? options.done(report) : ""; !done.empty() && report.verdict != Verdict::skipped)
+    text += layout::wrapped("  done      ", printable(done), 14);
   if (report.verdict != Verdict::skipped)
     for (const auto &evidence : report.evidence)
       text += layout::wrapped(evidence.shown ? "  shown     " : "  NOT SHOWN ",
@@ -68,10 +70,11 @@ struct Entry {
   std::string body;
 };
 
-void add(std::vector<Entry> &entries, const Report &report, const std::string &verdict, const std::string &same) {
+void add(std::vector<Entry> &entries, const Report &report, const std::string &verdict, const std::string &same,
+         const TerminalOptions &options) {
   auto entry = std::find_if(entries.begin(), entries.end(), [&](const Entry &e) { return e.same == same; });
   if (entry == entries.end())
-    entry = entries.insert(entry, {.titles = {}, .same = same, .body = body_of(report)});
+    entry = entries.insert(entry, {.titles = {}, .same = same, .body = body_of(report, options)});
   auto scenario = printable(report.scenario), method = layout::condition(report, "start-method");
   auto title = std::find_if(entry->titles.begin(), entry->titles.end(), [&](const Entry::Title &t) {
     return t.scenario == scenario && t.start_method == method && t.verdict == verdict;
@@ -91,7 +94,7 @@ std::vector<Entry> all_entries(const Tallies &tallies, const TerminalOptions &op
     for (auto [verdict, count] : verdicts_of(tally))
       if (const auto &shown = first_with(verdict, tally); is_worth_telling(shown.first)) {
         auto words = verdict_in(tally, shown, count, options);
-        add(entries, shown.first, words, words + body_of(shown.first));
+        add(entries, shown.first, words, words + body_of(shown.first, options), options);
       }
   return entries;
 }
@@ -104,7 +107,7 @@ std::vector<Entry> distinct_entries(const Tallies &tallies, const TerminalOption
       const auto &report = ending.first;
       bool expected = options.deviation && was_judged(report) && options.deviation(report).empty();
       if (is_worth_telling(report) && !expected)
-        add(entries, report, verdict_in(tally, ending, ending.count, options), kind_of_ending(report));
+        add(entries, report, verdict_in(tally, ending, ending.count, options), kind_of_ending(report), options);
     }
   return entries;
 }

@@ -10,6 +10,8 @@ struct TerminalOptions {
   bool colour = false;
   Deviation deviation = {}; // not set: there is no such column
   bool verbose = false;     // everything of every row
+  /// What was done in a replay, in one line; not set, or empty: it is not told.
+  std::function<std::string(const Report &)> done = {};
 };
 
 /// Of several scenarios on several pools one row for each scenario and start method, and a column for each pool, as far

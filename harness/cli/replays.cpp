@@ -149,6 +149,21 @@ std::vector<Plan> make_plans(const ReplayOptions &options) {
   return plans;
 }
 
+std::string done_in(const Report &report) {
+  std::vector<std::string> changed;
+  Conditions defaults;
+  for_each_condition(defaults, [&]<class E>(const char *name, E &word) {
+    auto found = report.conditions.find(name);
+    if (!std::is_same_v<E, StartMethod> && found != report.conditions.end() && found->second != spell(word))
+      changed.push_back(fmt::format("{} {}", name, found->second));
+  });
+  auto method = report.conditions.find("start-method");
+  if (method == report.conditions.end()) // guard's
+    return "";
+  return fmt::format("{} workers with {}; {}", report.workers, method->second,
+                     changed.empty() ? "nothing else" : fmt::to_string(fmt::join(changed, ", ")));
+}
+
 std::string Replayed::count() const {
   auto all = fmt::format("{} replay{}", wanted, wanted == 1 ? "" : "s");
   return ran.interrupted_by

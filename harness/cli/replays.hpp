@@ -30,6 +30,9 @@ public:
   using std::runtime_error::runtime_error;
 };
 
+/// What was done in a replay: `4 workers with fork; death oom, sigterm handler, queue full`.
+std::string done_in(const reports::Report &report);
+
 /// The run was interrupted, and what was done of it is of no use: status 128 and the signal's number.
 class Interrupted : public std::runtime_error {
 public:

@@ -1,6 +1,7 @@
 // pidleak report: reads leak reports, and shows, converts, compares and merges them.
 #include "harness/base/json.hpp"
 #include "harness/cli/outputs.hpp"
+#include "harness/cli/replays.hpp"
 #include "harness/cli/report_file.hpp"
 #include "harness/cli/verbs.hpp"
 #include "reports/diff.hpp"
@@ -56,7 +57,7 @@ int show(const ShowOptions &options) {
   if (options.outputs.wanted()) {
     write_outputs(options.outputs, results);
   } else {
-    reports::TerminalOptions terminal{.colour = wants_colour(1), .verbose = options.verbose};
+    reports::TerminalOptions terminal{.colour = wants_colour(1), .verbose = options.verbose, .done = done_in};
     fmt::print("{}\n{}\n{}\n", reports::render_details(results.tallies, terminal),
                reports::render_table(results.tallies, terminal), reports::render_counts(results.tallies, {}));
   }

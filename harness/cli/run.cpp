@@ -77,7 +77,7 @@ int run(RunOptions options) {
   if (!options.replay.json) {
     auto *stream = stdout_is_taken ? stderr : stdout;
     reports::TerminalOptions terminal{
-        .colour = wants_colour(::fileno(stream)), .deviation = expected, .verbose = options.verbose};
+        .colour = wants_colour(::fileno(stream)), .deviation = expected, .verbose = options.verbose, .done = done_in};
     fmt::print(stream, "{}\n{}\n{}: {}\n{}\n", reports::render_details(results.tallies, terminal),
                reports::render_table(results.tallies, terminal), replayed.count(),
                reports::render_counts(results.tallies, expected), replayed.where);
