@@ -39,29 +39,30 @@ std::string link_of(pid_t pid, int fd) {
   return size <= 0 ? "" : std::string(target.data(), static_cast<std::size_t>(size));
 }
 
-/// To read the identity of a file or an eventfd takes more than its link: asked of those alone that may be awaited.
-std::string identity_of_open(pid_t pid, int fd) {
-  auto link = link_of(pid, fd);
-  bool link_is_enough = !link.starts_with("anon_inode:[eventfd") && !link.starts_with("/memfd:") &&
-                        !link.starts_with("/dev/shm/") && !link.starts_with("/dev/zero");
-  if (link_is_enough)
-    return link;
-  for (const auto &open : os::read_fds(pid).value_or(std::vector<os::ProcFd>{}))
-    if (open.number == fd)
-      return identity_of(pid, open);
-  return "";
-}
-
 bool has(const std::set<Awaited> &awaited, const std::string &identity) {
   auto found = awaited.lower_bound({.identity = identity, .needs = Awaited::End::any});
   return found != awaited.end() && found->identity == identity;
 }
 
-/// What of it this process has, besides its memory map.
-std::string held_by(pid_t pid, const std::set<Awaited> &awaited, bool memory_matters) {
-  for (int fd : numbers_in(fmt::format("/proc/{}/fd", pid)))
-    if (auto identity = identity_of_open(pid, fd); has(awaited, identity))
-      return identity;
+/// Whether the identity is more than what the link says. Then it takes all that the process has open to know it.
+bool hides_identity(const std::string &link) {
+  return link.starts_with("anon_inode:[eventfd") || link.starts_with("/memfd:") || link.starts_with("/dev/shm/") ||
+         link.starts_with("/dev/zero");
+}
+
+/// What of it this process has. `links_tell`: only what links name is awaited.
+std::string held_by(pid_t pid, const std::set<Awaited> &awaited, bool links_tell, bool memory_matters) {
+  bool may_be_hidden = false;
+  for (int fd : numbers_in(fmt::format("/proc/{}/fd", pid))) {
+    auto link = link_of(pid, fd);
+    if (has(awaited, link))
+      return link;
+    may_be_hidden = may_be_hidden || hides_identity(link);
+  }
+  if (may_be_hidden && !links_tell)
+    for (const auto &fd : os::read_fds(pid).value_or(std::vector<os::ProcFd>{}))
+      if (auto identity = identity_of(pid, fd); has(awaited, identity))
+        return identity;
   if (memory_matters)
     for (const auto &mapping : read_mappings(pid))
       if (mapping.is_shared && mapping.inode != 0 && has(awaited, mapping.identity()))
@@ -99,13 +100,16 @@ Elsewhere look_elsewhere(const std::vector<Member> &members, const Scope &scope,
     for (const auto &mapping : read_mappings(member.pid))
       if (mapping.path == "anon_inode:[io_uring]")
         return {.why = fmt::format("pid {} has an io_uring", member.pid), .identity = ""};
-  bool memory_matters =
-      std::any_of(awaited.begin(), awaited.end(), [](const auto &each) { return each.identity.starts_with("file:"); });
+  auto awaits = [&](const char *start) {
+    return std::any_of(awaited.begin(), awaited.end(),
+                       [&](const auto &each) { return each.identity.starts_with(start); });
+  };
+  bool memory_matters = awaits("file:"), links_tell = !memory_matters && !awaits("eventfd");
   std::sort(known.begin(), known.end());
   for (pid_t pid : numbers_in("/proc")) {
     if (std::binary_search(known.begin(), known.end(), pid))
       continue;
-    if (auto identity = held_by(pid, awaited, memory_matters); !identity.empty())
+    if (auto identity = held_by(pid, awaited, links_tell, memory_matters); !identity.empty())
       return {.why = fmt::format("waits for {}, which pid {} outside has as well", identity, pid),
               .identity = identity};
     auto status = os::read_status(pid);
