@@ -23,6 +23,7 @@ target_link_libraries(pidleak_base PUBLIC pidleak_settings Boost::headers nlohma
 function(pidleak_library name)
   cmake_parse_arguments(arg "" "" "USES" ${ARGN})
   add_library(pidleak_${name} STATIC ${arg_UNPARSED_ARGUMENTS})
+  set_target_properties(pidleak_${name} PROPERTIES UNITY_BUILD_BATCH_SIZE 20) # each batch costs 3 s of headers
   target_link_libraries(pidleak_${name} PUBLIC pidleak_base ${arg_USES})
 endfunction()
 

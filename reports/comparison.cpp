@@ -1,5 +1,6 @@
 #include "reports/comparison.hpp"
 
+#include "harness/base/json.hpp"
 #include "harness/base/spelling.hpp"
 #include "reports/layout.hpp"
 #include "reports/markdown.hpp"
@@ -194,7 +195,7 @@ std::string render_comparison_markdown(const Comparison &comparison) {
   return head + "\n" + rule + "\n" + body;
 }
 
-nlohmann::ordered_json comparison_to_json(const Comparison &comparison) {
+std::string comparison_as_json(const Comparison &comparison) {
   auto cells = nlohmann::ordered_json::array();
   for (const auto &row : comparison.rows)
     for (std::size_t i = 0; i < row.cells.size(); ++i) {
@@ -215,7 +216,7 @@ nlohmann::ordered_json comparison_to_json(const Comparison &comparison) {
                        {"pool", as_utf8(comparison.pools[i])},
                        {"replays", outcomes}});
     }
-  return {{"schema_version", schema_version}, {"comparison", cells}};
+  return text_of(nlohmann::ordered_json{{"schema_version", schema_version}, {"comparison", cells}}, 2) + "\n";
 }
 
 std::vector<Difference> find_differences(const Comparison &comparison, const Comparison &other_order,

@@ -44,7 +44,8 @@ struct ComparisonOptions {
 std::string render_comparison(const Comparison &comparison, const ComparisonOptions &options = {});
 /// GitHub's tables.
 std::string render_comparison_markdown(const Comparison &comparison);
-nlohmann::ordered_json comparison_to_json(const Comparison &comparison);
+/// A document, as text.
+std::string comparison_as_json(const Comparison &comparison);
 
 /// A preset that does otherwise than the real pool that it is a model of.
 struct Difference {

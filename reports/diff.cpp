@@ -1,5 +1,6 @@
 #include "reports/diff.hpp"
 
+#include "harness/base/json.hpp"
 #include "harness/base/spelling.hpp"
 #include "reports/layout.hpp"
 #include "reports/outcome.hpp"
@@ -148,7 +149,7 @@ std::string render_diff(const std::vector<CellDiff> &cells) {
                             got_worse(cells) ? ": something got worse" : "");
 }
 
-nlohmann::ordered_json diff_to_json(const std::vector<CellDiff> &cells) {
+std::string diff_as_json(const std::vector<CellDiff> &cells) {
   auto list = nlohmann::ordered_json::array();
   for (const auto &cell : cells)
     list.push_back({{"scenario", as_utf8(cell.scenario)},
@@ -160,7 +161,11 @@ nlohmann::ordered_json diff_to_json(const std::vector<CellDiff> &cells) {
                     {"after", side_to_json(cell.after)},
                     {"new_causes", cell.new_causes},
                     {"gone_causes", cell.gone_causes}});
-  return {{"schema_version", schema_version}, {"got_worse", got_worse(cells)}, {"diff", list}};
+  return text_of(nlohmann::ordered_json{{"schema_version", schema_version},
+                                        {"got_worse", got_worse(cells)},
+                                        {"diff", list}},
+                 2) +
+         "\n";
 }
 
 } // namespace pidleak::reports

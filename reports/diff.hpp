@@ -30,6 +30,7 @@ bool got_worse(const std::vector<CellDiff> &cells);
 
 /// A line for each that is not the same, and how many are.
 std::string render_diff(const std::vector<CellDiff> &cells);
-nlohmann::ordered_json diff_to_json(const std::vector<CellDiff> &cells);
+/// A document, as text.
+std::string diff_as_json(const std::vector<CellDiff> &cells);
 
 } // namespace pidleak::reports

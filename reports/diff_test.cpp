@@ -3,6 +3,8 @@
 #include "reports/diff.hpp"
 #include "reports/sample_verdicts.hpp"
 
+#include <nlohmann/json.hpp>
+
 using namespace pidleak;
 using namespace pidleak::reports;
 using namespace pidleak::testing;
@@ -96,7 +98,7 @@ TEST_CASE("a diff is a line for each that is not the same, and the same as JSON"
   check_golden("diff.txt", render_diff(cells));
   CHECK(render_diff(diff({clean_one}, {clean_one})) == "1 the same, 0 not\n");
   CHECK(render_diff({}) == "0 the same, 0 not\n");
-  auto json = diff_to_json(cells);
+  auto json = nlohmann::json::parse(diff_as_json(cells));
   CHECK(json["got_worse"] == true);
   CHECK(json["diff"].size() == 4);
   CHECK(json["diff"][0]["after"]["outcome"] == "leaked 3/0");

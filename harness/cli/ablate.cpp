@@ -1,107 +1,24 @@
 // pidleak ablate: switches the conditions of a scenario off and on, and tells which of them it takes.
-#include "harness/base/json.hpp"
 #include "harness/cli/replays.hpp"
 #include "harness/cli/verbs.hpp"
-#include "harness/replay/ablation.hpp"
-#include "reports/comparison.hpp"
+#include "harness/replay/ablation_text.hpp"
 #include "scenarios/scenarios.hpp"
 
-#include <nlohmann/json.hpp>
+#include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
 namespace pidleak::cli {
 namespace {
 
-using replay::Cure;
-using replay::Link;
+using replay::Ablation;
 using replay::LinkSet;
 using replay::Plan;
 using replay::Trial;
 
 constexpr std::size_t most_links = 6; // 64 combinations
-
-/// Everything that was tried on one pool under one start method.
-struct Ablation {
-  std::string title;
-  std::vector<Link> links;
-  std::vector<Trial> trials; // every combination
-  std::vector<Cure> cures;
-  std::vector<Trial> cured; // the whole scenario with each of them
-};
-
-std::string outcome(const Trial &trial) { return reports::describe(reports::Tallies(trial.replays).all()); }
-
-std::string why_unknown(const Trial &trial) {
-  return trial.outcome() == replay::Outcome::unknown && !trial.replays.empty()
-             ? "  " + reports::printable(trial.replays.front().reason)
-             : "";
-}
-
-std::string judge(const Trial &cured) {
-  switch (cured.outcome()) {
-  case replay::Outcome::clean:
-    return "breaks the chain";
-  case replay::Outcome::stays:
-    return "does not help";
-  case replay::Outcome::sometimes:
-    return "helps by chance only";
-  case replay::Outcome::unknown:
-    break;
-  }
-  return "could not be tried";
-}
-
-std::string render(const Ablation &ablation) {
-  auto text = ablation.title + "\n\n";
-  std::vector<std::size_t> widths;
-  for (const auto &link : ablation.links) {
-    widths.push_back(link.name.size() + 2);
-    text += fmt::format("  {:<{}}", link.name, widths.back() - 2);
-  }
-  text += "  OUTCOME\n";
-  for (const auto &trial : ablation.trials) {
-    for (std::size_t i = 0; i < widths.size(); ++i)
-      text += fmt::format("  {:<{}}", trial.on >> i & 1 ? "on" : "-", widths[i] - 2);
-    text += fmt::format("  {}{}\n", outcome(trial), why_unknown(trial));
-  }
-  text += "\n";
-  for (const auto &line : replay::conclude(ablation.links, ablation.trials))
-    text += "  " + line + "\n";
-  if (!ablation.cured.empty())
-    text += "\n  Cures, on the whole chain\n";
-  for (std::size_t i = 0; i < ablation.cured.size(); ++i)
-    text += fmt::format("    {:<40} {:<20} ({}){}\n", ablation.cures[i].name, judge(ablation.cured[i]),
-                        outcome(ablation.cured[i]), why_unknown(ablation.cured[i]));
-  return text;
-}
-
-nlohmann::ordered_json to_json(const Ablation &ablation) {
-  nlohmann::ordered_json json = {{"title", reports::as_utf8(ablation.title)}};
-  auto names = [&](LinkSet set) {
-    auto list = nlohmann::ordered_json::array();
-    for (std::size_t i = 0; i < ablation.links.size(); ++i)
-      if (set >> i & 1)
-        list.push_back(ablation.links[i].name);
-    return list;
-  };
-  json["links"] = names(~0U);
-  json["trials"] = nlohmann::ordered_json::array();
-  for (const auto &trial : ablation.trials)
-    json["trials"].push_back({{"on", names(trial.on)}, {"outcome", outcome(trial)}});
-  json["minimal_sets"] = nlohmann::ordered_json::array();
-  for (auto set : replay::minimal_sets(ablation.trials))
-    json["minimal_sets"].push_back(names(set));
-  json["does_not_matter"] = names(replay::links_that_do_not_matter(ablation.trials, ablation.links.size()));
-  json["findings"] = replay::conclude(ablation.links, ablation.trials);
-  json["cures"] = nlohmann::ordered_json::array();
-  for (std::size_t i = 0; i < ablation.cured.size(); ++i)
-    json["cures"].push_back({{"cure", ablation.cures[i].name},
-                             {"effect", judge(ablation.cured[i])},
-                             {"outcome", outcome(ablation.cured[i])}});
-  return json;
-}
 
 /// One of the user's plans becomes many: each combination and each cure.
 struct Experiment {
@@ -153,24 +70,22 @@ int ablate(const ReplayOptions &options) {
   if (auto signal = replayed.ran.interrupted_by)
     throw Interrupted(replayed.count() + ": too few to say what a leak needs", *signal);
   std::string text;
-  auto json = nlohmann::ordered_json::array();
-  bool judged = true;
+  std::vector<Ablation> ablations;
   for (auto &experiment : experiments) {
-    text += render(experiment.ablation) + "\n";
-    json.push_back(to_json(experiment.ablation));
-    const auto &whole = experiment.ablation.trials.back();
-    judged = judged && whole.outcome() != replay::Outcome::unknown;
+    text += render_ablation(experiment.ablation) + "\n";
+    ablations.push_back(std::move(experiment.ablation));
   }
   if (options.json)
-    text = text_of(nlohmann::ordered_json{{"schema_version", reports::schema_version}, {"ablations", json}}, 2) + "\n";
+    text = ablations_as_json(ablations);
   else
     text += fmt::format("{} at {}\n", replayed.count(), replayed.where);
   std::fputs(text.c_str(), stdout);
-  if (judged)
+  auto unknown = [](const Ablation &ablation) { return ablation.trials.back().outcome() == replay::Outcome::unknown; };
+  if (std::none_of(ablations.begin(), ablations.end(), unknown))
     return 0;
   std::vector<reports::Verdict> verdicts; // why the whole scenario could not be judged
-  for (const auto &experiment : experiments)
-    for (const auto &whole : experiment.ablation.trials.back().replays)
+  for (const auto &ablation : ablations)
+    for (const auto &whole : ablation.trials.back().replays)
       if (reports::exit_status(whole.verdict) > 1)
         verdicts.push_back(whole.verdict);
   return reports::exit_status(verdicts);

@@ -1,12 +1,11 @@
 // pidleak compare: scenarios and pools side by side, and presets held against the real pools that they model.
-#include "harness/base/json.hpp"
 #include "harness/cli/outputs.hpp"
 #include "harness/cli/replays.hpp"
 #include "harness/cli/verbs.hpp"
 #include "reports/comparison.hpp"
 #include "reports/file.hpp"
 
-#include <nlohmann/json.hpp>
+#include <fmt/format.h>
 
 #include <cstdio>
 #include <memory>
@@ -89,7 +88,7 @@ int compare(CompareOptions options) {
     replayed.ran.interrupted_by = replay_other_order(options.replay, pairs, in_other_order).ran.interrupted_by;
   auto comparison = reports::compare(tallies);
   auto text = options.replay.json
-                  ? text_of(reports::comparison_to_json(comparison), 2) + "\n"
+                  ? reports::comparison_as_json(comparison)
                   : fmt::format("{}\n{} at {}\n", reports::render_comparison(comparison, {.times = true}),
                                 replayed.count(), replayed.where);
   if (!options.markdown_path.empty())

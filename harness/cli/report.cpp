@@ -1,5 +1,4 @@
 // pidleak report: reads leak reports, and shows, converts, compares and merges them.
-#include "harness/base/json.hpp"
 #include "harness/cli/outputs.hpp"
 #include "harness/cli/replays.hpp"
 #include "harness/cli/report_file.hpp"
@@ -10,7 +9,6 @@
 #include "reports/terminal.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <cstdio>
 #include <memory>
@@ -73,8 +71,7 @@ int show_diff(const DiffOptions &options) {
   if (options.before == "-" && options.after == "-")
     throw UsageError("standard input (-) can be read once only");
   auto cells = reports::diff(read_report_file(options.before), read_report_file(options.after));
-  std::fputs((options.json ? text_of(reports::diff_to_json(cells), 2) + "\n" : reports::render_diff(cells)).c_str(),
-             stdout);
+  std::fputs((options.json ? reports::diff_as_json(cells) : reports::render_diff(cells)).c_str(), stdout);
   return reports::got_worse(cells) ? 1 : 0;
 }
 
