@@ -3,6 +3,7 @@
 
 #include "harness/os/launch.hpp"
 #include "harness/replay/scenario.hpp"
+#include "scenarios/scenarios.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/interfaces/catch_interfaces_testcase.hpp>
@@ -40,6 +41,8 @@ inline void add(const std::string &name, const std::vector<std::string> &tags, s
 inline replay::PoolChoice preset(const std::string &name) {
   return {.name = name, .program = std::string(PIDLEAK_BINARY_DIR) + "/pidleak-subject", .preset = name};
 }
+
+inline const replay::Scenario &scenario(const std::string &name) { return *scenarios::find(name); }
 
 /// The replay of a scenario on one of them.
 inline replay::Plan plan(const replay::Scenario &scenario, const std::string &preset_name, StartMethod method) {

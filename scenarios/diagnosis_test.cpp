@@ -59,7 +59,7 @@ void check_owner(const reports::Report &report) {
 const bool diagnoses_added = [] {
   for (const std::string pool : {"cpython36", "cpython312", "python:3.6", "python:3.12", "python:3.13"})
     cases::add(fmt::format("what keeps the incident's workers on {} is named", pool), {"scenario", "diagnosis"}, [=] {
-      auto report = replay::run({.scenario = scenarios::incident(), .pool = cli::choose_pools({pool}).front()});
+      auto report = replay::run({.scenario = cases::scenario("incident"), .pool = cli::choose_pools({pool}).front()});
       if (report.verdict == reports::Verdict::skipped)
         SKIP(report.reason);
       INFO(report.reason);
@@ -77,7 +77,7 @@ const bool diagnoses_added = [] {
 
 TEST_CASE("a worker that was killed with the queue's lock in hand is named by those that wait for it",
           "[scenario][diagnosis]") {
-  auto report = replay::run(cases::plan(scenarios::killed_holding_the_lock(), "cpython37", StartMethod::fork));
+  auto report = replay::run(cases::plan(cases::scenario("killed-holding-the-lock"), "cpython37", StartMethod::fork));
   REQUIRE(report.verdict == reports::Verdict::hung);
   for (const auto &process : report.remaining)
     if (process.state != census::ProcessState::zombie)

@@ -13,7 +13,7 @@ const Scenario &fork_vs_spawn() {
       .name = "fork-vs-spawn",
       .summary = "SIGTERM handler and full queue under fork, spawn and forkserver: exec resets handlers, fork does not",
       .conditions = {.death = Death::sigkill, .sigterm = Sigterm::handler, .queue = CallQueueState::full},
-      .start_methods = {StartMethod::fork, StartMethod::spawn, StartMethod::forkserver},
+      .start_methods = all_of<StartMethod>(),
       .expectations = {
           {"cpython36", StartMethod::fork, leaked, 3, 0},
           {"cpython37", StartMethod::fork, clean},

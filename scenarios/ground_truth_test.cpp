@@ -33,7 +33,7 @@ Race order_of(const nlohmann::json &observed, const std::string &preset) {
 
 /// The conditions under which one observation was made.
 Conditions conditions_of(const nlohmann::json &cell, const nlohmann::json &observed) {
-  auto conditions = scenarios::incident().conditions;
+  auto conditions = cases::scenario("incident").conditions;
   conditions.start_method = word<StartMethod>(cell, "start_method");
   conditions.sigterm = word<Sigterm>(cell, "sigterm");
   conditions.queue = word<CallQueueState>(cell, "call_queue");
@@ -76,7 +76,7 @@ void add_case(const nlohmann::json &cell, const nlohmann::json &observed, const 
   int helpers = observed.at("helpers");
   cases::add(name, {"ground-truth", real ? "further-pool" : pool, spell(conditions.start_method)}, [=] {
     auto choice = real ? cli::choose_pools({pool}).front() : cases::preset(pool);
-    replay::Plan plan{.scenario = scenarios::incident(), .pool = choice};
+    replay::Plan plan{.scenario = cases::scenario("incident"), .pool = choice};
     plan.scenario.conditions = conditions;
     auto report = replay::run(plan);
     // From 3.12 on a worker gets SIGTERM twice. If both come before it has handled one, its task swallows the only

@@ -13,7 +13,7 @@ const Scenario &owner_killed() {
       .name = "owner-killed",
       .summary = "the process that owns the pool is OOM-killed while its workers are in their tasks",
       .conditions = {.death = Death::oom, .victim = Victim::owner},
-      .start_methods = {StartMethod::fork, StartMethod::spawn, StartMethod::forkserver},
+      .start_methods = all_of<StartMethod>(),
       .must_show = {MustShow::death, MustShow::sigterm},
       .expectations = {
           {"cpython36", StartMethod::fork, leaked, 4, 0},

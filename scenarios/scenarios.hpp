@@ -1,4 +1,4 @@
-// The scenarios: one file each, all listed here.
+// The scenarios: a file each, and all listed in CMakeLists.txt.
 #pragma once
 
 #include "harness/replay/scenario.hpp"
@@ -11,15 +11,7 @@ using replay::Expectation;
 using replay::MustShow;
 using replay::Scenario;
 
-const Scenario &oom_killed_child();
-const Scenario &inherited_sigterm_handler();
-const Scenario &full_queue_shutdown();
-const Scenario &fork_vs_spawn();
-const Scenario &incident();
-const Scenario &owner_killed();
-const Scenario &killed_holding_the_lock();
-
-/// In the order in which the incident's links are found, then what every pool meets in a Pod.
+/// In the order of that list.
 std::vector<const Scenario *> all();
 /// Nothing if there is none of that name.
 const Scenario *find(const std::string &name);

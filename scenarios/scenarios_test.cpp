@@ -69,7 +69,7 @@ void add_variants() {
       {"workers that exit late", "hardened", fork, count_first, Verdict::clean, 0, 0},
   };
   for (const auto &variant : variants) {
-    auto plan = cases::plan(scenarios::incident(), variant.preset, variant.method);
+    auto plan = cases::plan(cases::scenario("incident"), variant.preset, variant.method);
     variant.change(plan.scenario.conditions);
     cases::add(fmt::format("incident with {} on {} with {} is {}", variant.name, variant.preset, spell(variant.method),
                            spell(variant.verdict)),
@@ -82,7 +82,7 @@ void add_variants() {
 /// full-queue-shutdown in the order in which workers die before they are counted: no pool loses a worker.
 void add_other_order() {
   for (const auto *preset : {"cpython36", "cpython37", "cpython312", "hardened"}) {
-    auto plan = cases::plan(scenarios::full_queue_shutdown(), preset, StartMethod::fork);
+    auto plan = cases::plan(cases::scenario("full-queue-shutdown"), preset, StartMethod::fork);
     plan.scenario.conditions.race = Race::exit_first;
     cases::add(fmt::format("full-queue-shutdown with workers that exit in time on {} is clean", preset),
                {"scenario", "full-queue-shutdown", preset, "fork"}, [=] {
@@ -94,15 +94,15 @@ void add_other_order() {
 /// hardened leaves no process behind wherever a worker dies.
 void add_death_points() {
   for (auto point : {DeathPoint::holding_queue_lock, DeathPoint::half_result})
-    for (auto method : {StartMethod::fork, StartMethod::spawn, StartMethod::forkserver}) {
-      auto plan = cases::plan(scenarios::incident(), "hardened", method);
+    for (auto method : all_of<StartMethod>()) {
+      auto plan = cases::plan(cases::scenario("incident"), "hardened", method);
       plan.scenario.conditions.death_point = point;
       cases::add(fmt::format("incident with a death {} on hardened with {} is clean", spell(point), spell(method)),
                  {"scenario", "incident", "hardened", spell(method)}, [=] {
                    cases::check(replay::run(plan), Verdict::clean, {{0, 0}});
                  });
     }
-  auto plan = cases::plan(scenarios::incident(), "cpython36", StartMethod::fork);
+  auto plan = cases::plan(cases::scenario("incident"), "cpython36", StartMethod::fork);
   plan.scenario.conditions.death_point = DeathPoint::half_result;
   cases::add("incident with a death half-result on cpython36 with fork is hung",
              {"scenario", "incident", "cpython36", "fork"}, [=] {
@@ -113,7 +113,7 @@ void add_death_points() {
 /// Without a fault there is nothing to lose.
 void add_clean_twins() {
   for (const auto *preset : {"cpython36", "cpython37", "cpython312", "hardened"}) {
-    auto plan = cases::plan(scenarios::incident(), preset, StartMethod::fork);
+    auto plan = cases::plan(cases::scenario("incident"), preset, StartMethod::fork);
     plan.scenario.conditions.death = Death::none;
     cases::add(fmt::format("incident without a death on {} is clean", preset), {"scenario", "incident", preset, "fork"},
                [=] {
@@ -124,9 +124,9 @@ void add_clean_twins() {
 
 /// An idle pool is no safer when its owner is killed than a busy one.
 void add_idle_owners() {
-  for (auto method : {StartMethod::fork, StartMethod::spawn, StartMethod::forkserver})
+  for (auto method : all_of<StartMethod>())
     for (const auto *preset : {"cpython36", "hardened"}) {
-      auto plan = cases::plan(scenarios::owner_killed(), preset, method);
+      auto plan = cases::plan(cases::scenario("owner-killed"), preset, method);
       plan.scenario.conditions.tasks = Tasks::ended;
       bool leaks = std::string(preset) != "hardened";
       cases::add(
@@ -151,7 +151,7 @@ const bool scenarios_added = [] {
 
 TEST_CASE("a fault that does not happen makes a replay invalid", "[scenario][detector]") {
   // The queue is said to be full and is not filled: that step is left out.
-  auto plan = cases::plan(scenarios::incident(), "cpython36", StartMethod::fork);
+  auto plan = cases::plan(cases::scenario("incident"), "cpython36", StartMethod::fork);
   plan.oom = replay::OomMode::sigkill;
   std::erase(plan.scenario.steps, replay::Step::fill_queue);
   auto report = replay::run(plan);
@@ -161,7 +161,7 @@ TEST_CASE("a fault that does not happen makes a replay invalid", "[scenario][det
 }
 
 TEST_CASE("a census of direct children only misses workers that are a fork server's", "[scenario][detector]") {
-  auto plan = cases::plan(scenarios::incident(), "cpython36", StartMethod::forkserver);
+  auto plan = cases::plan(cases::scenario("incident"), "cpython36", StartMethod::forkserver);
   plan.scenario.conditions.handler_registered = HandlerRegistered::import;
   plan.oom = replay::OomMode::sigkill;
   auto report = replay::run(plan);

@@ -6,6 +6,7 @@
 // The protocol is in harness/protocol/PROTOCOL.md. This program is also the example for adapters to other pools.
 #include "harness/os/installation.hpp"
 #include "harness/os/pipe.hpp"
+#include "harness/os/procfs.hpp"
 #include "harness/os/signals.hpp"
 #include "harness/pool/pool.hpp"
 #include "harness/protocol/message.hpp"
@@ -89,7 +90,7 @@ public:
                             {"pool", "pidleak minimal pool"},
                             {"version", PIDLEAK_VERSION},
                             {"start_methods", spellings<StartMethod>()},
-                            {"dispositions", {"default", "handler", "ignored", "blocked"}},
+                            {"dispositions", spellings<os::SignalAction>()},
                             {"signal_resets", spellings<SignalReset>()},
                             {"handlers_registered", spellings<HandlerRegistered>()},
                             {"terminates", spellings<Terminate>()},
@@ -136,7 +137,7 @@ private:
                                     command.word<HandlerRegistered>("handler_registered") == HandlerRegistered::import};
     pool::PoolOptions options;
     options.workers = static_cast<int>(command.integer("workers"));
-    options.start_method = command.word<pool::StartMethod>("start_method");
+    options.start_method = command.word<StartMethod>("start_method");
     options.behaviour = pool::behaviour_of(command.word<pool::Preset>("preset"));
     if (command.word<Terminate>("terminate") == Terminate::sigkill) {
       options.behaviour.terminate = pool::TerminatePolicy::escalate;

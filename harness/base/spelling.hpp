@@ -51,6 +51,15 @@ std::vector<std::string> spellings() {
   return spelling::all(spelling::table_of<E>);
 }
 
+/// Every enumerator of E, in order of declaration.
+template <class E>
+std::vector<E> all_of() {
+  std::vector<E> all;
+  for (auto [name, value] : spelling::table_of<E>)
+    all.push_back(static_cast<E>(value));
+  return all;
+}
+
 /// The enumerator that `text` spells, or nothing.
 template <class E>
 std::optional<E> parse_spelling(std::string_view text) {

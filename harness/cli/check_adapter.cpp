@@ -55,7 +55,7 @@ std::string must_reset(const Report &report) {
 
 std::vector<Check> plain_checks() {
   std::vector<Check> checks;
-  for (auto method : {StartMethod::fork, StartMethod::spawn, StartMethod::forkserver})
+  for (auto method : all_of<StartMethod>())
     checks.push_back({.title = fmt::format("a pool by {}: tasks, shutdown, exit", spell(method)),
                       .ask = [=](Conditions &c) { c.start_method = method; },
                       .look = must_end});

@@ -35,16 +35,19 @@ replay::PoolChoice command(const std::string &word) {
 /// A pool of another project, hosted by one of our adapters.
 struct Adapter {
   std::string word, script;
-  std::string pool;   // for people
-  std::string module; // what has to be importable
+  std::string pool;         // for people
+  std::string module = {};  // Python's: what has to be importable
+  std::string program = {}; // another language's: what runs the script, and tells its --version
 };
 
-const std::vector<Adapter> &python_adapters() {
+/// A new one is a line here, and its script in workers/adapters.
+const std::vector<Adapter> &adapters() {
   static const std::vector<Adapter> all = {
       {"python", "python_executor.py", "concurrent.futures.ProcessPoolExecutor", "concurrent.futures"},
       {"multiprocessing", "python_multiprocessing.py", "multiprocessing.Pool", "multiprocessing"},
       {"loky", "loky_pool.py", "loky, as joblib ships it", "joblib.externals.loky"},
-      {"billiard", "billiard_pool.py", "billiard.Pool", "billiard"}};
+      {"billiard", "billiard_pool.py", "billiard.Pool", "billiard"},
+      {.word = "node", .script = "node_pool.js", .pool = "child_process workers of Node", .program = "node"}};
   return all;
 }
 
@@ -77,11 +80,12 @@ replay::PoolChoice python_pool(const Adapter &adapter, const std::string &name, 
   return choice;
 }
 
-replay::PoolChoice node_pool(const std::string &name, const std::string &wanted) {
-  replay::PoolChoice choice{.name = name, .program = os::find_on_path(wanted.empty() ? "node" : wanted)};
-  choice.arguments = {os::sibling_file("adapters/node_pool.js")};
+replay::PoolChoice other_pool(const Adapter &adapter, const std::string &name, const std::string &wanted) {
+  const auto &program = wanted.empty() ? adapter.program : wanted;
+  replay::PoolChoice choice{.name = name, .program = os::find_on_path(program)};
+  choice.arguments = {os::sibling_file("adapters/" + adapter.script)};
   if (choice.program.empty() || ::access(choice.program.c_str(), X_OK) != 0)
-    choice.lacks = "this machine has no " + (wanted.empty() ? "node" : wanted);
+    choice.lacks = "this machine has no " + program;
   return choice;
 }
 
@@ -90,15 +94,13 @@ replay::PoolChoice choose(const std::string &name) {
     return preset(name);
   auto kind = name.substr(0, name.find(':'));
   auto wanted = kind.size() < name.size() ? name.substr(kind.size() + 1) : "";
-  if (kind == "node")
-    return node_pool(name, wanted);
   auto known = spellings<pool::Preset>();
-  for (const auto &adapter : python_adapters()) {
+  for (const auto &adapter : adapters()) {
     if (adapter.word == kind)
-      return python_pool(adapter, name, wanted);
+      return adapter.program.empty() ? python_pool(adapter, name, wanted) : other_pool(adapter, name, wanted);
     known.push_back(adapter.word);
   }
-  known.insert(known.end(), {"node", "exec:COMMAND", "all"});
+  known.insert(known.end(), {"exec:COMMAND", "all"});
   throw UsageError(fmt::format("--pool {}: not known{}", name, suggestion(kind, known)));
 }
 
@@ -124,16 +126,18 @@ std::vector<replay::PoolChoice> choose_pools(const std::vector<std::string> &wor
 std::vector<FoundPool> find_pools() {
   std::vector<FoundPool> found;
   for (const auto &interpreter : find_interpreters())
-    for (const auto &adapter : python_adapters()) {
-      auto version = is_bundled(adapter) ? interpreter.version : version_of_module(interpreter, adapter.module);
-      if (version)
-        found.push_back({.word = adapter.word + ":" + interpreter.version, .pool = adapter.pool, .version = *version});
-    }
-  if (auto node = os::find_on_path("node"); !node.empty())
-    if (auto version = os::output_of({.program = node, .arguments = {"--version"}}))
-      found.push_back({.word = "node",
-                       .pool = "child_process workers of Node",
-                       .version = version->substr(0, version->find('\n'))});
+    for (const auto &adapter : adapters())
+      if (adapter.program.empty()) {
+        auto version = is_bundled(adapter) ? interpreter.version : version_of_module(interpreter, adapter.module);
+        if (version)
+          found.push_back(
+              {.word = adapter.word + ":" + interpreter.version, .pool = adapter.pool, .version = *version});
+      }
+  for (const auto &adapter : adapters())
+    if (auto program = os::find_on_path(adapter.program); !adapter.program.empty() && !program.empty())
+      if (auto version = os::output_of({.program = program, .arguments = {"--version"}}))
+        found.push_back(
+            {.word = adapter.word, .pool = adapter.pool, .version = version->substr(0, version->find('\n'))});
   return found;
 }
 

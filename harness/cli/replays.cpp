@@ -54,7 +54,7 @@ std::vector<StartMethod> chosen_start_methods(const ReplayOptions &options, cons
   std::vector<StartMethod> methods;
   for (const auto &name : options.start_methods) {
     if (name == "all")
-      return {StartMethod::fork, StartMethod::spawn, StartMethod::forkserver};
+      return all_of<StartMethod>();
     methods.push_back(word<StartMethod>("--start-method", name));
   }
   return methods;

@@ -2,13 +2,11 @@
 #pragma once
 
 #include "harness/base/deadline.hpp"
+#include "harness/base/start_method.hpp"
 
 #include <boost/describe/enum.hpp>
 
 namespace pidleak::pool {
-
-/// How a worker comes into being.
-BOOST_DEFINE_ENUM_CLASS(StartMethod, fork, spawn, forkserver)
 
 /// How the workers of a broken pool are told to leave, through the call queue.
 BOOST_DEFINE_ENUM_CLASS(SentinelPolicy,

@@ -7,7 +7,7 @@ using namespace pidleak;
 using pool::behaviour_of;
 using pool::Preset;
 using pool::ProcessPool;
-using Method = pool::StartMethod;
+using Method = StartMethod;
 using pool::WorkerPoint;
 using testing::expect;
 using testing::expect_equal;

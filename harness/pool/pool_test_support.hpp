@@ -146,7 +146,7 @@ private:
 };
 
 /// Three workers that run tasks at `gates`.
-inline pool::PoolOptions options_for(pool::StartMethod method, const pool::Behaviour &behaviour, const Gates &gates,
+inline pool::PoolOptions options_for(StartMethod method, const pool::Behaviour &behaviour, const Gates &gates,
                                      pool::PoolObserver *observer = nullptr, bool handler_at_import = false) {
   workers::WorkerSetUp set_up{.channel = gates.directory(), .handler_at_import = handler_at_import};
   const std::string programs = PIDLEAK_BINARY_DIR "/";

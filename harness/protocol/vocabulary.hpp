@@ -2,6 +2,7 @@
 #pragma once
 
 #include "harness/base/spelling.hpp"
+#include "harness/base/start_method.hpp"
 
 namespace pidleak {
 
@@ -17,7 +18,6 @@ BOOST_DEFINE_ENUM_CLASS(Sigterm, default_, handler, exits, ignored, blocked)
 BOOST_DEFINE_ENUM_CLASS(HandlerRegistered, run_time, import)
 /// What waits in the call queue when the pool breaks.
 BOOST_DEFINE_ENUM_CLASS(CallQueueState, empty, full)
-BOOST_DEFINE_ENUM_CLASS(StartMethod, fork, spawn, forkserver)
 /// Whether tasks end: once the driver lets them, never, or before the death already: then the pool is idle.
 BOOST_DEFINE_ENUM_CLASS(Tasks, finish, never_end, ended)
 /// Whether the user's own cure is in place: an initializer that resets signals in each worker.

@@ -8,26 +8,47 @@ namespace pidleak::replay {
 
 using reports::Evidence;
 
-Evidence show_sigterm(const Conditions &conditions, const std::string &in_subject,
-                      const std::map<pid_t, std::string> &in_workers, bool runtime_handles) {
-  std::map<std::string, int> counts;
+namespace {
+
+std::string words_of(Disposition disposition) { return disposition ? spell(*disposition) : "unknown"; }
+
+/// What the kernel shows where the condition holds.
+os::SignalAction shows_as(Sigterm condition) {
+  switch (condition) {
+  case Sigterm::default_:
+    return os::SignalAction::default_;
+  case Sigterm::handler:
+  case Sigterm::exits:
+    return os::SignalAction::handler;
+  case Sigterm::ignored:
+    return os::SignalAction::ignored;
+  case Sigterm::blocked:
+    break;
+  }
+  return os::SignalAction::blocked;
+}
+
+} // namespace
+
+Evidence show_sigterm(const Conditions &conditions, Disposition in_subject, const Dispositions &in_workers,
+                      bool runtime_handles) {
+  std::map<Disposition, int> counts;
   for (const auto &[pid, action] : in_workers)
     ++counts[action];
   Evidence evidence{.condition = "sigterm", .shown = false, .text = "", .facts = {}};
-  evidence.facts = {{"subject", in_subject}, {"wanted", spell(conditions.sigterm)}};
+  evidence.facts = {{"subject", words_of(in_subject)}, {"wanted", spell(conditions.sigterm)}};
   std::string as_subject, others; // of the workers
   for (const auto &[action, count] : counts) {
     bool same = action == in_subject;
     (same ? as_subject : others) +=
-        fmt::format("{} in {} of {} workers", same ? " and" : ", " + action, count, in_workers.size());
-    evidence.facts["workers " + action] = std::to_string(count);
+        fmt::format("{} in {} of {} workers", same ? " and" : ", " + words_of(action), count, in_workers.size());
+    evidence.facts["workers " + words_of(action)] = std::to_string(count);
   }
-  auto shows_as = conditions.sigterm == Sigterm::exits ? Sigterm::handler : conditions.sigterm; // to the kernel
   // Starting a tracker or a fork server may have unblocked it again, which is the pool's doing.
-  evidence.shown = in_subject == spell(shows_as) ||
+  evidence.shown = in_subject == shows_as(conditions.sigterm) ||
                    (conditions.sigterm == Sigterm::blocked && conditions.start_method != StartMethod::fork);
-  evidence.text = fmt::format("SIGTERM {} in the subject{}{}", in_subject, as_subject, others);
-  if (runtime_handles && conditions.sigterm == Sigterm::default_ && in_subject == "handler") {
+  evidence.text = fmt::format("SIGTERM {} in the subject{}{}", words_of(in_subject), as_subject, others);
+  if (runtime_handles && conditions.sigterm == Sigterm::default_ && in_subject == os::SignalAction::handler) {
     evidence.shown = true;
     evidence.text += " (according to the pool, its runtime's own handler, which ends the process)";
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "harness/os/process_ref.hpp"
+#include "harness/os/procfs.hpp"
 #include "harness/protocol/vocabulary.hpp"
 #include "harness/replay/scenario.hpp"
 #include "reports/report.hpp"
@@ -12,11 +13,15 @@
 
 namespace pidleak::replay {
 
+/// What a signal does in a process; nothing if that could not be read.
+using Disposition = std::optional<os::SignalAction>;
+using Dispositions = std::map<pid_t, Disposition>;
+
 /// The disposition is a condition of the subject. What the workers make of it is the pool's doing, and recorded.
 /// `runtime_handles`: the subject's runtime catches SIGTERM by itself and then ends, as it says; the kernel shows a
 /// handler there that the program has not registered.
-reports::Evidence show_sigterm(const Conditions &conditions, const std::string &in_subject,
-                               const std::map<pid_t, std::string> &in_workers, bool runtime_handles = false);
+reports::Evidence show_sigterm(const Conditions &conditions, Disposition in_subject, const Dispositions &in_workers,
+                               bool runtime_handles = false);
 
 /// What is known of the victim's end.
 struct DeathFacts {

@@ -62,15 +62,17 @@ TEST_CASE("the queue's state is shown by its depth when the pool broke", "[evide
 }
 
 TEST_CASE("SIGTERM's disposition is shown in the subject, and what the workers make of it is recorded", "[evidence]") {
+  using Action = os::SignalAction;
   Conditions handler{.sigterm = Sigterm::handler};
-  auto evidence = show_sigterm(handler, "handler", {{3, "default"}, {4, "handler"}, {5, "default"}});
+  auto evidence =
+      show_sigterm(handler, Action::handler, {{3, Action::default_}, {4, Action::handler}, {5, Action::default_}});
   CHECK(evidence.shown);
   CHECK(evidence.facts.at("workers default") == "2");
   CHECK(evidence.text == "SIGTERM handler in the subject and in 1 of 3 workers, default in 2 of 3 workers");
-  CHECK_FALSE(show_sigterm(handler, "default", {{3, "default"}}).shown);
-  CHECK_FALSE(show_sigterm({}, "handler", {}).shown);
-  CHECK(show_sigterm({}, "handler", {}, true).shown); // a runtime that catches it by itself
-  CHECK_FALSE(show_sigterm({.sigterm = Sigterm::blocked}, "default", {}).shown);
+  CHECK_FALSE(show_sigterm(handler, Action::default_, {{3, Action::default_}}).shown);
+  CHECK_FALSE(show_sigterm({}, Action::handler, {}).shown);
+  CHECK(show_sigterm({}, Action::handler, {}, true).shown); // a runtime that catches it by itself
+  CHECK_FALSE(show_sigterm({.sigterm = Sigterm::blocked}, Action::default_, {}).shown);
 }
 
 TEST_CASE("an order of exits and count that was asked for must have been kept up", "[evidence]") {

@@ -133,7 +133,7 @@ private:
     if (!held())
       return; // this behaviour does not count
     for (const auto &worker : site_.workers.processes)
-      if (&worker == &victim_ || site_.workers.sigterm.at(worker.pid()) == "default" ||
+      if (&worker == &victim_ || site_.workers.sigterm.at(worker.pid()) == os::SignalAction::default_ ||
           conditions_.terminate == Terminate::sigkill)
         conversation_.hear_until_exit(worker);
     conversation_.channel().order("gate-before-count", "finish");

@@ -28,10 +28,10 @@ census::Knowledge knowledge_of(const CensusSite &site, const std::vector<census:
   const auto &heard = site.conversation.heard();
   census::Knowledge known{.harness = ::getpid(),
                           .sent_sigterm = heard.sent_sigterm,
-                          .inherit_handlers =
-                              site.workers.owners_sigterm == "handler" && conditions.start_method == StartMethod::fork};
+                          .inherit_handlers = site.workers.owners_sigterm == os::SignalAction::handler &&
+                                              conditions.start_method == StartMethod::fork};
   for (const auto &[pid, action] : site.workers.sigterm)
-    if (action == "handler")
+    if (action == os::SignalAction::handler)
       known.caught_from_the_start.insert(pid);
   if (conditions.tasks == Tasks::never_end)
     for (const auto &[pid, task] : heard.task_of)

@@ -77,9 +77,9 @@ void check_gates(milliseconds step_bound, Conversation &conversation) {
   }
 }
 
-std::string sigterm_of(const os::ProcessRef &process) {
+Disposition sigterm_of(const os::ProcessRef &process) {
   auto status = os::read_status(process.pid());
-  return status ? spell(os::action_of(*status, SIGTERM)) : "unknown";
+  return status ? Disposition(os::action_of(*status, SIGTERM)) : std::nullopt;
 }
 
 } // namespace
@@ -87,7 +87,7 @@ std::string sigterm_of(const os::ProcessRef &process) {
 OccupiedWorkers occupy(const Plan &plan, Conversation &conversation, const census::Tree &tree) {
   conversation.submit(0, plan.scenario.conditions.workers);
   wait_until_in_tasks(plan, conversation, tree);
-  OccupiedWorkers workers{.processes = hold_workers(conversation.heard(), tree), .sigterm = {}, .owners_sigterm = ""};
+  OccupiedWorkers workers{.processes = hold_workers(conversation.heard(), tree), .sigterm = {}, .owners_sigterm = {}};
   check_gates(plan.step_bound, conversation);
   for (const auto &worker : workers.processes)
     workers.sigterm[worker.pid()] = sigterm_of(worker);

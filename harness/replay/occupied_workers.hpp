@@ -2,9 +2,8 @@
 #pragma once
 
 #include "harness/replay/conversation.hpp"
+#include "harness/replay/evidence.hpp"
 
-#include <map>
-#include <string>
 #include <vector>
 
 namespace pidleak::replay {
@@ -12,8 +11,8 @@ namespace pidleak::replay {
 /// As they were before the fault.
 struct OccupiedWorkers {
   std::vector<os::ProcessRef> processes; // in the order in which the pool lists them, where it does
-  std::map<pid_t, std::string> sigterm;  // what it does in each
-  std::string owners_sigterm;            // and in the subject
+  Dispositions sigterm;                  // what it does in each
+  Disposition owners_sigterm;            // and in the subject
 };
 
 /// Submits a task for each worker, and waits until that many processes are in one. Throws SubjectFailure if they are

@@ -37,7 +37,7 @@ void require_start_method(const Message &hello, const Conditions &conditions) {
 
 Offers read_offers(const Message &hello, const Conditions &conditions, bool real_oom) {
   require(hello, "start_methods", spell(conditions.start_method), {});
-  require(hello, "dispositions", spell(conditions.sigterm), {"default", "handler", "ignored", "blocked"});
+  require(hello, "dispositions", spell(conditions.sigterm), spellings<os::SignalAction>());
   if (conditions.sigterm == Sigterm::handler || conditions.sigterm == Sigterm::exits)
     require(hello, "handlers_registered", spell(conditions.handler_registered), {});
   require(hello, "signal_resets", spell(conditions.signal_reset), {"none"});
