@@ -1,5 +1,9 @@
 # Boost, for which Process v2 starts programs. Until 1.85 a project compiles it from <boost/process/v2/src.hpp>, in one
 # place. That header is gone since, and the library is compiled with Boost. What is there decides, not a number.
+if(PIDLEAK_LIBRARY_ONLY) # starts no programs
+  find_package(Boost 1.81 REQUIRED)
+  return()
+endif()
 set(Boost_USE_STATIC_LIBS ON) # `pidleak guard` stands before other commands: what it does not load costs nothing
 find_package(Boost 1.81 REQUIRED COMPONENTS filesystem) # Asio and Describe are header only
 find_file(boost_process_source boost/process/v2/src.hpp PATHS ${Boost_INCLUDE_DIRS} NO_DEFAULT_PATH NO_CACHE)

@@ -151,6 +151,12 @@ if(NOT PIDLEAK_SANITIZE)
     ENVIRONMENT "CXX=${CMAKE_CXX_COMPILER}")
 endif()
 
+# Damaged text, for a moment; ci/fuzz does it for long.
+if(NOT PIDLEAK_SANITIZE)
+  add_test(NAME fuzz COMMAND ${PROJECT_SOURCE_DIR}/ci/fuzz 20)
+  set_tests_properties(fuzz PROPERTIES LABELS layers TIMEOUT 600 COST 800 SKIP_RETURN_CODE 4)
+endif()
+
 # What `cmake --install` puts in place works from there.
 set(installed ${PROJECT_BINARY_DIR}/installed)
 add_test(NAME install COMMAND ${CMAKE_COMMAND} --install ${PROJECT_BINARY_DIR} --prefix ${installed})

@@ -240,7 +240,7 @@ std::vector<Option> options_of(GuardOptions &options) {
       {.name = "--keep", .into = &options.guard.keep, .summary = "Report what remains, and do not end it"},
       {.name = "--watch",
        .into = &options.watch,
-       .summary = "Report what accumulates while the command runs: that is a leak too"},
+       .summary = "Report what accumulates while the command runs: a leak too, if it still does at the end"},
       seconds("--every", options.every_s, "Time between two samples; growth shows after 64 of them", {0.001, day}),
       {.name = "--attach",
        .into = &options.service,

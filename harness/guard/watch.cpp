@@ -13,10 +13,14 @@ namespace {
 constexpr std::size_t most_told = 1000;     // groups; a service of weeks may have had any number
 constexpr std::size_t most_explained = 256; // processes; a look at each takes about a millisecond
 
+std::string name_of(const census::GrowingGroup &group) {
+  return fmt::format("{} of pid {} ({})", group.comm, group.starter, group.starter_comm);
+}
+
 std::string reason_of(const census::Growth &growth) {
   std::vector<std::string> names;
   for (const auto &group : growth.groups)
-    names.push_back(fmt::format("{} of pid {} ({})", group.comm, group.starter, group.starter_comm));
+    names.push_back(name_of(group));
   return fmt::format("{} accumulated while it ran", fmt::join(names, ", "));
 }
 
@@ -35,7 +39,7 @@ void Watch::look(const std::vector<census::Member> &members, reports::Report so_
   std::vector<std::size_t> news;
   for (std::size_t i = 0; i < growth.groups.size(); ++i) {
     auto told = told_.find(key_of(growth.groups[i]));
-    if (told == told_.end() || growth.groups[i].now >= 2 * told->second.count)
+    if (told == told_.end() || growth.groups[i].now >= 2 * told->second.now)
       news.push_back(i);
   }
   if (!news.empty()) {
@@ -43,7 +47,7 @@ void Watch::look(const std::vector<census::Member> &members, reports::Report so_
       told_.clear();
     explain_oldest(growth, members);
     for (auto i : news)
-      told_[key_of(growth.groups[i])] = {growth.groups[i].now, growth.groups[i].oldest};
+      told_[key_of(growth.groups[i])] = growth.groups[i];
     conclude(so_far);
     tell_(so_far, news);
   }
@@ -78,6 +82,11 @@ void Watch::conclude(reports::Report &report) const {
       group.oldest = told->second.oldest;
   if (growth.groups.empty()) {
     report.reason += (report.reason.empty() ? "" : "; ") + reports::sentence_of(growth);
+    std::vector<std::string> earlier; // it was told, and a verdict of clean would contradict that
+    for (const auto &[key, group] : told_)
+      earlier.push_back(fmt::format("{} (told at {})", name_of(group), group.now));
+    if (!earlier.empty())
+      report.reason += fmt::format("; accumulated earlier, and does no more: {}", fmt::join(earlier, ", "));
   } else {
     auto reason = reason_of(growth);
     report.reason = report.verdict == reports::Verdict::leaked ? reason + "; " + report.reason : reason;

@@ -32,14 +32,10 @@ public:
   int miss();
 
   /// What accumulated at the last look goes into the report: that is `leaked` then. If nothing did, the reason says of
-  /// how many looks.
+  /// how many looks, and what accumulated earlier.
   void conclude(reports::Report &report) const;
 
 private:
-  struct Told {
-    int count = 0;
-    census::RemainingProcess oldest;
-  };
   using Group = std::pair<std::pair<pid_t, std::uint64_t>, std::string>;
   static Group key_of(const census::GrowingGroup &group);
 
@@ -52,7 +48,7 @@ private:
   Deadline next_ = Deadline::at(started_);
   census::History history_;
   int missed_ = 0;
-  std::map<Group, Told> told_;
+  std::map<Group, census::GrowingGroup> told_; // as they were told last
 };
 
 } // namespace pidleak::guard

@@ -32,6 +32,13 @@ for i in range(600):
         pool.append(child(stay))
         os.kill(pool[0], signal.SIGKILL)
         os.waitpid(pool.pop(0), 0)
+    if kind == 'recovers':
+        if os.path.exists(stop + '-growing'):
+            for pid in pool:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            pool = []
+        else: pool.append(child(stay))
     if i == 30: print('thirty', flush=True)
     if os.path.exists(stop): break
     time.sleep(0.01)
@@ -109,6 +116,21 @@ void check_does_not_grow(const std::string &kind) {
   expect(growth.at("groups").empty(), "nothing accumulates");
 }
 
+void check_recovers() {
+  Scratch scratch;
+  Running running(serve(scratch, "recovers", watched));
+  running.wait_for("accumulate: from ");
+  scratch.write("stop-growing", "");
+  wait_until([&] { return os::read_children(service_of(running.guard())).empty(); }, "its children have ended");
+  auto from = sleeps_of(running.guard());
+  wait_until([&] { return sleeps_of(running.guard()) >= from + 1000; }, "it has looked at it for a while");
+  scratch.write("stop", "");
+  expect_equal(running.finish(), 0, "status; " + running.text());
+  expect(running.text().find("nothing accumulates") != std::string::npos, "nothing does any more: " + running.text());
+  expect(running.text().find("accumulated earlier, and does no more: ") != std::string::npos,
+         "what was told is taken up: " + running.text());
+}
+
 } // namespace
 
 TEST_CASE("workers that accumulate are told while the service runs", "[guard]") {
@@ -127,6 +149,12 @@ TEST_CASE("daemons that accumulate are those of the service, although guard has 
   if (python().empty())
     SKIP("this machine has no python3");
   check_in_child([] { check_grows("daemons", 0); });
+}
+
+TEST_CASE("what accumulated and then ended is told to have done so", "[guard]") {
+  if (python().empty())
+    SKIP("this machine has no python3");
+  check_in_child([] { check_recovers(); });
 }
 
 TEST_CASE("a pool that is full, one that replaces its workers, and short-lived processes do not accumulate",
