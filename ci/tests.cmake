@@ -154,7 +154,8 @@ endif()
 # Damaged text, for a moment; ci/fuzz does it for long.
 if(NOT PIDLEAK_SANITIZE)
   add_test(NAME fuzz COMMAND ${PROJECT_SOURCE_DIR}/ci/fuzz 20)
-  set_tests_properties(fuzz PROPERTIES LABELS layers TIMEOUT 600 COST 800 SKIP_RETURN_CODE 4)
+  set_tests_properties(fuzz PROPERTIES LABELS layers TIMEOUT 1200 COST 800 SKIP_RETURN_CODE 4
+    ENVIRONMENT FUZZ_SEED=1)
 endif()
 
 # What `cmake --install` puts in place works from there.

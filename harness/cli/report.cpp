@@ -51,7 +51,8 @@ int show(const ShowOptions &options) {
                      "standard input");
   check_outputs(options.outputs);
   auto all = read_all(options.files);
-  Results results{.tallies = all, .each = std::move(all)};
+  Results results{.tallies = all, .each = {}};
+  results.each = std::move(all);
   if (options.outputs.wanted()) {
     write_outputs(options.outputs, results);
   } else {
