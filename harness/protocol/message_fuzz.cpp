@@ -30,7 +30,6 @@ void read_all(const Message &message) {
         read_all(object);
     });
   }
-  (void)Message::parse(message.line().substr(0, message.line().size() - 1), "event"); // what is written can be read
 }
 
 } // namespace
