@@ -58,7 +58,7 @@ pidleak_tests(report_tests reports/file_test.cpp reports/file_atomicity_test.cpp
   reports/file_places_test.cpp reports/file_system_test.cpp reports/report_test.cpp
   reports/schema_test.cpp reports/terminal_test.cpp reports/comparison_test.cpp reports/html_test.cpp
   reports/tally_test.cpp reports/diff_test.cpp reports/document_test.cpp reports/junit_test.cpp reports/trace_test.cpp
-  reports/markdown_test.cpp reports/suppressions_test.cpp
+  reports/markdown_test.cpp reports/suppressions_test.cpp reports/sweep_test.cpp
   USES pidleak_reports valijson LABELS report)
 # It validates thousands of documents.
 set_source_files_properties(reports/schema_test.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON

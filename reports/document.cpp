@@ -11,39 +11,44 @@ namespace pidleak::reports {
 
 using Json = nlohmann::ordered_json;
 
-namespace {
+std::string document_head() { return fmt::format("{{\n  \"schema_version\": {},\n  \"reports\": [", schema_version); }
 
-std::string head() { return fmt::format("{{\n  \"schema_version\": {},\n  \"reports\": [", schema_version); }
-
-/// As an element of the list, indented as the whole document is.
-std::string element(const Report &report, bool is_first) {
-  std::string text = is_first ? "\n    " : ",\n    ";
-  for (char c : text_of(to_json(report), 2)) {
-    text += c;
-    if (c == '\n') // between members: those of strings are escaped
-      text += "    ";
+/// Indented as the whole document is. Line breaks are between members: those of strings are escaped.
+static std::string indented(const std::string &text, const std::string &indent) {
+  std::string lines;
+  for (char c : text) {
+    lines += c;
+    if (c == '\n')
+      lines += indent;
   }
-  return text;
+  return lines;
 }
 
-std::string tail(bool is_empty) { return is_empty ? "]\n}\n" : "\n  ]\n}\n"; }
+std::string document_element(const Report &report, bool is_first) {
+  return fmt::format("{}\n    {}", is_first ? "" : ",", indented(text_of(to_json(report), 2), "    "));
+}
 
-} // namespace
+std::string document_tail(bool is_empty, const std::vector<Sweep> &sweeps) {
+  std::string end = is_empty ? "]" : "\n  ]";
+  if (!sweeps.empty())
+    end += ",\n  \"sweeps\": " + indented(text_of(sweeps_to_json(sweeps), 2), "  ");
+  return end + "\n}\n";
+}
 
 std::string to_document(const std::vector<Report> &reports) {
-  auto text = head();
+  auto text = document_head();
   for (const auto &report : reports)
-    text += element(report, &report == &reports.front());
-  return text + tail(reports.empty());
+    text += document_element(report, &report == &reports.front());
+  return text + document_tail(reports.empty());
 }
 
 void GrowingDocument::add(const Report &report) {
-  spool_.append((is_empty_ ? head() : "") + element(report, is_empty_));
+  spool_.append((is_empty_ ? document_head() : "") + document_element(report, is_empty_));
   is_empty_ = false;
 }
 
-Content GrowingDocument::finish() {
-  spool_.append((is_empty_ ? head() : "") + tail(is_empty_));
+Content GrowingDocument::finish(const std::vector<Sweep> &sweeps) {
+  spool_.append((is_empty_ ? document_head() : "") + document_tail(is_empty_, sweeps));
   return spool_.content();
 }
 

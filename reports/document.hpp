@@ -1,8 +1,8 @@
-// The JSON leak report as a file: {"schema_version", "reports": [...]}.
+// The JSON leak report as a file: {"schema_version", "reports": [...]}, and of sweeps what they came to.
 #pragma once
 
 #include "reports/content.hpp"
-#include "reports/report.hpp"
+#include "reports/sweep.hpp"
 
 namespace pidleak::reports {
 
@@ -14,12 +14,17 @@ class GrowingDocument {
 public:
   void add(const Report &report);
   /// No other is added then. This must outlive it.
-  Content finish();
+  Content finish(const std::vector<Sweep> &sweeps = {});
 
 private:
   Spool spool_;
   bool is_empty_ = true;
 };
+
+/// Its parts, one after the other: the head, an element for each report, the tail.
+std::string document_head();
+std::string document_element(const Report &report, bool is_first);
+std::string document_tail(bool is_empty, const std::vector<Sweep> &sweeps = {});
 
 /// Reads it back, whatever of the versions up to schema_version it has. Throws std::invalid_argument that says what is
 /// wrong, and with which of the reports.

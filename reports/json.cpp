@@ -103,6 +103,26 @@ Json growth_to_json(const census::Growth &growth) {
           {"groups", groups}};
 }
 
+Json point_fault_to_json(const PointFault &fault) {
+  return {{"point", as_utf8(fault.point)},
+          {"fault", as_utf8(fault.fault)},
+          {"birth", fault.birth},
+          {"reached", fault.reached},
+          {"call", as_utf8(fault.call)}};
+}
+
+Json recording_to_json(const std::vector<RecordedProcess> &recording) {
+  Json processes = Json::array();
+  for (const auto &process : recording) {
+    Json points = Json::array();
+    for (const auto &point : process.points)
+      points.push_back(
+          {{"point", as_utf8(point.point)}, {"about", as_utf8(point.about)}, {"holding", as_utf8(point.holding)}});
+    processes.push_back({{"actor", as_utf8(process.actor)}, {"birth", process.birth}, {"points", points}});
+  }
+  return processes;
+}
+
 // --- reading -----------------------------------------------------------------------------------------------------
 
 const Json &member(const Json &object, const char *name) {
@@ -299,6 +319,34 @@ census::Growth growth_from_json(const Json &json) {
   return growth;
 }
 
+std::vector<int> read_birth(const Json &json) {
+  const auto &numbers = member(json, "birth");
+  std::vector<int> birth;
+  for (const auto &number : numbers.is_array() ? numbers : Json::array({""})) {
+    if (!holds<int>(number) || number.get<int>() < 1)
+      throw std::invalid_argument("report: \"birth\" is not a list of numbers from 1");
+    birth.push_back(number.get<int>());
+  }
+  return birth;
+}
+
+PointFault point_fault_from_json(const Json &json) {
+  return {.point = read<std::string>(json, "point"),
+          .fault = read<std::string>(json, "fault"),
+          .birth = read_birth(json),
+          .reached = read<bool>(json, "reached"),
+          .call = read<std::string>(json, "call")};
+}
+
+RecordedProcess recorded_process_from_json(const Json &json) {
+  RecordedProcess process{.actor = read<std::string>(json, "actor"), .birth = read_birth(json), .points = {}};
+  for (const auto &point : list(json, "points"))
+    process.points.push_back({.point = read<std::string>(point, "point"),
+                              .about = read<std::string>(point, "about"),
+                              .holding = read<std::string>(point, "holding")});
+  return process;
+}
+
 /// Version 2 has more members.
 void add_what_version_2_has(Json &json) {
   json["owner"] = nullptr;
@@ -320,6 +368,11 @@ Json as_current_version(Json json, int version) {
     add_what_version_2_has(json);
   if (version < 3)
     json["growth"] = nullptr;
+  if (version < 4) {
+    json["point_fault"] = nullptr;
+    json["recording"] = Json::array();
+    json["task_outcomes"] = Json::object();
+  }
   json["schema_version"] = schema_version;
   return json;
 }
@@ -360,6 +413,9 @@ Json to_json(const Report &report) {
           {"tier", spell(report.tier)},
           {"tier_notes", texts(report.tier_notes)},
           {"evidence", evidence},
+          {"point_fault", report.point_fault ? point_fault_to_json(*report.point_fault) : Json(nullptr)},
+          {"recording", recording_to_json(report.recording)},
+          {"task_outcomes", report.task_outcomes},
           {"timeline", timeline},
           {"census",
            {{"complete", report.census_complete},
@@ -409,6 +465,13 @@ Report from_json(const Json &told) {
                                .shown = read<bool>(item, "shown"),
                                .text = read<std::string>(item, "text"),
                                .facts = read<std::map<std::string, std::string>>(item, "facts")});
+  report.point_fault = read_or_null(json, "point_fault", [](const Json &object, const char *name) {
+    return point_fault_from_json(object_in(object, name));
+  });
+  for (const auto &process : list(json, "recording"))
+    report.recording.push_back(recorded_process_from_json(process));
+  for (const auto &[outcome, count] : object_in(json, "task_outcomes").items())
+    report.task_outcomes[outcome] = read_count(json["task_outcomes"], outcome.c_str());
   for (const auto &event : list(json, "timeline"))
     report.timeline.push_back({.at_ms = read_duration(event, "at_ms"),
                                .event = read<std::string>(event, "event"),

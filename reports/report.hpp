@@ -14,7 +14,7 @@
 
 namespace pidleak::reports {
 
-constexpr int schema_version = 3; // earlier ones are read as well
+constexpr int schema_version = 4; // earlier ones are read as well
 
 BOOST_DEFINE_ENUM_CLASS(Verdict, clean, leaked,
                         hung,    // shutdown never returned
@@ -56,6 +56,28 @@ struct Suppression {
   int used = 0; // processes that it let remain
 };
 
+/// A point of execution, DESIGN: `worker:shut-down:read#1:entry`.
+struct RecordedPoint {
+  std::string point;
+  std::string about;   // what the call is about: `the call queue's pipe`, a path; empty: nothing of this kind
+  std::string holding; // the lock that it has taken to be there; empty: none that is known
+};
+
+/// What one process of a recording did.
+struct RecordedProcess {
+  std::string actor;      // `worker#2`; empty: none of the pool's
+  std::vector<int> birth; // below the subject: {2, 1} is the first child of its second; {}: the subject
+  std::vector<RecordedPoint> points;
+};
+
+/// A fault at a point of execution.
+struct PointFault {
+  std::string point, fault; // `errno:EAGAIN`
+  std::vector<int> birth;   // of its process
+  bool reached = false;     // and the fault was done there
+  std::string call;         // what it was in: `read of the call queue's pipe`
+};
+
 struct Report {
   int schema = schema_version;
   std::string tool_version;
@@ -76,6 +98,9 @@ struct Report {
   Tier tier = Tier::subreaper;
   std::vector<std::string> tier_notes; // why it is not a stronger one
   std::vector<Evidence> evidence;
+  std::optional<PointFault> point_fault;    // nothing: the scenario's own, or none
+  std::vector<RecordedProcess> recording;   // empty: it was not recorded
+  std::map<std::string, int> task_outcomes; // done, failed, unresolved, twice; empty: the subject does not say
   std::vector<TimelineEvent> timeline;
   bool census_complete = false;
   std::optional<bool> cgroup_agrees;      // nothing: no cgroup to compare with

@@ -181,7 +181,7 @@ TEST_CASE("a member of the wrong type or out of range is refused by its name", "
 TEST_CASE("null is refused where it has no meaning", "[report]") {
   const std::vector<std::string> nullable = {"outside_pid",   "owner",      "suppressed_by",      "pid",
                                              "cgroup_agrees", "settled_by", "nothing_left_below", "shutdown",
-                                             "growth"};
+                                             "growth",        "point_fault"};
   auto json = to_json(full_report());
   for (const auto &place : places_in(json)) {
     auto said = refusal(with(json, place, nullptr));
@@ -199,8 +199,8 @@ TEST_CASE("what is no report at all, or one of another version, is refused", "[r
   for (const auto &value : strange_values())
     CHECK(names(refusal(value), "schema_version"));
   auto json = to_json(full_report());
-  json["schema_version"] = 4;
-  CHECK(refusal(json) == "report: \"schema_version\" is 4, this program reads 1 to 3");
+  json["schema_version"] = 5;
+  CHECK(refusal(json) == "report: \"schema_version\" is 5, this program reads 1 to 4");
   json = to_json(full_report());
   json["verdict"] = "\x1b[31m" + std::string(200, 'x');
   CHECK(refusal(json) == "report: \"verdict\" is \"\\x1b[31m" + std::string(75, 'x') + "\", which is not known");
@@ -229,7 +229,22 @@ TEST_CASE("a report of version 2 is read, and written again as one of the curren
   CHECK_FALSE(leaked.growth);
   auto again = to_json(leaked);
   again.erase("growth");
+  for (const char *of_version_4 : {"point_fault", "recording", "task_outcomes"})
+    again.erase(of_version_4);
   again["schema_version"] = 2;
+  CHECK(again == document["reports"][0]);
+}
+
+TEST_CASE("a report of version 3 is read, and written again as one of the current version", "[report]") {
+  auto document = Json::parse(os::read_file(PIDLEAK_SOURCE_DIR "/reports/goldens/version-3.json"));
+  REQUIRE(document["schema_version"] == 3);
+  auto grown = from_json(document["reports"][0]);
+  CHECK(grown.growth);
+  CHECK_FALSE(grown.point_fault);
+  auto again = to_json(grown);
+  for (const char *of_version_4 : {"point_fault", "recording", "task_outcomes"})
+    again.erase(of_version_4);
+  again["schema_version"] = 3;
   CHECK(again == document["reports"][0]);
 }
 

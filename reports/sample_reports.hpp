@@ -111,6 +111,15 @@ inline Report full_report() {
                       .text = "worker 6 was killed by SIGKILL",
                       .facts = {{"pid", "6"}, {"oom kills", "1"}}},
                      {.condition = "queue", .shown = false, .text = "3 of 5 slots were taken", .facts = {}}};
+  report.point_fault = reports::PointFault{.point = "worker:shut-down:read#1:entry",
+                                           .fault = "errno:EMFILE",
+                                           .birth = {2, 1},
+                                           .reached = true,
+                                           .call = "read of the call queue's pipe"};
+  report.recording = {{.actor = "worker",
+                       .birth = {1},
+                       .points = {{.point = "worker:create-pool:fork#1", .about = "/dev/null", .holding = "a lock"}}}};
+  report.task_outcomes = {{"done", 7}, {"unresolved", 1}};
   report.timeline = {{.at_ms = 0.5, .event = "spawned", .pid = 3, .detail = "worker"},
                      {.at_ms = 7.25, .event = "pool-broken", .pid = {}, .detail = ""}};
   report.census_complete = true;
@@ -144,7 +153,7 @@ struct Place {
 };
 
 inline void find_places(const nlohmann::ordered_json &json, Place here, std::vector<Place> &places) {
-  bool map = here.member == "conditions" || here.member == "facts";
+  bool map = here.member == "conditions" || here.member == "facts" || here.member == "task_outcomes";
   if (json.is_object())
     for (const auto &[name, value] : json.items()) {
       places.push_back({here.pointer / name, map ? here.member : name, !map});

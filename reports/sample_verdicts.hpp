@@ -3,6 +3,7 @@
 #pragma once
 
 #include "harness/os/pipe.hpp"
+#include "reports/file.hpp"
 #include "reports/sample_reports.hpp"
 
 #include <catch2/catch_test_macros.hpp>

@@ -161,22 +161,54 @@ private:
     auto helpers = nlohmann::json::array();
     for (const auto &helper : pool_->helpers())
       helpers.push_back({{"role", helper.role}, {"pid", helper.pid}});
-    reporter_.say(
-        "pool_created",
-        {{"workers", pool_->worker_pids()}, {"helpers", helpers}, {"queue_capacity", pool_->queue_capacity()}});
+    reporter_.say("pool_created", {{"workers", pool_->worker_pids()},
+                                   {"helpers", helpers},
+                                   {"queue_capacity", pool_->queue_capacity()},
+                                   {"objects", named_objects()}});
+  }
+
+  /// Its pipes and locks, for those who tell at which point of its execution something happened.
+  nlohmann::json named_objects() {
+    auto objects = nlohmann::json::array();
+    for (const auto &object : pool().objects())
+      if (object.semaphore)
+        objects.push_back({{"name", object.name},
+                           {"semaphore", reinterpret_cast<std::uintptr_t>(object.semaphore)},
+                           {"guards", object.guards}});
+      else
+        objects.push_back({{"name", object.name}, {"fd", object.fd}});
+    return objects;
   }
 
   void submit(const Message &command) {
     auto count = command.integer("count");
-    for (auto task = command.integer("first_task"); count > 0; ++task, --count)
-      futures_.push_back(pool().submit(workers::describe_task(task, channel_)));
-    reporter_.say("submitted");
+    nlohmann::json fields = nlohmann::json::object();
+    try {
+      for (auto task = command.integer("first_task"); count > 0; ++task, --count)
+        futures_.push_back(pool().submit(workers::describe_task(task, channel_)));
+    } catch (const pool::BrokenPool &e) {
+      fields["refused"] = e.what();
+    }
+    reporter_.say("submitted", fields);
   }
 
   void shut_down() {
     reporter_.say("shutdown_called");
     pool().shutdown(true);
-    reporter_.say("shutdown_returned");
+    int done = 0, failed = 0, unresolved = 0;
+    for (auto &future : futures_) {
+      if (future.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+        ++unresolved;
+        continue;
+      }
+      try {
+        future.get();
+        ++done;
+      } catch (const pool::BrokenPool &) {
+        ++failed;
+      }
+    }
+    reporter_.say("shutdown_returned", {{"done", done}, {"failed", failed}, {"unresolved", unresolved}});
   }
 
   Reporter reporter_;

@@ -40,7 +40,7 @@ void report(const std::string &directory, const protocol::Message &event) {
 
 } // namespace
 
-void Channel::hold(const std::string &point, const std::string &gate, std::optional<long long> task) const {
+std::string Channel::hold(const std::string &point, const std::string &gate, std::optional<long long> task) const {
   nlohmann::json fields = {{"point", point}, {"pid", ::getpid()}};
   if (task)
     fields["task"] = *task;
@@ -48,11 +48,12 @@ void Channel::hold(const std::string &point, const std::string &gate, std::optio
   auto order = read_order(directory_ + "/" + gate);
   constexpr std::string_view allocate_order = "allocate ";
   if (!order.starts_with(allocate_order))
-    return;
+    return order;
   std::size_t mebibytes = 0;
   std::from_chars(order.data() + allocate_order.size(), order.data() + order.size(), mebibytes);
   allocate(mebibytes);
   report(directory_, protocol::Message::event("survived", {{"pid", ::getpid()}}));
+  return order;
 }
 
 void Channel::hold_if_chosen(const std::string &point) const {
@@ -82,8 +83,13 @@ std::string run_task(const std::string &task) {
   if (!fields.contains("task") || !fields.contains("channel"))
     throw protocol::ProtocolError("not a task: " + protocol::Message::printable(task));
   auto number = fields["task"].get<long long>();
-  Channel(fields["channel"].get<std::string>()).hold("in-task", fmt::format("gate-{}", number), number);
-  return "done";
+  std::string_view order =
+      Channel(fields["channel"].get<std::string>()).hold("in-task", fmt::format("gate-{}", number), number);
+  constexpr std::string_view sized = "finish ";
+  std::size_t size = 0;
+  if (order.starts_with(sized))
+    std::from_chars(order.data() + sized.size(), order.data() + order.size(), size);
+  return size == 0 ? "done" : std::string(size, '.');
 }
 
 std::string describe_task(long long number, const std::string &channel) {

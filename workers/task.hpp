@@ -15,8 +15,8 @@ public:
   explicit Channel(std::string directory) : directory_(std::move(directory)) {}
 
   /// Tells the driver that this process has come to `point`, and does there what the gate says: `finish` returns,
-  /// `allocate MIB` touches memory until the kernel kills this process.
-  void hold(const std::string &point, const std::string &gate, std::optional<long long> task = {}) const;
+  /// `allocate MIB` touches memory until the kernel kills this process. Returns the order.
+  std::string hold(const std::string &point, const std::string &gate, std::optional<long long> task = {}) const;
 
   /// hold(), if the driver has chosen this process for `point`.
   void hold_if_chosen(const std::string &point) const;
@@ -28,7 +28,8 @@ private:
 /// Touches page after page. Returns only where nothing limits this process to less than `mebibytes`.
 void allocate(std::size_t mebibytes);
 
-/// Runs one task, given as {"task": N, "channel": DIRECTORY}. Throws protocol::ProtocolError.
+/// Runs one task, given as {"task": N, "channel": DIRECTORY}. Its result has the size that the order `finish BYTES`
+/// wants. Throws protocol::ProtocolError.
 std::string run_task(const std::string &task);
 
 /// The text of such a task.

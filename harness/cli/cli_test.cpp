@@ -28,7 +28,7 @@ TEST_CASE("words that are not known get a suggestion and status 2", "[cli]") {
   check_usage({"run", "incident", "--require-tier", "namespaces"}, "did you mean \"namespace\"?");
   check_usage({"rum"}, "there is no command \"rum\"; did you mean \"run\"?");
   check_usage({"run"}, "SCENARIO");
-  check_usage({}, "there are: list, run, compare");
+  check_usage({}, "there are: list, run, sweep, compare");
 }
 
 TEST_CASE("numbers that make no sense are refused before anything starts", "[cli]") {

@@ -22,14 +22,10 @@ namespace {
 
 using namespace pidleak::cli;
 
-constexpr std::pair<const char *, Command (*)()> verbs[] = {{"list", list_verb},
-                                                            {"run", run_verb},
-                                                            {"compare", compare_verb},
-                                                            {"ablate", ablate_verb},
-                                                            {"guard", guard_verb},
-                                                            {"report", report_verb},
-                                                            {"check-adapter", check_adapter_verb},
-                                                            {"doctor", doctor_verb}};
+constexpr std::pair<const char *, Command (*)()> verbs[] = {
+    {"list", list_verb},     {"run", run_verb},     {"sweep", sweep_verb},   {"compare", compare_verb},
+    {"ablate", ablate_verb}, {"guard", guard_verb}, {"report", report_verb}, {"check-adapter", check_adapter_verb},
+    {"doctor", doctor_verb}};
 
 Command application() {
   return {.name = "pidleak",

@@ -171,23 +171,28 @@ std::string Replayed::count() const {
              : all;
 }
 
-Replayed replay_all(const ReplayOptions &options, const std::vector<Plan> &plans, const OnReport &on_report,
-                    bool json_to_stdout) {
-  if (!options.report_path.empty())
-    check_output("--report", options.report_path);
+Place find_place(const ReplayOptions &options) {
   auto facilities = replay::find_facilities();
   auto tier = choose_tier(options, facilities);
   auto notes = fmt::format("{}{}", facilities.notes.empty() ? "" : "\n  ", fmt::join(facilities.notes, "\n  "));
   if (!options.require_tier.empty() && tier < word<reports::Tier>("--require-tier", options.require_tier))
     throw TierRefused(fmt::format("tier {} is required, this run has {}{}", options.require_tier, spell(tier), notes));
-  Replayed replayed{.wanted = plans.size() * static_cast<std::size_t>(options.repeat), .ran = {}, .where = ""};
+  return {.facilities = std::move(facilities), .tier = tier, .text = fmt::format("tier {}{}", spell(tier), notes)};
+}
+
+Replayed replay_all(const ReplayOptions &options, const std::vector<Plan> &plans, const OnReport &on_report,
+                    bool json_to_stdout) {
+  if (!options.report_path.empty())
+    check_output("--report", options.report_path);
+  auto place = find_place(options);
+  Replayed replayed{.wanted = plans.size() * static_cast<std::size_t>(options.repeat), .ran = {}, .where = place.text};
   reports::GrowingDocument document;
   bool wants_document = json_to_stdout || !options.report_path.empty();
   {
     Progress progress(replayed.wanted);
     replayed.ran = replay::run(plans,
-                               {.facilities = facilities,
-                                .tier = tier,
+                               {.facilities = place.facilities,
+                                .tier = place.tier,
                                 .jobs = options.jobs,
                                 .repeat = options.repeat,
                                 .on_done = std::cref(progress)},
@@ -197,7 +202,6 @@ Replayed replay_all(const ReplayOptions &options, const std::vector<Plan> &plans
                                    document.add(report);
                                });
   }
-  replayed.where = fmt::format("tier {}{}", spell(tier), notes);
   if (!wants_document)
     return replayed;
   auto content = document.finish();

@@ -30,6 +30,15 @@ public:
   using std::runtime_error::runtime_error;
 };
 
+/// Where replays take place, as strong as this machine and the options allow.
+struct Place {
+  replay::Facilities facilities;
+  reports::Tier tier;
+  std::string text; // the tier and why it is not a stronger one, for people
+};
+/// Throws UsageError and TierRefused.
+Place find_place(const ReplayOptions &options);
+
 /// What was done in a replay: `4 workers with fork; death oom, sigterm handler, queue full`.
 std::string done_in(const reports::Report &report);
 

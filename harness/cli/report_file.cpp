@@ -44,8 +44,10 @@ std::string read_bounded(const std::string &path, std::size_t most) {
   }
 }
 
+std::string read_report_text(const std::string &path) { return read_bounded(path, largest_report); }
+
 std::vector<reports::Report> read_report_file(const std::string &path) {
-  auto text = read_bounded(path, largest_report);
+  auto text = read_report_text(path);
   try {
     return reports::from_document(text);
   } catch (const std::invalid_argument &e) {

@@ -10,6 +10,8 @@ namespace pidleak::cli {
 /// than `most` bytes.
 std::string read_bounded(const std::string &path, std::size_t most);
 
+/// The text of a leak report. Throws UsageError.
+std::string read_report_text(const std::string &path);
 /// The reports in it. Throws UsageError, for a file that is no leak report as well.
 std::vector<reports::Report> read_report_file(const std::string &path);
 

@@ -3,11 +3,13 @@
 #include "harness/cli/replays.hpp"
 #include "harness/cli/suppressions.hpp"
 #include "harness/cli/verbs.hpp"
+#include "harness/sweep/faults_to_try.hpp"
 #include "reports/terminal.hpp"
 #include "scenarios/scenarios.hpp"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -20,6 +22,8 @@ using reports::Tallies;
 struct RunOptions {
   ReplayOptions replay;
   Outputs outputs;
+  std::string point, fault = "kill"; // a fault at a point of execution
+  bool record = false;
   bool expected = false, verbose = false, fail_on_skip = false;
   Suppressions suppressions;
 };
@@ -54,6 +58,36 @@ int run_status(const Tallies &tallies, const reports::Deviation &expected, bool 
   return status == 0 && skipped && fail_on_skip ? reports::exit_status(reports::Verdict::skipped) : status;
 }
 
+/// Every plan with the fault at its point: where that is, a recording of the same replay has to say.
+std::vector<replay::Plan> with_point(const std::vector<replay::Plan> &plans, const RunOptions &options) {
+  auto point = tracing::parse_point(options.point);
+  if (!point)
+    throw UsageError(fmt::format("--point {}: not a point; it is ROLE:STEP:CALL#K:entry, the same with exit, or "
+                                 "ROLE:STEP:EVENT#K, as in worker:shut-down:read#1:entry",
+                                 options.point));
+  auto fault = tracing::parse_fault(options.fault);
+  if (!fault)
+    throw UsageError(fmt::format("--fault {}: not known; there are kill, term, oom and errno:NAME", options.fault));
+  std::vector<replay::Plan> with_fault;
+  for (const auto &plan : plans) {
+    auto recording = replay::run(sweep::recording_of(plan));
+    auto found = sweep::fault_at(recording, *point, *fault);
+    if (!found && reports::was_judged(recording))
+      throw UsageError(fmt::format("--point {}: a replay of {} on {} does not come there; --record lists the points",
+                                   options.point, plan.scenario.name, plan.pool.name));
+    // Where it could not be recorded, the replay itself says why.
+    with_fault.push_back(sweep::with_fault(plan, found.value_or(replay::PointFault{.point = *point, .fault = *fault})));
+  }
+  return with_fault;
+}
+
+std::vector<replay::Plan> plans_of(const RunOptions &options) {
+  auto plans = make_plans(options.replay);
+  if (options.record)
+    std::transform(plans.begin(), plans.end(), plans.begin(), sweep::recording_of);
+  return options.point.empty() ? plans : with_point(plans, options);
+}
+
 int run(RunOptions options) {
   if (options.expected && (!options.replay.overrides.empty() || options.replay.workers != 4))
     throw UsageError("--expected: a scenario says what is expected of its own conditions and 4 workers only");
@@ -62,7 +96,7 @@ int run(RunOptions options) {
   Results results;
   bool keep_each = options.outputs.want_each();
   auto replayed = replay_all(
-      options.replay, make_plans(options.replay),
+      options.replay, plans_of(options),
       [&](std::size_t, Report &report) {
         apply_suppressions(options.suppressions, report);
         results.tallies.add(report);
@@ -104,6 +138,23 @@ Command run_verb() {
                 "  pidleak run incident --pool cpython36 --sigterm default    is the leak gone without the handler?\n"
                 "  pidleak run oom-killed-child --oom=sigkill                 without rights to a memory cgroup",
       .run = [options](const Given &) { return run(*options); }};
+  command.options.push_back({.name = "--point",
+                             .into = &options->point,
+                             .summary =
+                                 "A fault at this point of execution, in place of the scenario's own: as `pidleak "
+                                 "sweep` names it, such as worker:shut-down:read#1:entry",
+                             .value = "POINT",
+                             .group = "Points of execution"});
+  command.options.push_back({.name = "--fault",
+                             .into = &options->fault,
+                             .summary = "The fault at that point: kill, term, oom, or errno:NAME",
+                             .value = "FAULT",
+                             .shows_default = true,
+                             .group = "Points of execution"});
+  command.options.push_back({.name = "--record",
+                             .into = &options->record,
+                             .summary = "Without a fault: list the points of execution in the report",
+                             .group = "Points of execution"});
   command.options.push_back(
       {.name = "--expected",
        .into = &options->expected,

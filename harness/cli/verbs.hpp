@@ -7,6 +7,7 @@ namespace pidleak::cli {
 
 Command list_verb();
 Command run_verb();
+Command sweep_verb();
 Command compare_verb();
 Command ablate_verb();
 Command report_verb();

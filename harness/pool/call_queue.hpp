@@ -45,6 +45,7 @@ public:
   /// Throws away what no worker has read yet, and closes both ends: for a queue without readers.
   void discard();
 
+  const SharedLocks &locks() const { return *locks_; }
   int locks_fd() const { return locks_.fd(); }
   int read_fd() const { return pipe_.read_end.get(); }
   int write_fd() const { return pipe_.write_end.get(); }

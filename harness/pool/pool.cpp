@@ -103,6 +103,15 @@ std::vector<pid_t> ProcessPool::worker_pids() const {
   return pids;
 }
 
+std::vector<NamedObject> ProcessPool::objects() const {
+  const auto &locks = calls_.locks();
+  return {{.name = "the call queue's pipe", .fd = calls_.read_fd()},
+          {.name = "the result queue's pipe", .fd = results_.read_end.get()},
+          {.name = "the management thread's wake-up pipe", .fd = wakeups_.read_end.get()},
+          {.name = "the call queue's lock", .semaphore = &locks.read_lock, .guards = "the call queue's pipe"},
+          {.name = "the result queue's lock", .semaphore = &locks.result_lock, .guards = "the result queue's pipe"}};
+}
+
 std::vector<Helper> ProcessPool::helpers() const {
   auto all = starter_->helpers();
   if (tracker_)

@@ -59,6 +59,15 @@ struct PoolOptions {
   PoolObserver *observer = nullptr;
 };
 
+/// A pipe or a lock of a pool: a descriptor, or a semaphore in memory of the calling process and the pipe that it
+/// guards.
+struct NamedObject {
+  std::string name;
+  int fd = -1;
+  const void *semaphore = nullptr;
+  std::string guards = {};
+};
+
 /// What a task starts is the task's own: a worker that ends leaves it to the nearest subreaper, which may be this
 /// process, and no behaviour ends it or waits for it.
 class ProcessPool {
@@ -79,6 +88,7 @@ public:
   int queue_capacity() const { return options_.queue_slots > 0 ? options_.queue_slots : options_.workers + 1; }
   std::vector<pid_t> worker_pids() const;
   std::vector<Helper> helpers() const;
+  std::vector<NamedObject> objects() const;
 
 private:
   struct QueueFull {}; // put_nowait's exception

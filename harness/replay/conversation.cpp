@@ -56,7 +56,16 @@ bool Conversation::hear(std::chrono::microseconds at_most, const std::vector<int
   return event.has_value();
 }
 
+void Conversation::end_waits_at_rest(const census::Tree &tree) {
+  resting_ = &tree;
+  expect_exit();
+}
+
 bool Conversation::hear_within_bound(const Done &done) {
+  if (resting_) {
+    hear_until_rest(*resting_, step_bound_, done);
+    return done();
+  }
   auto deadline = Deadline::after(step_bound_);
   while (!done() && !deadline.passed())
     hear(milliseconds(deadline.left_ms()));
@@ -65,7 +74,9 @@ bool Conversation::hear_within_bound(const Done &done) {
 
 void Conversation::hear_until(const Done &done, const std::string &what) {
   try {
-    if (!hear_within_bound(done))
+    if (!hear_within_bound(done) && resting_)
+      throw Stalled{what};
+    if (!done())
       throw SubjectFailure(fmt::format("the subject did not {} within {} ms{}", what, step_bound_.count(),
                                        is_stopped() ? ": it is stopped" : ""));
   } catch (const SubjectFailure &e) {
@@ -83,8 +94,11 @@ bool Conversation::is_stopped() const {
 void Conversation::hear_until_rest(const census::Tree &tree, milliseconds bound, const Done &done) {
   auto deadline = Deadline::after(bound);
   Backoff backoff(std::chrono::milliseconds(1));
-  while (!done() && !deadline.passed())
-    if (!hear(backoff.next()) && tree.at_rest() && !hear(std::chrono::microseconds(0)))
+  std::vector<int> exits;
+  if (resting_)
+    exits.push_back(subject().pidfd());
+  while (!done() && !deadline.passed() && may_still_answer())
+    if (!hear(backoff.next(), exits) && tree.at_rest() && !hear(std::chrono::microseconds(0)))
       return;
 }
 

@@ -15,6 +15,11 @@
 
 namespace pidleak::replay {
 
+/// The subject did not do what it was told to, and nothing moves any more, or it has gone.
+struct Stalled {
+  std::string what; // `create the pool`
+};
+
 /// Every method that hears takes in what it hears, see heard(), and throws SubjectFailure, SubjectError, ProtocolError
 /// and LifelineCut.
 class Conversation {
@@ -47,9 +52,14 @@ public:
 
   /// Takes in one event; false if none comes within the time, or one of `exits` (pidfds) becomes readable.
   bool hear(std::chrono::microseconds at_most, const std::vector<int> &exits = {});
+  /// From now on every wait ends as well when nothing moves any more, or the subject has gone: after a fault it may
+  /// never answer. hear_until() then throws Stalled. `tree` must outlive this.
+  void end_waits_at_rest(const census::Tree &tree);
+  bool ends_waits_at_rest() const { return resting_ != nullptr; }
+
   /// Hears events until `done`. False if that has not come within the step's bound.
   bool hear_within_bound(const Done &done);
-  /// The same, and throws SubjectFailure: "the subject did not `what` within N ms".
+  /// The same, and throws SubjectFailure (or Stalled): "the subject did not `what` within N ms".
   void hear_until(const Done &done, const std::string &what);
   /// Hears events until `done`, or nothing in the tree moves any more, or the time is over.
   void hear_until_rest(const census::Tree &tree, milliseconds bound, const Done &done);
@@ -59,6 +69,9 @@ public:
 private:
   bool is_stopped() const;
 
+  bool may_still_answer() const { return !resting_ || !subject().has_exited(); }
+
+  const census::Tree *resting_ = nullptr;
   milliseconds step_bound_;
   Channel &channel_;
   Timeline &timeline_;

@@ -47,8 +47,7 @@ Report drive(const Plan &plan, const Inside &inside) {
   report.tier = inside.tier;
   report.tier_notes = inside.notes;
   Timeline timeline;
-  Channel channel(inside.scratch, all_tasks(plan.scenario.conditions),
-                  {"before-count", "holding-queue-lock", "half-result"});
+  Channel channel(inside.scratch, all_tasks(plan.scenario), {"before-count", "holding-queue-lock", "half-result"});
   std::optional<Conversation> conversation; // until the report is made: its end is the end of the subject's input
   auto judged = verdict_of([&] {
     check_requirements(plan, inside);
@@ -62,6 +61,10 @@ Report drive(const Plan &plan, const Inside &inside) {
   if (conversation) {
     report.subject_stderr = conversation->error_output();
     const auto &heard = conversation->heard();
+    report.task_outcomes = heard.outcomes;
+    for (auto [task, starts] : heard.starts)
+      if (starts > 1)
+        ++report.task_outcomes["twice"];
     if (heard.shutdown_called && heard.shutdown_returned)
       report.shutdown_ms = milliseconds_between(*heard.shutdown_called, *heard.shutdown_returned);
   }

@@ -77,6 +77,8 @@ public:
     InjectedFault fault{.death = inflict({.process = victim_, .tell_to_allocate = allocate}, site_), .race = {}};
     wait_for_reaction();
     bool held = slow_exits_ && slow_exits_->still_held() && has_reacted_as_it_says();
+    if (fault.death.exited && conditions_.death_point == DeathPoint::holding_queue_lock)
+      fault.died_with_lock = fault.death.victim;
     fault.race = show_race(conditions_, holds_before_count(conditions_, site_.offers), held);
     return fault;
   }

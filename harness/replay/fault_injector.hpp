@@ -27,6 +27,7 @@ struct FaultSite {
 struct InjectedFault {
   DeathFacts death;
   bool owner_killed = false;
+  pid_t died_with_lock = 0;              // the victim, if it had the call queue's lock; 0: it had not
   std::optional<reports::Evidence> race; // of a worker's death only
 };
 

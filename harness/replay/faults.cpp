@@ -11,18 +11,18 @@
 
 namespace pidleak::replay {
 
-void OomTrap::close_on(const os::ProcessRef &victim) {
+void OomTrap::close_on(const os::ProcessRef &victim, int limit) {
   bool v1 = version_ == os::CgroupVersion::v1;
   auto write = [&](const std::string &file, const std::string &value) { os::write_file(group_ + "/" + file, value); };
   auto write_if_there = [&](const std::string &file, const std::string &value) {
     if (::access((group_ + "/" + file).c_str(), F_OK) == 0) // without swap accounting they are not there
       write(file, value);
   };
-  auto limit = std::to_string(limit_mib << 20);
+  auto bytes = std::to_string(limit << 20);
   write("cgroup.procs", std::to_string(victim.pid()));
-  write(v1 ? "memory.limit_in_bytes" : "memory.max", limit);
+  write(v1 ? "memory.limit_in_bytes" : "memory.max", bytes);
   if (v1)
-    write_if_there("memory.memsw.limit_in_bytes", limit); // memory and swap together
+    write_if_there("memory.memsw.limit_in_bytes", bytes); // memory and swap together
   else
     write_if_there("memory.swap.max", "0");
 }

@@ -17,8 +17,8 @@ public:
   OomTrap(std::string group, os::CgroupVersion version) : group_(std::move(group)), version_(version) {}
 
   /// Moves the victim in, alone, and sets the limit: what it had before stays charged where it was, so the limit
-  /// holds for new pages only. The next `limit_mib` that it touches get it killed. Throws SyscallError.
-  void close_on(const os::ProcessRef &victim);
+  /// holds for new pages only. The next `limit` MiB that it touches get it killed. Throws SyscallError.
+  void close_on(const os::ProcessRef &victim, int limit = limit_mib);
   /// The kernel's count of OOM kills in this group (v1: memory.oom_control, Linux 4.13; v2: memory.events).
   std::uint64_t kills() const;
 

@@ -40,8 +40,8 @@ census::Knowledge knowledge_of(const CensusSite &site, const std::vector<census:
     if (auto ended = os::ProcessRef::open(process.pid); ended && process.state == census::ProcessState::zombie)
       if (auto status = ended->exit_status())
         known.ends.emplace(process.pid, status->text());
-  if (site.fault && site.fault->death.exited && conditions.death_point == DeathPoint::holding_queue_lock)
-    known.died_with_lock = site.fault->death.victim;
+  if (site.fault && site.fault->died_with_lock != 0)
+    known.died_with_lock = site.fault->died_with_lock;
   return known;
 }
 
@@ -60,7 +60,7 @@ void take_census(const CensusSite &site, Clock::time_point since, Report &report
   bool owner_killed = site.fault && site.fault->owner_killed;
   auto may_stay = owner_killed ? std::map<pid_t, std::string>() : heard.helpers; // there is no owner to help any more
   auto settled = settle_until(
-      site, [&] { return heard.shutdown_returned || !heard.shutdown_called; }, may_stay);
+      site, [&] { return owner_killed || heard.shutdown_returned || !heard.shutdown_called; }, may_stay);
   report.settle_ms = milliseconds_between(since, Clock::now());
   report.settled_by = settled.by;
   report.not_quiescent_because = settled.why_not_quiescent;

@@ -25,6 +25,7 @@ void absorb_point(Heard &heard, const Message &event, Timeline &timeline) {
   if (point != "in-task")
     return timeline.note("held", pid, point);
   heard.task_of[pid] = event.integer("task");
+  ++heard.starts[heard.task_of[pid]];
   heard.refuse_working_helpers();
   timeline.note("task-started", pid, fmt::format("task {}", heard.task_of[pid]));
 }
@@ -66,12 +67,17 @@ const std::map<std::string, Absorb> &absorbers() {
       {"pool_created",
        [](auto &heard, auto &event, auto &timeline) {
          heard.created = true;
+         heard.objects = event.objects("objects");
          absorb_members(heard, event, timeline);
        }},
       {"worker_exited", absorb_exit},
       {"submitted",
        [](auto &heard, auto &event, auto &timeline) {
          heard.submitted = true;
+         if (event.has("refused")) {
+           heard.refused = Message::printable(event.text("refused"));
+           timeline.note("tasks-refused", {}, heard.refused);
+         }
          absorb_members(heard, event, timeline);
        }},
       {"queue_depth",
@@ -109,8 +115,11 @@ const std::map<std::string, Absorb> &absorbers() {
          timeline.note("shutdown-called");
        }},
       {"shutdown_returned",
-       [](auto &heard, auto &, auto &timeline) {
+       [](auto &heard, auto &event, auto &timeline) {
          heard.shutdown_returned = Clock::now();
+         for (const char *outcome : {"done", "failed", "unresolved"})
+           if (event.has(outcome))
+             heard.outcomes[outcome] = static_cast<int>(event.integer(outcome));
          timeline.note("shutdown-returned");
        }},
       {"survived",

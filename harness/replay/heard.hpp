@@ -31,16 +31,20 @@ struct Heard {
   bool created = false;
   std::vector<pid_t> workers; // in the pool's order; empty: it starts them later, or does not say
   std::map<pid_t, std::string> helpers;
+  std::vector<protocol::Message> objects; // its pipes and locks by name
   int queue_capacity = 0;
   std::optional<int> queue_depth; // the latest answer
   std::optional<int> queue_depth_at_break;
   bool submitted = false; // the latest submit was answered
+  std::string refused;    // and what the pool said to it instead of taking the tasks
   bool breakage_handled = false;
   bool management_thread_ended = false;
   std::string management_thread_exception;
   bool survived_allocation = false;
   std::optional<Clock::time_point> shutdown_called, shutdown_returned;
   std::map<pid_t, long long> task_of;           // workers that are in a task, and which
+  std::map<long long, int> starts;              // how often each task was started
+  std::map<std::string, int> outcomes;          // of the tasks, after shutdown: done, failed, unresolved
   std::set<std::pair<std::string, pid_t>> held; // who is held at which point
   std::set<pid_t> sent_sigterm;                 // to whom the pool has sent it
   std::map<pid_t, os::WaitStatus> exits;        // as the pool tells

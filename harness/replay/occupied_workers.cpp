@@ -37,7 +37,10 @@ void wait_until_in_tasks(const Plan &plan, Conversation &conversation, const cen
         check_worker(pid, task, workers, conversation.subject(), tree);
     return task_of.size();
   };
-  if (!conversation.hear_within_bound([&] { return std::cmp_greater_equal(in_task(), workers); }))
+  bool have_come = conversation.hear_within_bound([&] { return std::cmp_greater_equal(in_task(), workers); });
+  if (!have_come && conversation.ends_waits_at_rest())
+    throw Stalled{"start its tasks"};
+  if (!have_come)
     throw SubjectFailure(fmt::format("{} tasks were submitted, and {} processes have said within {} ms that they are "
                                      "in one",
                                      workers, in_task(), plan.step_bound.count()));

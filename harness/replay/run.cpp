@@ -114,6 +114,8 @@ Ran run_all(const std::vector<Plan> &plans, const RunOptions &options,
   std::list<Running> running; // ended when it goes, so also by an exception
   std::size_t next = 0, total = plans.size() * static_cast<std::size_t>(options.repeat);
   while ((next < total || !running.empty()) && !(ran.interrupted_by = requests->take())) {
+    if (options.begin_none_after && options.begin_none_after->passed())
+      total = next;
     for (; next < total && std::cmp_less(running.size(), options.jobs); ++next)
       running.push_back(start(next, plans[next % plans.size()], options));
     wait_for_any(running, *requests);

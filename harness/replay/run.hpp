@@ -13,7 +13,8 @@ struct RunOptions {
   Facilities facilities;
   reports::Tier tier = reports::Tier::subreaper; // at most facilities.strongest
   int jobs = 1;
-  int repeat = 1; // all plans once, then all of them again
+  int repeat = 1;                                // all plans once, then all of them again
+  std::optional<Deadline> begin_none_after = {}; // replays that run then come to their end
   /// Called after each replay, in the order in which they end, with how many have ended.
   std::function<void(std::size_t done, const reports::Report &)> on_done = [](std::size_t, const reports::Report &) {};
 };

@@ -3,8 +3,10 @@
 
 #include "harness/base/deadline.hpp"
 #include "harness/protocol/vocabulary.hpp"
+#include "harness/tracing/tracer.hpp"
 #include "reports/report.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,7 @@ namespace pidleak::replay {
 /// One step of a replay. The driver takes each only after the one before is known to have happened.
 BOOST_DEFINE_ENUM_CLASS(Step, create_pool,
                         occupy_workers, // every worker has said that it is in its task
+                        do_tasks,       // more than the queue has slots; workers are let go on one after the other
                         fill_queue,     // where the condition says so: every slot of the call queue is taken
                         inject_fault,   // it has happened, and the pool has reacted
                         shut_down,      // shutdown was called; it returned, or waits
@@ -20,7 +23,7 @@ BOOST_DEFINE_ENUM_CLASS(Step, create_pool,
                         settle)         // every process that leaves has left
 
 /// What must be shown to have happened, or the verdict is `invalid`.
-BOOST_DEFINE_ENUM_CLASS(MustShow, death, sigterm, queue, race)
+BOOST_DEFINE_ENUM_CLASS(MustShow, death, sigterm, queue, race, fault)
 
 /// What one preset must do under a scenario.
 struct Expectation {
@@ -37,7 +40,8 @@ struct Scenario {
   std::vector<StartMethod> start_methods = {StartMethod::fork}; // replayed unless the user names others
   std::vector<Step> steps = {Step::create_pool, Step::occupy_workers, Step::fill_queue, Step::inject_fault,
                              Step::shut_down,   Step::release_tasks,  Step::settle};
-  std::vector<MustShow> must_show = {MustShow::death, MustShow::sigterm, MustShow::queue, MustShow::race};
+  std::vector<MustShow> must_show = {MustShow::death, MustShow::sigterm, MustShow::queue, MustShow::race,
+                                     MustShow::fault};
   std::vector<Expectation> expectations = {};
 };
 
@@ -52,6 +56,14 @@ struct PoolChoice {
 
 BOOST_DEFINE_ENUM_CLASS(OomMode, real,
                         sigkill) // a plain SIGKILL stands in for the OOM kill; every report says so
+
+/// A fault at a point of execution. The point names the process by its role, which is known only in the end; its birth,
+/// which a recording has, finds it in the middle of a replay.
+struct PointFault {
+  tracing::Point point;
+  tracing::Birth birth;
+  tracing::Fault fault;
+};
 
 /// One replay, complete.
 struct Plan {
@@ -69,11 +81,19 @@ struct Plan {
   int process_cap = 1024;
   /// Whether the calls of those that remain are told: some tens of milliseconds each.
   bool take_stacks = false;
+  /// In place of the scenario's own death.
+  std::optional<PointFault> point_fault = {};
+  /// Lists the points of execution of every process. Without a fault.
+  bool record = false;
+
+  bool is_traced() const { return record || point_fault; }
 };
 
 /// Nothing may stand in for the kernel's own kill.
 inline bool needs_real_oom(const Plan &plan) {
-  return plan.scenario.conditions.death == Death::oom && plan.oom == OomMode::real;
+  bool is_wanted = plan.point_fault ? plan.point_fault->fault.kind == tracing::FaultKind::oom
+                                    : plan.scenario.conditions.death == Death::oom;
+  return is_wanted && plan.oom == OomMode::real;
 }
 
 } // namespace pidleak::replay

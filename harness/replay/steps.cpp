@@ -1,11 +1,13 @@
 #include "harness/replay/steps.hpp"
 
 #include "harness/os/subreaper.hpp"
+#include "harness/replay/execution.hpp"
 #include "harness/replay/final_census.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 namespace pidleak::replay {
 
@@ -16,8 +18,17 @@ using reports::Verdict;
 namespace {
 
 /// Besides one task a worker: enough to fill the call queue and leave some outside.
-int extra_tasks(const Conditions &conditions) {
+int extra_tasks(const Scenario &scenario) {
+  const auto &[steps, conditions] = std::tie(scenario.steps, scenario.conditions);
+  if (std::find(steps.begin(), steps.end(), Step::do_tasks) != steps.end())
+    return conditions.workers + 4;
   return conditions.queue == CallQueueState::full ? conditions.workers + 16 : 0;
+}
+
+/// Some results are larger than a pipe, pipe(7).
+std::string order_to_finish(int task) {
+  constexpr int large_result = 300'000;
+  return task % 3 == 1 ? fmt::format("finish {}", large_result) : "finish";
 }
 
 /// Takes the steps of a replay, each a function here, and judges what came of them.
@@ -29,8 +40,16 @@ public:
 
   Judged take_all() {
     greet();
+    if (!plan_.is_traced()) {
+      for (Step step : plan_.scenario.steps)
+        take(step);
+      return judge_all();
+    }
+    execution_.emplace(plan_, inside_, conversation_);
+    conversation_.end_waits_at_rest(tree_);
     for (Step step : plan_.scenario.steps)
-      take(step);
+      take_traced(step);
+    execution_->report(report_);
     return judge_all();
   }
 
@@ -41,6 +60,8 @@ private:
       return create_pool();
     case Step::occupy_workers:
       return occupy_workers();
+    case Step::do_tasks:
+      return do_tasks();
     case Step::fill_queue:
       return fill_queue();
     case Step::inject_fault:
@@ -53,6 +74,55 @@ private:
       return take_census(census_site(), released_, report_);
     }
   }
+
+  /// Each step begins when nothing moves any more: so a call belongs to the same step in every replay. After the fault
+  /// the subject may break off: then what is left of the steps is the shutdown, if it can be asked for one.
+  void take_traced(Step step) {
+    if (step == Step::settle)
+      return settle();
+    if (subject_is_gone() || !stuck_in_.empty() || (has_broken_off_ && step != Step::shut_down))
+      return;
+    execution_->enter(step);
+    try {
+      take(step);
+      if (step == Step::create_pool)
+        execution_->learn_names();
+      if (!execution_->is_fault_done())
+        rest();
+    } catch (const Stalled &stalled) {
+      has_broken_off_ = true;
+      if (step != Step::occupy_workers || !conversation_.heard().submitted)
+        stuck_in_ = stalled.what;
+    } catch (const SubjectFailure &) {
+      break_off();
+    } catch (const SubjectError &) {
+      break_off();
+      conversation_.hear_until_exit(conversation_.subject());
+    }
+  }
+
+  void break_off() {
+    if (!execution_->is_fault_done())
+      throw;
+    has_broken_off_ = true;
+  }
+
+  void rest() {
+    conversation_.hear_until_rest(tree_, plan_.shutdown_patience, [] { return false; });
+  }
+
+  void settle() {
+    execution_->let_go();
+    release_tasks();
+    if (plan_.point_fault)
+      fault_ = InjectedFault{
+          .death = {}, .owner_killed = subject_is_gone(), .died_with_lock = execution_->died_with_lock(), .race = {}};
+    take_census(census_site(), released_, report_);
+    if (fault_ && subject_is_gone()) // by itself, since
+      fault_->owner_killed = true;
+  }
+
+  bool subject_is_gone() const { return conversation_.subject().has_exited(); }
 
   void greet() {
     auto subject = conversation_.subject().pid();
@@ -88,16 +158,27 @@ private:
     }
   }
 
+  /// One after the other: so each worker does the same tasks in every replay.
+  void do_tasks() {
+    conversation_.submit(conditions_.workers, extra_tasks(plan_.scenario));
+    for (int task = 0; task < all_tasks(plan_.scenario); ++task) {
+      conversation_.channel().order(task_gate(task), order_to_finish(task));
+      if (!execution_ || !execution_->is_fault_done())
+        rest();
+    }
+    conversation_.note("tasks-released");
+  }
+
   void fill_queue() {
     if (conditions_.queue == CallQueueState::full) {
-      conversation_.submit(conditions_.workers, extra_tasks(conditions_));
+      conversation_.submit(conditions_.workers, extra_tasks(plan_.scenario));
       auto capacity = conversation_.heard().queue_capacity;
       if (capacity < 1)
         throw SubjectFailure("the subject reports the queue's depth, but not how many slots it has: queue_capacity");
       auto deadline = Deadline::after(plan_.step_bound);
       Backoff backoff; // its thread moves tasks into the queue on its own time
       // Where there are more slots than tasks, the queue never gets full: the evidence will say so.
-      auto wanted = std::min(capacity, extra_tasks(conditions_));
+      auto wanted = std::min(capacity, extra_tasks(plan_.scenario));
       while (conversation_.ask_queue_depth() < wanted && !deadline.passed())
         conversation_.hear(backoff.next());
     }
@@ -106,6 +187,8 @@ private:
   }
 
   void inject() {
+    if (plan_.is_traced()) // then it comes at its point, or there is none
+      return;
     fault_ = inject_fault({.plan = plan_,
                            .inside = inside_,
                            .offers = offers_,
@@ -132,7 +215,7 @@ private:
     released_ = Clock::now();
     if (conditions_.tasks == Tasks::never_end)
       return conversation_.note("tasks-not-released", {}, "they never end");
-    for (int task = 0; task < all_tasks(conditions_); ++task)
+    for (int task = 0; task < all_tasks(plan_.scenario); ++task)
       conversation_.channel().order(task_gate(task), "finish");
     conversation_.note("tasks-released");
   }
@@ -144,6 +227,7 @@ private:
                         {.called = heard.shutdown_called.has_value(),
                          .returned = heard.shutdown_returned.has_value(),
                          .owner_killed = owner_killed(),
+                         .stuck_in = stuck_in_,
                          .management_thread_exception = heard.management_thread_exception});
     if (judged.verdict != Verdict::clean)
       return judged;
@@ -162,7 +246,7 @@ private:
     if (auto depth = heard.queue_depth_at_break ? heard.queue_depth_at_break : depth_before_fault_)
       report_.evidence.push_back(
           show_queue(conditions_, *depth, heard.queue_capacity, heard.queue_depth_at_break.has_value()));
-    if (!fault_)
+    if (!fault_ || plan_.point_fault)
       return;
     if (auto told = heard.exits.find(fault_->death.victim); told != heard.exits.end())
       fault_->death.status_told = told->second;
@@ -192,11 +276,15 @@ private:
   std::optional<int> depth_before_fault_;
   std::optional<InjectedFault> fault_;
   Clock::time_point released_;
+  // Of a replay that is traced.
+  std::optional<Execution> execution_;
+  bool has_broken_off_ = false; // what is left is to shut down
+  std::string stuck_in_;        // what the subject was told to do and never did; empty: nothing
 };
 
 } // namespace
 
-int all_tasks(const Conditions &conditions) { return conditions.workers + extra_tasks(conditions); }
+int all_tasks(const Scenario &scenario) { return scenario.conditions.workers + extra_tasks(scenario); }
 
 Judged take_steps(const Plan &plan, const Inside &inside, Conversation &conversation, Report &report) {
   return Steps(plan, inside, conversation, report).take_all();

@@ -17,6 +17,6 @@ namespace pidleak::replay {
 Judged take_steps(const Plan &plan, const Inside &inside, Conversation &conversation, reports::Report &report);
 
 /// How many tasks it submits, and so how many gates the channel must have.
-int all_tasks(const Conditions &conditions);
+int all_tasks(const Scenario &scenario);
 
 } // namespace pidleak::replay

@@ -34,7 +34,10 @@ Judged judge(const Scenario &scenario, const Report &report, const ShutdownFacts
   const char *remain = report.live + report.zombies == 1 ? " remains" : " remain";
   if (shutdown.owner_killed && !report.remaining.empty())
     return {Verdict::leaked, describe_counts(report, true) + " outlived the pool's owner"};
-  if (shutdown.called && !shutdown.returned)
+  if (!shutdown.stuck_in.empty())
+    return {Verdict::hung, fmt::format("the subject was to {}, and never did; {}", shutdown.stuck_in,
+                                       counts.empty() ? "no worker remains" : counts + remain)};
+  if (shutdown.called && !shutdown.returned && !shutdown.owner_killed)
     return {Verdict::hung, "shutdown never returned; " + (counts.empty() ? "no worker remains" : counts + remain)};
   if (!counts.empty()) {
     auto reason = counts + remain + " after shutdown returned";

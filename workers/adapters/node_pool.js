@@ -19,18 +19,18 @@ function runTask(number, channel) {
   let order = '';
   while (!order.includes('\n')) order += bytes.toString('utf8', 0, fs.readSync(gate, bytes));
   fs.closeSync(gate);
-  const [what, mebibytes] = order.trim().split(' ');
+  const [what, size] = order.trim().split(' ');
   if (what === 'allocate') {
-    Buffer.alloc(Number(mebibytes) << 20, 1);
+    Buffer.alloc(Number(size) << 20, 1);
     report({ event: 'survived', pid: process.pid });
   }
+  return '.'.repeat(what === 'finish' && size ? Number(size) : 0);
 }
 
 function work() {
   process.on('message', (message) => {
     if (message.leave) process.exit(0);
-    runTask(message.task, message.channel);
-    process.send({ done: message.task });
+    process.send({ done: message.task, result: runTask(message.task, message.channel) });
   });
 }
 

@@ -11,6 +11,8 @@ and, if it can:
     workers()        pids in the order of their start
     helpers()        [{"role": ..., "pid": ...}]
     queue_depth(), queue_capacity
+    objects()        [{"name": ..., "fd": ...} or {"name": ..., "semaphore": address, "guards": name of a pipe}]
+    outcomes()       {"done": ..., "failed": ..., "unresolved": ...}, of the tasks, after shut_down
 """
 import json
 import os
@@ -83,6 +85,7 @@ def hold(channel, point, gate, **fields):
     if order[0] == "allocate":
         allocate(int(order[1]))
         report(channel, {"event": "survived", "pid": os.getpid()})
+    return order
 
 
 def hold_if_chosen(channel, point):
@@ -96,8 +99,8 @@ def hold_if_chosen(channel, point):
 
 
 def run_task(number, channel):
-    hold(channel, "in-task", "gate-%d" % number, task=number)
-    return number
+    order = hold(channel, "in-task", "gate-%d" % number, task=number)
+    return "." * int(order[1]) if order[0] == "finish" and len(order) > 1 else number
 
 
 def helpers_of_multiprocessing():
@@ -134,6 +137,8 @@ def members_of(pool):
             fields[name] = getattr(pool, name)()
     if hasattr(pool, "queue_capacity"):
         fields["queue_capacity"] = pool.queue_capacity
+    if hasattr(pool, "objects"):
+        fields["objects"] = pool.objects()
     return fields
 
 
@@ -144,15 +149,19 @@ def obey(pool, command):
         pool.create(command)
         say("pool_created", **members_of(pool))
     elif name == "submit":
-        for number in range(command["first_task"], command["first_task"] + command["count"]):
-            pool.submit(number, pool.channel)
-        say("submitted", **members_of(pool))
+        refused = {}
+        try:
+            for number in range(command["first_task"], command["first_task"] + command["count"]):
+                pool.submit(number, pool.channel)
+        except Exception as error:  # a broken pool takes no tasks
+            refused["refused"] = "%s: %s" % (type(error).__name__, error)
+        say("submitted", **refused, **members_of(pool))
     elif name == "queue_depth":
         say("queue_depth", depth=pool.queue_depth())
     elif name == "shutdown":
         say("shutdown_called")
         pool.shut_down()
-        say("shutdown_returned")
+        say("shutdown_returned", **(pool.outcomes() if hasattr(pool, "outcomes") else {}))
     elif name == "allocate":
         allocate(command["mebibytes"])
     else:

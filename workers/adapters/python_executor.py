@@ -46,6 +46,7 @@ class Executor:
         if command["hold_before_count"]:
             self.hold_before_count()
         self.pool = ProcessPoolExecutor(max_workers=command["workers"], **options)
+        self.futures = []
         self.told = threading.Lock()
         if command["start_method"] == "fork":
             self.watch_the_queues()
@@ -88,7 +89,25 @@ class Executor:
         writer.send_bytes = send_half
 
     def submit(self, number, channel):
-        self.pool.submit(subject.run_task, number, channel).add_done_callback(self.notice)
+        future = self.pool.submit(subject.run_task, number, channel)
+        self.futures.append(future)
+        future.add_done_callback(self.notice)
+
+    def outcomes(self):
+        failed = sum(future.done() and (future.cancelled() or future.exception() is not None) for future in self.futures)
+        unresolved = sum(not future.done() for future in self.futures)
+        return {"done": len(self.futures) - failed - unresolved, "failed": failed, "unresolved": unresolved}
+
+    def objects(self):
+        calls, results = self.pool._call_queue, self.pool._result_queue
+        objects = [
+            {"name": "the call queue's pipe", "fd": calls._reader.fileno()},
+            {"name": "the result queue's pipe", "fd": results._reader.fileno()},
+        ]
+        for name, lock in (("call", calls._rlock), ("result", results._wlock)):
+            guards = "the %s queue's pipe" % name
+            objects.append({"name": "the %s queue's lock" % name, "semaphore": lock._semlock.handle, "guards": guards})
+        return objects
 
     def notice(self, future):
         """The first future that fails tells that the pool is broken."""

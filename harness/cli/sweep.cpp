@@ -1,0 +1,312 @@
+// pidleak sweep: replays with a fault at each point of execution, and tells the classes of points that leave something.
+#include "harness/sweep/sweep.hpp"
+
+#include "harness/cli/outputs.hpp"
+#include "harness/cli/replays.hpp"
+#include "harness/cli/report_file.hpp"
+#include "harness/cli/verbs.hpp"
+#include "harness/os/signals.hpp"
+#include "reports/file.hpp"
+#include "reports/journal.hpp"
+#include "reports/junit.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+
+namespace pidleak::cli {
+namespace {
+
+using reports::Report;
+
+struct SweepOptions {
+  ReplayOptions replay{.scenarios = {"lifetime"}, .workers = 2, .repeat = 5};
+  std::vector<std::string> roles = {"worker"}, faults = {"kill"}, steps;
+  int sample = 0, tries = 10;
+  double budget = 0;
+  std::string resume, markdown, junit;
+};
+
+/// A role means its first process, and `helper` all of them.
+tracing::Actor actor_of(const std::string &text) {
+  auto actor = tracing::parse_actor(text);
+  if (!actor)
+    refuse_word("--role", text, spellings<tracing::Role>());
+  return *actor;
+}
+
+std::vector<std::string> checked_faults(const std::vector<std::string> &faults) {
+  for (const auto &fault : faults)
+    if (fault != "errno" && !tracing::parse_fault(fault))
+      refuse_word("--fault", fault, {"kill", "term", "oom", "errno"});
+  return faults;
+}
+
+sweep::Choice choice_of(const SweepOptions &options) {
+  sweep::Choice choice{
+      .actors = {}, .faults = checked_faults(options.faults), .steps = options.steps, .sample = options.sample};
+  for (const auto &role : options.roles)
+    choice.actors.push_back(actor_of(role));
+  for (const auto &step : choice.steps)
+    word<replay::Step>("--steps", step);
+  return choice;
+}
+
+/// How far it is, how fast, and how long it will take: on a terminal.
+class Progress {
+public:
+  Progress() : shown_(::isatty(2)) {}
+  ~Progress() {
+    if (shown_)
+      std::fputs("\r\x1b[K", stderr);
+  }
+  void operator()(std::size_t done, std::size_t expected) const {
+    if (!shown_ || done == 0)
+      return;
+    auto rate = static_cast<double>(done) / milliseconds_between(start_, Clock::now()) * 1000;
+    fmt::print(stderr, "\r\x1b[K[{}/{}] {:.1f} replays a second, {:.0f} s left", done, expected, rate,
+               static_cast<double>(expected - done) / rate);
+  }
+
+private:
+  bool shown_;
+  Clock::time_point start_ = Clock::now();
+};
+
+bool is_regular_or_new(const std::string &path) {
+  struct stat file {};
+  return ::stat(path.c_str(), &file) != 0 ? errno == ENOENT : S_ISREG(file.st_mode);
+}
+
+/// Where the reports go as they come.
+class Results {
+public:
+  Results(const SweepOptions &options) : options_(options.replay) {
+    if (!options.resume.empty())
+      resume(options.resume);
+    const auto &path = options_.report_path;
+    if (path.empty())
+      return;
+    check_output("--report", path);
+    if (!is_regular_or_new(path))
+      return;
+    bool goes_on = path == options.resume;
+    if (goes_on)
+      journal_.emplace(path, whole_.size);
+    else
+      journal_.emplace(path);
+    for (const auto &report : goes_on ? std::vector<Report>() : whole_.reports)
+      journal_->add(report);
+  }
+
+  const std::vector<Report> &earlier() const { return whole_.reports; }
+
+  void add(Report report) {
+    if (!reports::shows_defect(report)) { // thousands of them
+      report.timeline.clear();
+      report.subject_stderr.clear();
+    }
+    if (journal_)
+      journal_->add(report);
+    if (wants_document())
+      document_.add(report);
+  }
+
+  void finish(const std::vector<reports::Sweep> &sweeps) {
+    if (journal_)
+      journal_->finish(sweeps);
+    if (!wants_document())
+      return;
+    auto content = document_.finish(sweeps);
+    if (!options_.report_path.empty() && !journal_)
+      reports::write_atomically(options_.report_path, content);
+    if (options_.json)
+      reports::write_atomically("/dev/stdout", content);
+  }
+
+private:
+  bool wants_document() const { return options_.json || (!options_.report_path.empty() && !journal_); }
+
+  void resume(const std::string &path) {
+    try {
+      whole_ = reports::see_what_is_whole(read_report_text(path));
+    } catch (const std::invalid_argument &e) {
+      throw UsageError(fmt::format("--resume {}: {}", path, reports::printable(e.what())));
+    }
+    if (options_.json)
+      for (const auto &report : whole_.reports)
+        document_.add(report);
+  }
+
+  const ReplayOptions &options_;
+  reports::WholeReports whole_;
+  std::optional<reports::Journal> journal_;
+  reports::GrowingDocument document_;
+};
+
+/// The command that replays the earliest point of a class once more.
+std::string replay_line(const reports::Sweep &sweep, const reports::SweepClass &one) {
+  const auto &recording = sweep.recording();
+  auto quoted = [](const std::string &text) {
+    return text.find_first_of(" '\"$") == std::string::npos ? text : fmt::format("'{}'", text);
+  };
+  auto line = fmt::format("pidleak run {} --pool {} --workers {}", recording.scenario, quoted(recording.pool),
+                          recording.workers);
+  Conditions defaults;
+  for_each_condition(defaults, [&](const char *name, auto value) {
+    auto found = recording.conditions.find(name);
+    if (found != recording.conditions.end() && found->second != spell(value) && std::string(name) != "death")
+      line += fmt::format(" --{} {}", name, found->second);
+  });
+  const auto &fault = *one.first.point_fault;
+  return line + fmt::format(" --point {} --fault {}", quoted(fault.point), fault.fault);
+}
+
+int sweep_pools(SweepOptions options) {
+  if (!options.resume.empty() && options.replay.report_path.empty() && !options.replay.json)
+    options.replay.report_path = options.resume;
+  auto plans = make_plans(options.replay);
+  for (const auto &plan : plans)
+    if (plan.scenario.conditions.race == Race::count_first)
+      throw UsageError("--race count-first traces the victim by itself, and can't be swept");
+  sweep::Options how{.choice = choice_of(options), .repeat = options.replay.repeat, .tries = options.tries};
+  for (const auto &[option, path] : {std::pair("--markdown", options.markdown), std::pair("--junit", options.junit)})
+    if (!path.empty())
+      check_output(option, path);
+  auto place = find_place(options.replay);
+  how.run = {.facilities = place.facilities, .tier = place.tier, .jobs = options.replay.jobs};
+  if (options.budget > 0)
+    how.run.begin_none_after = Deadline::after(milliseconds(static_cast<long long>(options.budget * 1000)));
+  Results results(options);
+  sweep::Swept swept;
+  {
+    Progress progress;
+    how.on_progress = std::cref(progress);
+    swept = sweep::run(plans, how, results.earlier(), [&](const Report &report) { results.add(report); });
+  }
+  results.finish(swept.sweeps);
+  auto *stream = options.replay.json || options.replay.report_path == "/dev/stdout" ? stderr : stdout;
+  fmt::print(stream, "{}{}\n", reports::render_sweeps(swept.sweeps, replay_line), place.text);
+  if (!options.replay.report_path.empty())
+    fmt::print(stream, "report: {}\n", options.replay.report_path);
+  if (!options.markdown.empty())
+    reports::write_atomically(options.markdown, reports::render_sweeps_as_markdown(swept.sweeps, replay_line));
+  if (!options.junit.empty()) {
+    std::vector<Report> cases;
+    for (const auto &sweep : swept.sweeps)
+      for (auto &one : reports::as_cases(sweep))
+        cases.push_back(std::move(one));
+    reports::write_atomically(options.junit, reports::render_junit(cases, {}));
+  }
+  auto go_on = options.replay.report_path.empty() ? std::string()
+                                                  : fmt::format("; --resume {} goes on", options.replay.report_path);
+  if (swept.interrupted_by) {
+    fmt::print(stderr, "pidleak: interrupted by {}{}\n", os::signal_name(*swept.interrupted_by), go_on);
+    return 128 + *swept.interrupted_by;
+  }
+  if (swept.is_over_budget)
+    fmt::print(stream, "the budget of {} s is spent{}\n", options.budget, go_on);
+  return reports::exit_status(swept.sweeps);
+}
+
+/// What run has, but for what a sweep does in its own way.
+std::vector<Option> options_of_replays(ReplayOptions &replay) {
+  auto options = replay_options(replay);
+  for (auto &option : options) {
+    if (option.name == "SCENARIO") {
+      option.required = false;
+      option.summary = "Names as `pidleak list` shows them; lifetime, if none is given";
+    } else if (option.name == "--repeat") {
+      option.summary = "Replays of a point that leaves something, to say how often";
+    } else if (option.name == "--report") {
+      option.summary = "Write the JSON report to this file, as the replays come: --resume goes on with it";
+    }
+  }
+  return options;
+}
+
+} // namespace
+
+Command sweep_verb() {
+  auto options = std::make_shared<SweepOptions>();
+  Command command{
+      .name = "sweep",
+      .summary = "Replay with a fault at every point of execution: where does the pool lose its children?",
+      .options = options_of_replays(options->replay),
+      .footer =
+          "A point is ROLE:STEP:CALL#K:entry or exit: before or after the K-th call of that name in that step of the\n"
+          "replay; or ROLE:STEP:EVENT#K, with fork (before its first instruction), exec and exit.\n\n"
+          "Exit status: 1 if any point leaves something, 3 if less than 95 % of them could be reached.\n\n"
+          "Examples:\n"
+          "  pidleak sweep --pool python:3.13 --jobs 2 --report sweep.json\n"
+          "  pidleak sweep --pool hardened --role worker,owner,helper --fault kill,term,errno\n"
+          "  pidleak sweep --pool exec:./my-subject --sample 50\n"
+          "  pidleak sweep --pool python --role owner --budget 10m --report sweep.json\n"
+          "  pidleak sweep --pool python --role owner --resume sweep.json      goes on where that ended",
+      .run = [options](const Given &) { return sweep_pools(*options); }};
+  append(command.options,
+         {{.name = "--role",
+           .into = &options->roles,
+           .summary = "Whose points: worker (the first of them; worker#2), owner, helper (each of them)",
+           .value = "ROLE",
+           .words = spellings<tracing::Role>(),
+           .shows_default = true,
+           .separated = true,
+           .group = "What is tried"},
+          {.name = "--fault",
+           .into = &options->faults,
+           .summary = "kill, term, oom, errno (every error that suits the call), or errno:NAME",
+           .value = "FAULT",
+           .words = {"kill", "term", "oom", "errno"},
+           .shows_default = true,
+           .separated = true,
+           .group = "What is tried"},
+          {.name = "--steps",
+           .into = &options->steps,
+           .summary = "Points of these steps alone",
+           .value = "STEP",
+           .words = spellings<replay::Step>(),
+           .separated = true,
+           .group = "What is tried"},
+          {.name = "--sample",
+           .into = &options->sample,
+           .summary = "So many of the points, evenly",
+           .value = "N",
+           .range = {{1, 1000000}},
+           .group = "What is tried"},
+          {.name = "--tries",
+           .into = &options->tries,
+           .summary = "Replays to come to a point, before it is given up",
+           .value = "N",
+           .range = {{1, 1000}},
+           .shows_default = true,
+           .group = "What is tried"},
+          {.name = "--budget",
+           .into = &options->budget,
+           .summary = "Begin no replay after that time",
+           .value = "SECONDS",
+           .group = "What is tried"},
+          {.name = "--resume",
+           .into = &options->resume,
+           .summary = "Go on with the sweep whose report this is; it is gone on in, if no other --report is named",
+           .value = "FILE",
+           .group = "What is tried"},
+          {.name = "--markdown",
+           .into = [options](const std::string &path) { options->markdown = output_path(path); },
+           .summary = "Write the classes as Markdown to this file",
+           .value = "FILE",
+           .group = "Renderings"},
+          {.name = "--junit",
+           .into = [options](const std::string &path) { options->junit = output_path(path); },
+           .summary = "Write JUnit XML to this file: a case for each class, and one for the coverage",
+           .value = "FILE",
+           .group = "Renderings"}});
+  return command;
+}
+
+} // namespace pidleak::cli

@@ -1,0 +1,45 @@
+// The execution of a replay's processes, point by point: recorded, or followed to the one point where a fault comes.
+#pragma once
+
+#include "harness/replay/conversation.hpp"
+#include "harness/replay/faults.hpp"
+#include "harness/replay/named_objects.hpp"
+#include "harness/replay/sandbox.hpp"
+#include "harness/tracing/tracer.hpp"
+
+#include <optional>
+
+namespace pidleak::replay {
+
+class Execution {
+public:
+  /// Takes hold of the subject, which waits for a command. The plan, the sandbox and the conversation must outlive
+  /// this. Throws what Tracer does.
+  Execution(const Plan &plan, const Inside &inside, Conversation &conversation);
+
+  /// What happens from now on belongs to this step.
+  void enter(Step step);
+  /// The names of pipes and locks, once the subject has told them.
+  void learn_names();
+  bool is_fault_done() const { return tracer_.is_done(); }
+  /// The victim that died at its point with a lock in hand; 0: none.
+  pid_t died_with_lock() const;
+
+  /// Before the census: nothing is traced any more.
+  void let_go() { tracer_.let_go(); }
+  /// After it: what was recorded, or that the fault happened at its point, to the report.
+  void report(reports::Report &report) const;
+
+private:
+  std::string actor_of(const tracing::TracedProcess &process) const;
+  reports::Evidence show_fault(const std::optional<tracing::Injected> &injected) const;
+
+  const Plan &plan_;
+  Conversation &conversation_;
+  NamedObjects names_;
+  std::optional<OomTrap> trap_;
+  std::uint64_t kills_before_ = 0;
+  tracing::Tracer tracer_; // the last: its thread uses the others
+};
+
+} // namespace pidleak::replay

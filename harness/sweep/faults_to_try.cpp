@@ -1,0 +1,85 @@
+#include "harness/sweep/faults_to_try.hpp"
+
+#include <algorithm>
+
+namespace pidleak::sweep {
+
+using replay::PointFault;
+using tracing::Fault;
+using tracing::FaultKind;
+using tracing::Point;
+using tracing::Role;
+using tracing::When;
+
+namespace {
+
+bool is_wanted(const tracing::Actor &actor, const Choice &choice) {
+  return std::any_of(choice.actors.begin(), choice.actors.end(), [&](const tracing::Actor &wanted) {
+    return wanted == actor || (actor.role == Role::helper && wanted == tracing::Actor{.role = Role::helper});
+  });
+}
+
+/// The faults that `word` stands for at this point.
+std::vector<Fault> faults_of(const std::string &word, const Point &point, const std::string &about) {
+  const auto &occurrence = point.place.occurrence;
+  auto fault = tracing::parse_fault(word);
+  if (fault && fault->kind != FaultKind::errno_)
+    return {*fault};
+  std::vector<Fault> faults;
+  if (occurrence.when == When::entry)
+    for (int error : tracing::errors_of(occurrence.name, about))
+      if (!fault || fault->error == error)
+        faults.push_back({.kind = FaultKind::errno_, .error = error});
+  return faults;
+}
+
+std::vector<PointFault> evenly(std::vector<PointFault> all, int sample) {
+  auto wanted = static_cast<std::size_t>(sample);
+  if (sample <= 0 || wanted >= all.size())
+    return all;
+  std::vector<PointFault> some;
+  for (std::size_t i = 0; i < wanted; ++i)
+    some.push_back(all[i * all.size() / wanted]);
+  return some;
+}
+
+} // namespace
+
+replay::Plan recording_of(replay::Plan plan) {
+  plan.scenario.conditions.death = Death::none;
+  plan.record = true;
+  return plan;
+}
+
+replay::Plan with_fault(replay::Plan plan, PointFault fault) {
+  plan.scenario.conditions.death = Death::none;
+  plan.point_fault = std::move(fault);
+  return plan;
+}
+
+std::vector<PointFault> faults_to_try(const reports::Report &recording, const Choice &choice) {
+  std::vector<PointFault> all;
+  for (const auto &word : choice.faults)
+    for (const auto &process : recording.recording)
+      for (const auto &recorded : process.points) {
+        auto point = tracing::parse_point(recorded.point);
+        if (!point || !is_wanted(point->actor, choice))
+          continue;
+        if (!choice.steps.empty() &&
+            std::find(choice.steps.begin(), choice.steps.end(), point->place.step) == choice.steps.end())
+          continue;
+        for (const auto &fault : faults_of(word, *point, recorded.about))
+          all.push_back({.point = *point, .birth = process.birth, .fault = fault});
+      }
+  return evenly(std::move(all), choice.sample);
+}
+
+std::optional<PointFault> fault_at(const reports::Report &recording, const Point &point, const Fault &fault) {
+  for (const auto &process : recording.recording)
+    for (const auto &recorded : process.points)
+      if (recorded.point == to_text(point))
+        return PointFault{.point = point, .birth = process.birth, .fault = fault};
+  return {};
+}
+
+} // namespace pidleak::sweep
