@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 
+#include <array>
 #include <charconv>
 
 namespace pidleak::workers {
@@ -26,11 +27,17 @@ os::UniqueFd open_fifo(const std::string &path, int flags) {
 
 std::string read_order(const std::string &gate) {
   auto fd = open_fifo(gate, O_RDONLY);
-  std::string order;
-  char byte = 0;
-  while (os::read_exactly(fd.get(), &byte, 1) && byte != '\n')
-    order += byte;
-  return order;
+  std::string order; // which comes in one piece, and no other after it
+  std::array<char, 64> bytes{};
+  while (!order.ends_with('\n')) {
+    auto got = ::read(fd.get(), bytes.data(), bytes.size());
+    if (got == 0)
+      break;
+    if (got < 0 && errno != EINTR)
+      os::throw_errno("read({})", gate);
+    order.append(bytes.data(), got > 0 ? static_cast<std::size_t>(got) : 0);
+  }
+  return order.substr(0, order.find('\n'));
 }
 
 void report(const std::string &directory, const protocol::Message &event) {

@@ -35,20 +35,22 @@ EndRequests::EndRequests() {
 }
 
 EndRequests::~EndRequests() {
-  while (take()) { // answered: it must not end this process after all
+  while (was_told_ && take()) { // answered: it must not end this process after all
   }
   ::sigprocmask(SIG_SETMASK, &original_, nullptr);
 }
 
 bool EndRequests::any() const {
   pollfd readable{.fd = fd(), .events = POLLIN, .revents = 0};
-  return ::poll(&readable, 1, 0) == 1;
+  was_told_ = was_told_ || ::poll(&readable, 1, 0) == 1;
+  return was_told_;
 }
 
 std::optional<int> EndRequests::take() {
   signalfd_siginfo taken{};
   if (::read(signals_.get(), &taken, sizeof taken) != sizeof taken)
     return {};
+  was_told_ = true;
   return static_cast<int>(taken.ssi_signo);
 }
 

@@ -11,9 +11,9 @@ namespace pidleak::os {
 /// SIGINT, SIGTERM, SIGHUP and SIGQUIT, but for what this process ignores: nohup's SIGHUP asks for nothing.
 bool is_request_to_end(int signal);
 
-/// While it lives, such a signal does not end this process, but makes fd() readable. Those that came are forgotten with
-/// it; the next one ends the process again. SIGINT counts though it was ignored: shells without job control do that to
-/// what they start with `&`. Children must unblock the signals (reset_all_signals()).
+/// While it lives, such a signal does not end this process, but makes fd() readable. Those that came and were
+/// told are forgotten with it; the next one ends the process again. SIGINT counts though it was ignored: shells without
+/// job control do that to what they start with `&`. Children must unblock the signals (reset_all_signals()).
 class EndRequests {
 public:
   /// Throws SyscallError.
@@ -31,6 +31,7 @@ public:
 private:
   sigset_t original_{};
   UniqueFd signals_;
+  mutable bool was_told_ = false; // that there is one
 };
 
 } // namespace pidleak::os

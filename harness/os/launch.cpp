@@ -57,24 +57,37 @@ struct InheritExactly {
                      const process::filesystem::path &, const char *const *, const boost::system::error_code &) const;
 };
 
+/// One that could not exec, or could not be held for want of descriptors: no other code would end it or wait for it.
+/// Its number is its own until it is waited for.
+void end_child(pid_t pid) {
+  if (pid <= 0)
+    return;
+  ::kill(pid, SIGKILL);
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
 template <class Stdio>
 ProcessRef start(boost::asio::io_context &context, const Launch &what, Stdio &&stdio) {
   // Asio makes its reactor when it first needs one. Now: if that failed after the fork, no code would own the child.
   boost::asio::posix::stream_descriptor reactor(context);
-  boost::system::error_code error;
   process::posix::default_launcher launcher;
-  auto child = launcher(context.get_executor(), error, process::filesystem::path(what.program), what.arguments,
-                        std::forward<Stdio>(stdio), InheritExactly{what});
-  if (error) {
-    if (launcher.pid > 0) // Boost 1.81 leaves a child that could not exec as a zombie
-      ::waitpid(launcher.pid, nullptr, 0);
-    throw std::system_error(error.value(), std::generic_category(), "cannot execute " + what.program);
+  pid_t self = ::getpid();
+  try {
+    boost::system::error_code error;
+    auto child = launcher(context.get_executor(), error, process::filesystem::path(what.program), what.arguments,
+                          std::forward<Stdio>(stdio), InheritExactly{what});
+    child.detach(); // its destructor would end the process; this project waits for children itself
+    if (error)
+      throw std::system_error(error.value(), std::generic_category(), "cannot execute " + what.program);
+    return ProcessRef::of_child(launcher.pid);
+  } catch (...) {
+    if (::getpid() !=
+        self) // Asio renews its reactor in the child: where that fails, no other code of the parent's runs
+      ::_exit(EXIT_FAILURE);
+    end_child(launcher.pid);
+    throw;
   }
-  auto ref = ProcessRef::open(child.id());
-  child.detach(); // its destructor would end the process; this project waits for children itself
-  if (!ref)
-    throw std::runtime_error("child vanished before it was held: " + what.program);
-  return std::move(*ref);
 }
 
 } // namespace

@@ -40,12 +40,21 @@ os::UniqueFd watch_children(sigset_t &before) {
   return fd;
 }
 
+/// A worker that its owner was not told of yet is lost to the pool when the server goes: it goes as well.
+void leave_with_server(pid_t server) {
+  os::die_with_parent();
+  if (::getppid() != server) // it has gone already
+    ::_exit(1);
+}
+
 } // namespace
 
 void run_fork_server(std::vector<std::string> &arguments, const WorkerCode &code) {
   auto ends = WorkerEnds::from_arguments(arguments);
   auto requests = take_descriptor(arguments, "--requests=");
   auto replies = take_descriptor(arguments, "--replies=");
+  bool workers_leave_with_server = std::erase(arguments, workers_leave_option) > 0;
+  pid_t server = ::getpid();
   auto sigchld_of_children = ::signal(SIGCHLD, SIG_DFL); // exec keeps an ignored one: the kernel would reap at once
   sigset_t mask_of_children;
   auto child_events = watch_children(mask_of_children);
@@ -71,6 +80,8 @@ void run_fork_server(std::vector<std::string> &arguments, const WorkerCode &code
     if (pid < 0)
       os::throw_errno("fork() of a worker");
     if (pid == 0) {
+      if (workers_leave_with_server)
+        leave_with_server(server);
       requests.reset();
       replies.reset();
       child_events.reset();

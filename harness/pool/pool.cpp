@@ -51,7 +51,7 @@ std::unique_ptr<Starter> ProcessPool::make_starter() {
   case StartMethod::spawn:
     return make_spawn_starter(worker_ends(), options_.worker_program);
   case StartMethod::forkserver:
-    return make_forkserver_starter(worker_ends(), options_.fork_server);
+    return make_forkserver_starter(worker_ends(), options_.fork_server, options_.behaviour.workers_leave_with_server);
   }
   throw std::invalid_argument("no such start method");
 }

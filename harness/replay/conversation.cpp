@@ -51,9 +51,17 @@ void Conversation::end_subject() {
 
 bool Conversation::hear(std::chrono::microseconds at_most, const std::vector<int> &exits) {
   auto event = subject_.next(at_most, exits);
-  if (event)
+  if (!event)
+    return false;
+  try {
     heard_.absorb(*event, timeline_);
-  return event.has_value();
+  } catch (const SubjectError &e) {
+    if (!resting_)
+      throw;
+    error_ = e.what();
+    note("error", {}, error_);
+  }
+  return true;
 }
 
 void Conversation::end_waits_at_rest(const census::Tree &tree) {

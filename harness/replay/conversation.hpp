@@ -56,6 +56,8 @@ public:
   /// never answer. hear_until() then throws Stalled. `tree` must outlive this.
   void end_waits_at_rest(const census::Tree &tree);
   bool ends_waits_at_rest() const { return resting_ != nullptr; }
+  /// Why the subject can't go on, as it says; while waits end at rest that is no exception. Empty: it can.
+  const std::string &error() const { return error_; }
 
   /// Hears events until `done`. False if that has not come within the step's bound.
   bool hear_within_bound(const Done &done);
@@ -69,9 +71,10 @@ public:
 private:
   bool is_stopped() const;
 
-  bool may_still_answer() const { return !resting_ || !subject().has_exited(); }
+  bool may_still_answer() const { return !resting_ || (error_.empty() && !subject().has_exited()); }
 
   const census::Tree *resting_ = nullptr;
+  std::string error_;
   milliseconds step_bound_;
   Channel &channel_;
   Timeline &timeline_;

@@ -22,6 +22,12 @@ namespace {
 
 /// What a report says of its plan, whatever comes of it.
 void describe(const Plan &plan, Report &report) {
+  if (const auto &fault = plan.point_fault; fault && !report.point_fault) // it did not come so far
+    report.point_fault = reports::PointFault{.point = to_text(fault->point),
+                                             .fault = to_text(fault->fault),
+                                             .birth = fault->birth,
+                                             .reached = false,
+                                             .call = ""};
   report.scenario = plan.scenario.name;
   report.pool = plan.pool.name;
   report.workers = plan.scenario.conditions.workers;

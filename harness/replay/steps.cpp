@@ -94,17 +94,22 @@ private:
       if (step != Step::occupy_workers || !conversation_.heard().submitted)
         stuck_in_ = stalled.what;
     } catch (const SubjectFailure &) {
-      break_off();
-    } catch (const SubjectError &) {
-      break_off();
-      conversation_.hear_until_exit(conversation_.subject());
+      if (!execution_->is_fault_done())
+        throw;
+      has_broken_off_ = true;
     }
+    if (!conversation_.error().empty())
+      end_after_error();
   }
 
-  void break_off() {
+  /// A call that failed may be more than the subject can bear. It leaves then, and that it leaves alone is no defect.
+  void end_after_error() {
     if (!execution_->is_fault_done())
-      throw;
+      throw SubjectFailure(conversation_.error());
     has_broken_off_ = true;
+    stuck_in_.clear();
+    if (!conversation_.hear_until_exit(conversation_.subject()))
+      throw SubjectFailure(conversation_.error() + ", and did not exit");
   }
 
   void rest() {
@@ -118,8 +123,11 @@ private:
       fault_ = InjectedFault{
           .death = {}, .owner_killed = subject_is_gone(), .died_with_lock = execution_->died_with_lock(), .race = {}};
     take_census(census_site(), released_, report_);
-    if (fault_ && subject_is_gone()) // by itself, since
-      fault_->owner_killed = true;
+    if (subject_is_gone()) {
+      stuck_in_.clear(); // it was not stuck: it has ended, maybe since the census
+      if (fault_)
+        fault_->owner_killed = true;
+    }
   }
 
   bool subject_is_gone() const { return conversation_.subject().has_exited(); }

@@ -1,5 +1,7 @@
 #include "harness/sweep/sweep.hpp"
 
+#include "harness/os/end_requests.hpp"
+
 #include <algorithm>
 #include <map>
 
@@ -42,6 +44,7 @@ public:
         break;
       replay(next);
     }
+    requests_.reset(); // from here on a request is obeyed at once
     return std::move(swept_);
   }
 
@@ -50,7 +53,11 @@ private:
     std::size_t target, place; // the plan, and the place of its fault
   };
 
-  bool has_ended() const { return swept_.interrupted_by || swept_.is_over_budget; }
+  bool has_ended() {
+    if (!swept_.interrupted_by)
+      swept_.interrupted_by = requests_->take(); // between two rounds
+    return swept_.interrupted_by || swept_.is_over_budget;
+  }
 
   /// The recordings that there are not yet.
   void record(const std::vector<Report> &earlier) {
@@ -129,6 +136,7 @@ private:
     swept_.is_over_budget = ran.done < plans.size() && !ran.interrupted_by;
   }
 
+  std::optional<os::EndRequests> requests_{std::in_place};
   const std::vector<Plan> &plans_;
   const Options &options_;
   const std::function<void(const Report &)> &on_report_;
