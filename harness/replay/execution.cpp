@@ -64,6 +64,7 @@ Execution::Execution(const Plan &plan, const Inside &inside, Conversation &conve
       tracer_(conversation.subject(),
               {.steps = step_names(),
                .fault = fault_at(plan),
+               .only = plan.record_only,
                .close_trap = [this](const os::ProcessRef &victim) { trap_->close_on(victim, 0); },
                .look_closer = [this](const tracing::Stop &stop) { return names_.lock_in_hand(stop); }}) {
   if (needs_real_oom(plan)) { // nothing runs yet that could come to the point

@@ -85,6 +85,7 @@ struct Plan {
   std::optional<PointFault> point_fault = {};
   /// Lists the points of execution of every process. Without a fault.
   bool record = false;
+  std::optional<tracing::Birth> record_only = {}; // of this process alone; nothing: of all
 
   bool is_traced() const { return record || point_fault; }
 };

@@ -13,7 +13,7 @@ using tracing::When;
 
 namespace {
 
-bool is_wanted(const tracing::Actor &actor, const Choice &choice) {
+bool includes(const Choice &choice, const tracing::Actor &actor) {
   return std::any_of(choice.actors.begin(), choice.actors.end(), [&](const tracing::Actor &wanted) {
     return wanted == actor || (actor.role == Role::helper && wanted == tracing::Actor{.role = Role::helper});
   });
@@ -51,6 +51,17 @@ replay::Plan recording_of(replay::Plan plan) {
   return plan;
 }
 
+replay::Plan recording_of_one(replay::Plan plan, const tracing::Birth &only) {
+  plan = recording_of(std::move(plan));
+  plan.record_only = only;
+  return plan;
+}
+
+bool is_wanted(const std::string &actor, const Choice &choice) {
+  auto parsed = tracing::parse_actor(actor);
+  return parsed && includes(choice, *parsed);
+}
+
 replay::Plan with_fault(replay::Plan plan, PointFault fault) {
   plan.scenario.conditions.death = Death::none;
   plan.point_fault = std::move(fault);
@@ -63,7 +74,7 @@ std::vector<PointFault> faults_to_try(const reports::Report &recording, const Ch
     for (const auto &process : recording.recording)
       for (const auto &recorded : process.points) {
         auto point = tracing::parse_point(recorded.point);
-        if (!point || !is_wanted(point->actor, choice))
+        if (!point || !includes(choice, point->actor))
           continue;
         if (!choice.steps.empty() &&
             std::find(choice.steps.begin(), choice.steps.end(), point->place.step) == choice.steps.end())
@@ -76,9 +87,8 @@ std::vector<PointFault> faults_to_try(const reports::Report &recording, const Ch
 
 std::optional<PointFault> fault_at(const reports::Report &recording, const Point &point, const Fault &fault) {
   for (const auto &process : recording.recording)
-    for (const auto &recorded : process.points)
-      if (recorded.point == to_text(point))
-        return PointFault{.point = point, .birth = process.birth, .fault = fault};
+    if (process.actor == to_text(point.actor))
+      return PointFault{.point = point, .birth = process.birth, .fault = fault};
   return {};
 }
 

@@ -73,10 +73,11 @@ private:
         whose.push_back(target);
       }
     }
-    replay(to_record, [&](std::size_t i, Report report) {
-      on_report_(report);
-      recordings[whose[i]] = std::move(report);
-    });
+    replay(to_record, [&](std::size_t i, Report report) { recordings[whose[i]] = std::move(report); });
+    follow_each(recordings, whose);
+    for (auto target : whose)
+      if (recordings[target] && !swept_.interrupted_by)
+        on_report_(*recordings[target]);
     for (auto &recording : recordings) {
       if (!recording) // interrupted before
         recording.emplace();
@@ -92,6 +93,25 @@ private:
       faults_.push_back(std::move(faults));
       swept_.sweeps.emplace_back(std::move(*recording), std::move(planned));
     }
+  }
+
+  /// A process that is followed alone does the same as in the sweep, where it is as well: who comes first to a lock may
+  /// differ from when all of them are slowed down.
+  void follow_each(std::vector<std::optional<Report>> &recordings, const std::vector<std::size_t> &targets) {
+    std::vector<Plan> to_record;
+    std::vector<reports::RecordedProcess *> whose;
+    for (auto target : targets)
+      if (recordings[target] && reports::was_recorded_clean(*recordings[target]))
+        for (auto &process : recordings[target]->recording)
+          if (is_wanted(process.actor, options_.choice)) {
+            to_record.push_back(recording_of_one(plans_[target], process.birth));
+            whose.push_back(&process);
+          }
+    replay(to_record, [&](std::size_t i, const Report &report) {
+      for (const auto &process : report.recording)
+        if (process.birth == whose[i]->birth && process.actor == whose[i]->actor && !process.points.empty())
+          whose[i]->points = process.points;
+    });
   }
 
   int replays_left(const reports::SweptPoint &point) const {

@@ -164,11 +164,17 @@ private:
     }
   }
 
+  /// The one process that is followed; nothing: all are.
+  const Birth *wanted_birth() const {
+    return options_.fault ? &options_.fault->birth : options_.only ? &*options_.only : nullptr;
+  }
+
   std::shared_ptr<Process> add_process(pid_t pid, Birth birth) {
     auto ref = os::ProcessRef::open(pid);
     if (!ref)
       throw std::runtime_error(fmt::format("process {} vanished while it was traced", pid));
-    bool is_followed = !options_.fault || options_.fault->birth == birth;
+    const auto *wanted = wanted_birth();
+    bool is_followed = !wanted || *wanted == birth;
     auto process = std::make_shared<Process>(Process{.record = {.pid = pid, .birth = std::move(birth), .stops = {}},
                                                      .ref = std::move(*ref),
                                                      .is_followed = is_followed});
@@ -251,7 +257,8 @@ private:
     } else {
       auto birth = process->record.birth;
       birth.push_back(++process->children);
-      bool is_of_interest = !options_.fault || begins_with(options_.fault->birth, birth);
+      const auto *wanted = wanted_birth();
+      bool is_of_interest = !wanted || begins_with(*wanted, birth);
       try {
         auto born = add_process(child, birth);
         threads_[child] = {

@@ -56,7 +56,8 @@ class Tracer {
 public:
   struct Options {
     std::vector<std::string> steps;    // their names; what comes before the first enter() is not looked at
-    std::optional<FaultAt> fault = {}; // nothing: every process is recorded
+    std::optional<FaultAt> fault = {}; // nothing: what processes do is recorded
+    std::optional<Birth> only = {};    // of a recording: of this process alone; nothing: of all
     /// For FaultKind::oom: closes the trap on that process. By the tracer's thread, the process being held.
     std::function<void(const os::ProcessRef &)> close_trap = {};
     /// What else is to be told of a stop that is recorded or is the fault's; by the tracer's thread.
