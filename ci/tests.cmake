@@ -65,7 +65,8 @@ set_source_files_properties(reports/schema_test.cpp PROPERTIES SKIP_UNITY_BUILD_
   COMPILE_OPTIONS "-O1;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>") # of std::regex, by g++ 12 under the sanitizers
 pidleak_tests(replay_tests harness/replay/sandbox_test.cpp harness/replay/subject_test.cpp
   harness/replay/ablation_test.cpp harness/replay/evidence_test.cpp harness/replay/verdict_test.cpp USES pidleak_replay LABELS replay)
-pidleak_tests(cli_tests harness/cli/cli_test.cpp harness/cli/report_test.cpp USES pidleak_os nlohmann_json::nlohmann_json LABELS cli MANY_PROCESSES)
+pidleak_tests(tracing_tests harness/tracing/tracing_test.cpp USES pidleak_tracing LABELS tracing)
+pidleak_tests(cli_tests harness/cli/cli_test.cpp harness/cli/report_test.cpp harness/cli/sweep_test.cpp USES pidleak_os nlohmann_json::nlohmann_json LABELS cli MANY_PROCESSES)
 pidleak_tests(library_tests harness/library/guard_test.cpp harness/library/listeners_test.cpp
   harness/library/parallel_test.cpp harness/library/specimens_test.cpp
   USES pidleak_library pidleak_specimens valijson LABELS library)

@@ -23,8 +23,7 @@ std::string without_digits(std::string text) {
 } // namespace
 
 double Coverage::share() const {
-  auto done = reached + unreached;
-  return done == 0 ? 1 : static_cast<double>(reached) / static_cast<double>(done);
+  return planned == 0 ? 1 : static_cast<double>(reached) / static_cast<double>(planned);
 }
 
 bool shows_defect(const Report &report) { return report.verdict == Verdict::leaked || report.verdict == Verdict::hung; }

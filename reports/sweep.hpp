@@ -32,7 +32,7 @@ struct Coverage {
   std::size_t recorded = 0;                          // points of execution, of all processes of the pool
   std::size_t tried = 0, reached = 0, unreached = 0; // faults at points; neither: not tried yet
   std::size_t planned = 0;
-  /// 0 to 1; 1 where nothing was tried.
+  /// What was reached of what was planned: 0 to 1; 1 where nothing was.
   double share() const;
 };
 
@@ -68,7 +68,7 @@ bool shows_defect(const Report &report);
 /// `owner`, of `owner/2`; `worker`, of `worker#2`.
 std::string role_of(const std::string &point);
 
-/// The status that sweeps give a command: 1 a defect, 3 less than 95 % of the tried faults could be done, 4 or 5 as
+/// The status that sweeps give a command: 1 a defect, 3 less than 95 % of the planned faults were done, 4 or 5 as
 /// replays give it.
 int exit_status(const std::vector<Sweep> &sweeps);
 

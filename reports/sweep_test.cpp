@@ -32,7 +32,7 @@ TEST_CASE("what a sweep found has its status: a defect, too little reached, noth
   Sweep nothing_tried(recording, planned), reached(recording, planned), missed(recording, planned);
   reached.add(with_fault_at(clean(), "worker:do-tasks:read#1:entry"));
   missed.add(with_fault_at(clean(), "worker:do-tasks:read#1:entry", false));
-  CHECK(exit_status({nothing_tried}) == 0);
+  CHECK(exit_status({nothing_tried}) == 3);
   CHECK(exit_status({reached}) == 0);
   CHECK(exit_status({missed}) == 3);
   for (auto [verdict, status] :

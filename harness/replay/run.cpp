@@ -122,6 +122,8 @@ Ran run_all(const std::vector<Plan> &plans, const RunOptions &options,
   while ((next < total || !running.empty()) && !(ran.interrupted_by = requests->take())) {
     if (options.begin_none_after && options.begin_none_after->passed())
       total = next;
+    if (next == total && running.empty())
+      break;
     for (; next < total && std::cmp_less(running.size(), options.jobs); ++next)
       running.push_back(start(next, plans[next % plans.size()], options));
     wait_for_any(running, *requests);

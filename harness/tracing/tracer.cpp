@@ -11,6 +11,7 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <future>
@@ -77,6 +78,8 @@ public:
     ::eventfd_write(wake_.get(), 1);
     thread_.join();
     ::pthread_sigmask(SIG_SETMASK, &mask_before_, nullptr);
+    if (injected_ && !injected_->status)
+      injected_->status = status_of_victim();
     for (auto &process : processes_)
       recorded_.push_back(std::move(process->record));
   }
@@ -233,6 +236,16 @@ private:
       break;
     }
     resume(id, is_call || event != 0 ? 0 : signal);
+  }
+
+  /// It was let go before it ended. Nothing: it lives, or the kernel does not tell of a process that was waited for.
+  std::optional<os::WaitStatus> status_of_victim() const {
+    auto victim = std::find_if(processes_.begin(), processes_.end(),
+                               [this](const auto &process) { return process->record.pid == injected_->stop.pid; });
+    const auto &ref = (*victim)->ref;
+    if (options_.fault->fault.kind == FaultKind::kill)
+      os::wait_for_any_exit({ref.pidfd()}, std::chrono::seconds(5));
+    return ref.has_exited() ? ref.exit_status() : std::nullopt;
   }
 
   void resume(pid_t id, int signal) {

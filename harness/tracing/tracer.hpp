@@ -49,7 +49,7 @@ struct FaultAt {
 struct Injected {
   Stop stop;
   bool done = false;                    // the signal was sent, the call failed, the trap was closed
-  std::optional<os::WaitStatus> status; // of a victim that ended while it was traced
+  std::optional<os::WaitStatus> status; // of a victim that has ended, where the kernel tells
 };
 
 class Tracer {
