@@ -56,8 +56,8 @@ TEST_CASE("a class of points is told by its earliest, and the line that it shows
 TEST_CASE("a sweep goes on where it ended, and comes to what an undisturbed one does", "[cli]") {
   TemporaryDirectory directory;
   auto sweep = [&](const std::string &name, std::vector<std::string> more) {
-    std::vector<std::string> arguments = {"sweep",     "--pool",   "hardened",      "--steps",
-                                          "shut-down", "--report", directory / name};
+    std::vector<std::string> arguments = {"sweep",    "--pool", "hardened", "--steps",       "create-pool",
+                                          "--sample", "20",     "--report", directory / name};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run(arguments);
   };
