@@ -17,6 +17,8 @@ using layout::Row;
 
 std::string title_of(const Sweep &sweep) {
   const auto &recording = sweep.recording();
+  if (recording.workers == 0) // a command
+    return printable(recording.pool);
   return fmt::format("{}, {} workers{}", layout::title_of(recording), recording.workers,
                      recording.pool_version.empty() ? "" : " (" + printable(recording.pool_version) + ")");
 }

@@ -144,6 +144,20 @@ std::string meant(const Added &added, const CLI::ParseError &error) {
   return "";
 }
 
+/// Cuts off what follows the first `--`, if the verb takes a command there.
+void take_command(const Command &application, std::vector<std::string> &arguments) {
+  auto dashes = std::find(arguments.begin(), arguments.end(), "--");
+  for (const auto &verb : application.below)
+    if (verb.command_after_dashes && !arguments.empty() && arguments.front() == verb.name &&
+        dashes != arguments.end()) {
+      verb.command_after_dashes->assign(dashes + 1, arguments.end());
+      if (verb.command_after_dashes->empty())
+        throw UsageError(fmt::format("{}: no command follows after --", verb.name));
+      arguments.erase(dashes, arguments.end());
+      return;
+    }
+}
+
 } // namespace
 
 std::vector<std::string> Option::names() const {
@@ -162,6 +176,7 @@ int run(const Command &application, const std::string &version, std::vector<std:
   std::vector<Added> all;
   add(all, application, app);
 
+  take_command(application, arguments);
   for (auto &argument : arguments)
     if (argument.starts_with('[') || argument.starts_with(mark))
       argument.insert(0, 1, mark);

@@ -52,6 +52,7 @@ struct Command {
   std::vector<Command> below = {};
   bool hidden = false;
   bool takes_command = false; // what follows its first argument belongs to a command, options included
+  std::vector<std::string> *command_after_dashes = nullptr; // a command may follow after `--`: it goes here
   /// Gives the exit status of DESIGN: 0 clean, 1 a leak or a hang, 2 usage, 3 invalid, 4 skipped, 5 the
   /// harness broke. Not set: one of those below must be named.
   std::function<int(const Given &)> run = {};

@@ -73,8 +73,8 @@ std::vector<replay::Plan> with_point(const std::vector<replay::Plan> &plans, con
     auto recording = replay::run(sweep::recording_of(plan));
     auto found = sweep::fault_at(recording, *point, *fault);
     if (!found && reports::was_judged(recording))
-      throw UsageError(fmt::format("--point {}: {} on {} has no such process; --record lists the points",
-                                   options.point, plan.scenario.name, plan.pool.name));
+      throw UsageError(fmt::format("--point {}: {} on {} has no such process; --record lists the points", options.point,
+                                   plan.scenario.name, plan.pool.name));
     // Where it could not be recorded, the replay itself says why.
     with_fault.push_back(sweep::with_fault(plan, found.value_or(replay::PointFault{.point = *point, .fault = *fault})));
   }

@@ -4,6 +4,7 @@
 #include "harness/cli/outputs.hpp"
 #include "harness/cli/replays.hpp"
 #include "harness/cli/report_file.hpp"
+#include "harness/cli/shell.hpp"
 #include "harness/cli/verbs.hpp"
 #include "harness/os/signals.hpp"
 #include "reports/file.hpp"
@@ -18,6 +19,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <regex>
 
 namespace pidleak::cli {
 namespace {
@@ -29,8 +31,38 @@ struct SweepOptions {
   std::vector<std::string> roles = {"worker"}, faults = {"kill"}, steps;
   int sample = 0, tries = 10;
   double budget = 0;
-  std::string resume, markdown, junit;
+  std::string resume, markdown, junit, point;
+  replay::CommandPlan command; // in place of a pool
+  std::string stop = "TERM";
 };
+
+/// `TERM`, `SIGTERM`, `15`.
+int signal_of(const std::string &text) {
+  for (int signal = 1; signal < 32; ++signal)
+    if (auto name = os::signal_name(signal); text == name || "SIG" + text == name || text == std::to_string(signal))
+      return signal;
+  throw UsageError(fmt::format("--stop {}: not a signal", text));
+}
+
+/// One plan, which stands for the command.
+std::vector<replay::Plan> plan_of_command(const SweepOptions &options) {
+  replay::Plan plan{.oom = word<replay::OomMode>("--oom", options.replay.oom)};
+  plan.scenario.name = "command";
+  plan.pool.name = command_line_of(options.command.command);
+  plan.scenario.conditions.workers = 0;
+  plan.command = options.command;
+  plan.settle_bound = std::chrono::seconds(2); // for what waits with a timer, which may be for ever
+  plan.command->stop_signal = signal_of(options.stop);
+  if (options.command.until_port != 0 && options.replay.jobs > 1)
+    throw UsageError("--until-port: two commands can't listen on one port: not with --jobs");
+  try {
+    std::regex ignored(options.command.until_line);
+  } catch (const std::regex_error &e) {
+    throw UsageError(
+        fmt::format("--until-line {}: not a regular expression: {}", options.command.until_line, e.what()));
+  }
+  return {plan};
+}
 
 /// A role means its first process, and `helper` all of them.
 tracing::Actor actor_of(const std::string &text) {
@@ -53,7 +85,15 @@ sweep::Choice choice_of(const SweepOptions &options) {
   for (const auto &role : options.roles)
     choice.actors.push_back(actor_of(role));
   for (const auto &step : choice.steps)
-    word<replay::Step>("--steps", step);
+    if (!parse_spelling<replay::CommandStep>(step))
+      word<replay::Step>("--steps", step);
+  choice.point = options.point;
+  if (!options.point.empty()) {
+    auto point = tracing::parse_point(options.point);
+    if (!point)
+      throw UsageError(fmt::format("--point {}: not a point", options.point));
+    choice.actors = {point->actor};
+  }
   return choice;
 }
 
@@ -150,8 +190,17 @@ private:
 };
 
 /// The command that replays the earliest point of a class once more.
-std::string replay_line(const reports::Sweep &sweep, const reports::SweepClass &one) {
+std::string replay_line(const SweepOptions &options, const reports::Sweep &sweep, const reports::SweepClass &one) {
   const auto &recording = sweep.recording();
+  const auto &its_fault = *one.first.point_fault;
+  if (!options.command.command.empty()) {
+    const auto &command = options.command;
+    auto until = fmt::format("{}{}{}", command.until_port ? fmt::format(" --until-port {}", command.until_port) : "",
+                             command.until_file.empty() ? "" : " --until-file " + shell_quoted(command.until_file),
+                             command.until_line.empty() ? "" : " --until-line " + shell_quoted(command.until_line));
+    return fmt::format("pidleak sweep --fault {} --point {}{}{} -- {}", its_fault.fault, its_fault.point, until,
+                       options.stop == "TERM" ? "" : " --stop " + options.stop, recording.pool);
+  }
   auto quoted = [](const std::string &text) {
     return text.find_first_of(" '\"$") == std::string::npos ? text : fmt::format("'{}'", text);
   };
@@ -163,14 +212,18 @@ std::string replay_line(const reports::Sweep &sweep, const reports::SweepClass &
     if (found != recording.conditions.end() && found->second != spell(value) && std::string(name) != "death")
       line += fmt::format(" --{} {}", name, found->second);
   });
-  const auto &fault = *one.first.point_fault;
-  return line + fmt::format(" --point {} --fault {}", quoted(fault.point), fault.fault);
+  return line + fmt::format(" --point {} --fault {}", its_fault.point, its_fault.fault);
 }
 
 int sweep_pools(SweepOptions options) {
   if (!options.resume.empty() && options.replay.report_path.empty() && !options.replay.json)
     options.replay.report_path = options.resume;
-  auto plans = make_plans(options.replay);
+  bool is_command = !options.command.command.empty();
+  if (!is_command && options.command.is_awaited())
+    throw UsageError("--until-line, --until-file and --until-port are for a command, which follows after --");
+  if (is_command && options.roles == std::vector<std::string>{"worker"})
+    options.roles = {"command"};
+  auto plans = is_command ? plan_of_command(options) : make_plans(options.replay);
   for (const auto &plan : plans)
     if (plan.scenario.conditions.race == Race::count_first)
       throw UsageError("--race count-first traces the victim by itself, and can't be swept");
@@ -190,12 +243,13 @@ int sweep_pools(SweepOptions options) {
     swept = sweep::run(plans, how, results.earlier(), [&](const Report &report) { results.add(report); });
   }
   results.finish(swept.sweeps);
+  auto line = [&](const auto &sweep, const auto &one) { return replay_line(options, sweep, one); };
   auto *stream = options.replay.json || options.replay.report_path == "/dev/stdout" ? stderr : stdout;
-  fmt::print(stream, "{}{}\n", reports::render_sweeps(swept.sweeps, replay_line), place.text);
+  fmt::print(stream, "{}{}\n", reports::render_sweeps(swept.sweeps, line), place.text);
   if (!options.replay.report_path.empty())
     fmt::print(stream, "report: {}\n", options.replay.report_path);
   if (!options.markdown.empty())
-    reports::write_atomically(options.markdown, reports::render_sweeps_as_markdown(swept.sweeps, replay_line));
+    reports::write_atomically(options.markdown, reports::render_sweeps_as_markdown(swept.sweeps, line));
   if (!options.junit.empty()) {
     std::vector<Report> cases;
     for (const auto &sweep : swept.sweeps)
@@ -246,6 +300,8 @@ Command sweep_verb() {
           "  pidleak sweep --pool python:3.13 --jobs 2 --report sweep.json\n"
           "  pidleak sweep --pool hardened --role worker,owner,helper --fault kill,term,errno\n"
           "  pidleak sweep --pool exec:./my-subject --sample 50\n"
+          "  pidleak sweep --fault term --until-port 8000 -- python3 -m http.server    does it stop whole, whenever "
+          "asked?\n"
           "  pidleak sweep --pool python --role owner --budget 10m --report sweep.json\n"
           "  pidleak sweep --pool python --role owner --resume sweep.json      goes on where that ended",
       .run = [options](const Given &) { return sweep_pools(*options); }};
@@ -296,6 +352,33 @@ Command sweep_verb() {
            .summary = "Go on with the sweep whose report this is; it is gone on in, if no other --report is named",
            .value = "FILE",
            .group = "What is tried"},
+          {.name = "--point",
+           .into = &options->point,
+           .summary = "This point alone",
+           .value = "POINT",
+           .group = "What is tried"},
+          {.name = "--until-port",
+           .into = &options->command.until_port,
+           .summary = "The command is ready when a socket listens on this port; then it is stopped",
+           .value = "N",
+           .range = {{1, 65535}},
+           .group = "A command in place of a pool, after --"},
+          {.name = "--until-file",
+           .into = &options->command.until_file,
+           .summary = "It is ready when this file is there",
+           .value = "PATH",
+           .group = "A command in place of a pool, after --"},
+          {.name = "--until-line",
+           .into = &options->command.until_line,
+           .summary = "It is ready when a line of its output matches",
+           .value = "REGEX",
+           .group = "A command in place of a pool, after --"},
+          {.name = "--stop",
+           .into = &options->stop,
+           .summary = "What asks it to stop when it is ready",
+           .value = "SIGNAL",
+           .shows_default = true,
+           .group = "A command in place of a pool, after --"},
           {.name = "--markdown",
            .into = [options](const std::string &path) { options->markdown = output_path(path); },
            .summary = "Write the classes as Markdown to this file",
@@ -306,6 +389,7 @@ Command sweep_verb() {
            .summary = "Write JUnit XML to this file: a case for each class, and one for the coverage",
            .value = "FILE",
            .group = "Renderings"}});
+  command.command_after_dashes = &options->command.command;
   return command;
 }
 

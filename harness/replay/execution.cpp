@@ -10,11 +10,8 @@
 namespace pidleak::replay {
 
 using tracing::FaultKind;
-using tracing::Role;
 
 namespace {
-
-std::vector<std::string> step_names() { return spellings<Step>(); }
 
 /// What stands in for an OOM kill where the user has said so.
 tracing::Fault fault_of(const Plan &plan) {
@@ -59,48 +56,32 @@ std::string what_was_done(const tracing::Fault &fault) {
 
 } // namespace
 
-Execution::Execution(const Plan &plan, const Inside &inside, Conversation &conversation)
-    : plan_(plan), conversation_(conversation),
-      tracer_(conversation.subject(),
-              {.steps = step_names(),
-               .fault = fault_at(plan),
-               .only = plan.record_only,
-               .close_trap = [this](const os::ProcessRef &victim) { trap_->close_on(victim, 0); },
-               .look_closer = [this](const tracing::Stop &stop) { return names_.lock_in_hand(stop); }}) {
+Execution::Execution(const Plan &plan, const Inside &inside, const os::ProcessRef &subject,
+                     std::vector<std::string> steps)
+    : plan_(plan),
+      tracer_(subject, {.steps = std::move(steps),
+                        .fault = fault_at(plan),
+                        .only = plan.record_only,
+                        .close_trap = [this](const os::ProcessRef &victim) { trap_->close_on(victim, 0); },
+                        .look_closer = [this](const tracing::Stop &stop) { return names_.lock_in_hand(stop); }}) {
   if (needs_real_oom(plan)) { // nothing runs yet that could come to the point
     trap_.emplace(inside.memory_cgroup, inside.memory_version);
     kills_before_ = trap_->kills();
   }
 }
 
-void Execution::enter(Step step) { tracer_.enter(static_cast<std::size_t>(step)); }
-
-void Execution::learn_names() { names_.learn(conversation_.subject().pid(), conversation_.heard().objects); }
-
 pid_t Execution::died_with_lock() const {
   const auto &injected = tracer_.injected();
   return injected && !injected->stop.circumstances.empty() ? injected->stop.pid : 0;
 }
 
-/// By what the subject and its workers have said in the course of the replay; empty: it is none of the pool's.
-std::string Execution::actor_of(const tracing::TracedProcess &process) const {
-  const auto &heard = conversation_.heard();
-  auto role_of = [&](const tracing::TracedProcess &other) -> std::optional<Role> {
-    if (other.pid == conversation_.subject().pid())
-      return Role::owner;
-    if (heard.helpers.contains(other.pid))
-      return Role::helper;
-    if (heard.task_of.contains(other.pid) ||
-        std::find(heard.workers.begin(), heard.workers.end(), other.pid) != heard.workers.end())
-      return Role::worker;
-    return {};
-  };
-  auto role = role_of(process);
+std::string Execution::actor_of(const tracing::TracedProcess &process, const RoleOf &role_of) const {
+  auto role = role_of(process.pid);
   if (!role)
     return "";
   tracing::Actor actor{.role = *role, .number = 0};
   for (const auto &other : tracer_.recorded()) { // in the order of their birth
-    if (role_of(other) == role)
+    if (role_of(other.pid) == role)
       ++actor.number;
     if (&other == &process)
       break;
@@ -108,10 +89,10 @@ std::string Execution::actor_of(const tracing::TracedProcess &process) const {
   return to_text(actor);
 }
 
-void Execution::report(reports::Report &report) const {
+void Execution::report(reports::Report &report, const RoleOf &role_of) const {
   if (!plan_.point_fault) {
     for (const auto &process : tracer_.recorded()) {
-      reports::RecordedProcess recorded{.actor = actor_of(process), .birth = process.birth, .points = {}};
+      reports::RecordedProcess recorded{.actor = actor_of(process, role_of), .birth = process.birth, .points = {}};
       auto actor = tracing::parse_actor(recorded.actor);
       for (const auto &stop : process.stops)
         if (actor)

@@ -1,26 +1,28 @@
 // The execution of a replay's processes, point by point: recorded, or followed to the one point where a fault comes.
 #pragma once
 
-#include "harness/replay/conversation.hpp"
 #include "harness/replay/faults.hpp"
 #include "harness/replay/named_objects.hpp"
 #include "harness/replay/sandbox.hpp"
 #include "harness/tracing/tracer.hpp"
 
+#include <functional>
 #include <optional>
 
 namespace pidleak::replay {
 
 class Execution {
 public:
-  /// Takes hold of the subject, which waits for a command. The plan, the sandbox and the conversation must outlive
-  /// this. Throws what Tracer does.
-  Execution(const Plan &plan, const Inside &inside, Conversation &conversation);
+  using RoleOf = std::function<std::optional<tracing::Role>(pid_t)>;
 
-  /// What happens from now on belongs to this step.
-  void enter(Step step);
-  /// The names of pipes and locks, once the subject has told them.
-  void learn_names();
+  /// Takes hold of the subject, which waits for a command. `steps`: their names. The plan and the sandbox must outlive
+  /// this. Throws what Tracer does.
+  Execution(const Plan &plan, const Inside &inside, const os::ProcessRef &subject, std::vector<std::string> steps);
+
+  /// What happens from now on belongs to this step, an index of their names.
+  void enter(std::size_t step) { tracer_.enter(step); }
+  /// For the names of pipes and locks, once the subject has told them.
+  NamedObjects &names() { return names_; }
   bool is_fault_done() const { return tracer_.is_done(); }
   /// The victim that died at its point with a lock in hand; 0: none.
   pid_t died_with_lock() const;
@@ -28,14 +30,14 @@ public:
   /// Before the census: nothing is traced any more.
   void let_go() { tracer_.let_go(); }
   /// After it: what was recorded, or that the fault happened at its point, to the report.
-  void report(reports::Report &report) const;
+  /// `role_of`: what is known by then of a process; nothing: it is none of the pool's.
+  void report(reports::Report &report, const RoleOf &role_of) const;
 
 private:
-  std::string actor_of(const tracing::TracedProcess &process) const;
+  std::string actor_of(const tracing::TracedProcess &process, const RoleOf &role_of) const;
   reports::Evidence show_fault(const std::optional<tracing::Injected> &injected) const;
 
   const Plan &plan_;
-  Conversation &conversation_;
   NamedObjects names_;
   std::optional<OomTrap> trap_;
   std::uint64_t kills_before_ = 0;

@@ -3,6 +3,7 @@
 #include "harness/os/end_requests.hpp"
 #include "harness/os/sources.hpp"
 #include "harness/os/syscall_error.hpp"
+#include "harness/replay/command.hpp"
 #include "harness/replay/driver.hpp"
 #include "reports/document.hpp"
 
@@ -31,6 +32,8 @@ void describe(const Plan &plan, Report &report) {
   report.scenario = plan.scenario.name;
   report.pool = plan.pool.name;
   report.workers = plan.scenario.conditions.workers;
+  if (plan.command)
+    return;
   for_each_condition(plan.scenario.conditions,
                      [&](const char *name, auto value) { report.conditions[name] = spell(value); });
 }
@@ -55,7 +58,7 @@ Running start(std::size_t index, const Plan &plan, const RunOptions &options) {
           .started = std::time(nullptr),
           .since = Clock::now(),
           .sandbox = Sandbox::start(sandbox_for(plan, options), [&plan](const Inside &inside) {
-            return reports::to_document({drive(plan, inside)});
+            return reports::to_document({plan.command ? drive_command(plan, inside) : drive(plan, inside)});
           })};
 }
 

@@ -65,6 +65,21 @@ struct PointFault {
   tracing::Fault fault;
 };
 
+/// The steps of a command in place of a pool.
+BOOST_DEFINE_ENUM_CLASS(CommandStep, run, // until it is ready, or to its end
+                        stop)             // it was asked to stop
+
+/// A command in place of a pool. Without any of `until` it runs to its end.
+struct CommandPlan {
+  std::vector<std::string> command; // looked up on PATH
+  int until_port = 0;               // ready: a socket listens there; 0: not asked for
+  std::string until_file;           // ready: it is there
+  std::string until_line;           // ready: a line of its output matches (ECMAScript)
+  int stop_signal = 15;             // what it gets then
+
+  bool is_awaited() const { return until_port != 0 || !until_file.empty() || !until_line.empty(); }
+};
+
 /// One replay, complete.
 struct Plan {
   Scenario scenario; // with the conditions of this replay
@@ -86,6 +101,9 @@ struct Plan {
   /// Lists the points of execution of every process. Without a fault.
   bool record = false;
   std::optional<tracing::Birth> record_only = {}; // of this process alone; nothing: of all
+
+  /// In place of scenario and pool.
+  std::optional<CommandPlan> command = {};
 
   bool is_traced() const { return record || point_fault; }
 };

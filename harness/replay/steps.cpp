@@ -45,11 +45,11 @@ public:
         take(step);
       return judge_all();
     }
-    execution_.emplace(plan_, inside_, conversation_);
+    execution_.emplace(plan_, inside_, conversation_.subject(), spellings<Step>());
     conversation_.end_waits_at_rest(tree_);
     for (Step step : plan_.scenario.steps)
       take_traced(step);
-    execution_->report(report_);
+    execution_->report(report_, [this](pid_t pid) { return role_of(pid); });
     return judge_all();
   }
 
@@ -82,11 +82,11 @@ private:
       return settle();
     if (subject_is_gone() || !stuck_in_.empty() || (has_broken_off_ && step != Step::shut_down))
       return;
-    execution_->enter(step);
+    execution_->enter(static_cast<std::size_t>(step));
     try {
       take(step);
       if (step == Step::create_pool)
-        execution_->learn_names();
+        execution_->names().learn(conversation_.subject().pid(), conversation_.heard().objects);
       if (!execution_->is_fault_done())
         rest();
     } catch (const Stalled &stalled) {
@@ -128,6 +128,19 @@ private:
       if (fault_)
         fault_->owner_killed = true;
     }
+  }
+
+  /// By what the subject and its workers have said in the course of the replay.
+  std::optional<tracing::Role> role_of(pid_t pid) const {
+    const auto &heard = conversation_.heard();
+    if (pid == conversation_.subject().pid())
+      return tracing::Role::owner;
+    if (heard.helpers.contains(pid))
+      return tracing::Role::helper;
+    if (heard.task_of.contains(pid) ||
+        std::find(heard.workers.begin(), heard.workers.end(), pid) != heard.workers.end())
+      return tracing::Role::worker;
+    return {};
   }
 
   bool subject_is_gone() const { return conversation_.subject().has_exited(); }

@@ -15,7 +15,8 @@ namespace {
 
 bool includes(const Choice &choice, const tracing::Actor &actor) {
   return std::any_of(choice.actors.begin(), choice.actors.end(), [&](const tracing::Actor &wanted) {
-    return wanted == actor || (actor.role == Role::helper && wanted == tracing::Actor{.role = Role::helper});
+    bool all_of_them = actor.role == Role::helper || actor.role == Role::child;
+    return wanted == actor || (all_of_them && wanted == tracing::Actor{.role = actor.role});
   });
 }
 
@@ -78,6 +79,8 @@ std::vector<PointFault> faults_to_try(const reports::Report &recording, const Ch
           continue;
         if (!choice.steps.empty() &&
             std::find(choice.steps.begin(), choice.steps.end(), point->place.step) == choice.steps.end())
+          continue;
+        if (!choice.point.empty() && choice.point != recorded.point)
           continue;
         for (const auto &fault : faults_of(word, *point, recorded.about))
           all.push_back({.point = *point, .birth = process.birth, .fault = fault});

@@ -13,9 +13,10 @@ namespace pidleak::sweep {
 
 /// What a sweep is to try.
 struct Choice {
-  std::vector<tracing::Actor> actors; // `worker`: the first; `helper`: every helper
+  std::vector<tracing::Actor> actors; // `worker`: the first; `helper`, `child`: each of them
   std::vector<std::string> faults;    // as the user writes them; `errno`: every error that suits the call
   std::vector<std::string> steps;     // empty: all
+  std::string point = {};             // this one alone; empty: all
   int sample = 0;                     // so many of all points, evenly; 0: all
 };
 

@@ -18,6 +18,8 @@ bool is_of(const Report &report, const Plan &plan) {
   if (report.scenario != plan.scenario.name || report.pool != plan.pool.name ||
       report.workers != plan.scenario.conditions.workers)
     return false;
+  if (plan.command)
+    return true;
   bool same = true;
   auto conditions = recording_of(plan).scenario.conditions;
   for_each_condition(conditions, [&](const char *name, auto value) {

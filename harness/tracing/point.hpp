@@ -3,8 +3,9 @@
 //   ROLE:STEP:CALL#K:entry|exit     the K-th call of that name that this thread makes in that step of the replay
 //   ROLE:STEP:EVENT#K               fork (a child before its first instruction), exec, exit
 //
-// ROLE is worker, owner or helper: the first of them, or `worker#2`, in the order of their birth; and `owner/3` is its
-// third thread. Indices over all calls are not stable from run to run: a point is named so, and proven at the stop.
+// ROLE is worker, owner or helper, and of a command in place of a pool command or child: the first of them, or
+// `worker#2`, in the order of their birth; and `owner/3` is its third thread. Indices over all calls are not stable
+// from run to run: a point is named so, and proven at the stop.
 #pragma once
 
 #include <boost/describe/enum.hpp>
@@ -16,7 +17,8 @@
 
 namespace pidleak::tracing {
 
-BOOST_DEFINE_ENUM_CLASS(Role, worker, owner, helper)
+BOOST_DEFINE_ENUM_CLASS(Role, worker, owner, helper, // of a pool
+                        command, child)              // of a command in place of one: its first process, those below it
 BOOST_DEFINE_ENUM_CLASS(When, entry, exit)
 
 /// What happens there: a call, or an event of the process.
