@@ -471,7 +471,7 @@ Report from_json(const Json &told) {
   for (const auto &process : list(json, "recording"))
     report.recording.push_back(recorded_process_from_json(process));
   for (const auto &[outcome, count] : object_in(json, "task_outcomes").items())
-    report.task_outcomes[outcome] = read_count(json["task_outcomes"], outcome.c_str());
+    report.task_outcomes[outcome] = read_count({{"task_outcomes", count}}, "task_outcomes");
   for (const auto &event : list(json, "timeline"))
     report.timeline.push_back({.at_ms = read_duration(event, "at_ms"),
                                .event = read<std::string>(event, "event"),
