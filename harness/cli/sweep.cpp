@@ -1,6 +1,7 @@
 // pidleak sweep: replays with a fault at each point of execution, and tells the classes of points that leave something.
 #include "harness/sweep/sweep.hpp"
 
+#include "harness/base/pattern.hpp"
 #include "harness/cli/outputs.hpp"
 #include "harness/cli/replays.hpp"
 #include "harness/cli/report_file.hpp"
@@ -19,7 +20,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
-#include <regex>
 
 namespace pidleak::cli {
 namespace {
@@ -56,8 +56,8 @@ std::vector<replay::Plan> plan_of_command(const SweepOptions &options) {
   if (options.command.until_port != 0 && options.replay.jobs > 1)
     throw UsageError("--until-port: two commands can't listen on one port: not with --jobs");
   try {
-    std::regex ignored(options.command.until_line);
-  } catch (const std::regex_error &e) {
+    Pattern checked(options.command.until_line);
+  } catch (const std::invalid_argument &e) {
     throw UsageError(
         fmt::format("--until-line {}: not a regular expression: {}", options.command.until_line, e.what()));
   }

@@ -1,5 +1,6 @@
 #include "harness/replay/command.hpp"
 
+#include "harness/base/pattern.hpp"
 #include "harness/census/diagnosis.hpp"
 #include "harness/census/tree.hpp"
 #include "harness/os/pipe.hpp"
@@ -17,7 +18,6 @@
 
 #include <csignal>
 #include <fstream>
-#include <regex>
 #include <sstream>
 
 namespace pidleak::replay {
@@ -222,7 +222,7 @@ private:
         said_ += buffer[i];
         continue;
       }
-      has_said_line_ = has_said_line_ || (!command_.until_line.empty() && std::regex_search(said_, line_));
+      has_said_line_ = has_said_line_ || (!command_.until_line.empty() && line_.is_in(said_));
       said_.clear();
     }
   }
@@ -270,7 +270,7 @@ private:
   const Plan &plan_;
   const CommandPlan &command_;
   const Inside &inside_;
-  std::regex line_;
+  Pattern line_;
   Timeline timeline_;
   Report report_;
   std::optional<HeldCommand> held_;

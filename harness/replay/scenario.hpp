@@ -74,7 +74,7 @@ struct CommandPlan {
   std::vector<std::string> command; // looked up on PATH
   int until_port = 0;               // ready: a socket listens there; 0: not asked for
   std::string until_file;           // ready: it is there
-  std::string until_line;           // ready: a line of its output matches (ECMAScript)
+  std::string until_line;           // ready: a line of its output matches, regex(7)
   int stop_signal = 15;             // what it gets then
 
   bool is_awaited() const { return until_port != 0 || !until_file.empty() || !until_line.empty(); }
