@@ -44,7 +44,8 @@ void Sweep::add(const Report &report) {
     return;
   auto &point = points_[found->second];
   ++point.replays;
-  if (report.verdict == Verdict::skipped || report.verdict == Verdict::broken) {
+  bool says_nothing = report.verdict == Verdict::invalid && report.point_fault->reached;
+  if (report.verdict == Verdict::skipped || report.verdict == Verdict::broken || says_nothing) {
     ++point.not_judged;
     point.reason = report.reason;
     return;

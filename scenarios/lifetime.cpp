@@ -23,6 +23,7 @@ const Scenario &lifetime() {
       .summary = "nothing goes wrong: more tasks than queue slots, some with results larger than a pipe, then shutdown",
       .steps = {replay::Step::create_pool, replay::Step::occupy_workers, replay::Step::do_tasks,
                 replay::Step::shut_down, replay::Step::settle},
+      .must_show = {MustShow::sigterm, MustShow::fault},
       .expectations = clean_on_every_preset()};
   return scenario;
 }

@@ -90,7 +90,7 @@ std::string run_task(const std::string &task) {
   if (!fields.contains("task") || !fields.contains("channel"))
     throw protocol::ProtocolError("not a task: " + protocol::Message::printable(task));
   auto number = fields["task"].get<long long>();
-  std::string_view order =
+  std::string order =
       Channel(fields["channel"].get<std::string>()).hold("in-task", fmt::format("gate-{}", number), number);
   constexpr std::string_view sized = "finish ";
   std::size_t size = 0;

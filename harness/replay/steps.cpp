@@ -187,6 +187,7 @@ private:
       if (!execution_ || !execution_->is_fault_done())
         rest();
     }
+    released_ = Clock::now();
     conversation_.note("tasks-released");
   }
 

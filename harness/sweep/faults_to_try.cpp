@@ -65,6 +65,7 @@ bool is_wanted(const std::string &actor, const Choice &choice) {
 
 replay::Plan with_fault(replay::Plan plan, PointFault fault) {
   plan.scenario.conditions.death = Death::none;
+  plan.scenario.must_show = {replay::MustShow::sigterm, replay::MustShow::fault}; // its own fault does not come
   plan.point_fault = std::move(fault);
   return plan;
 }
