@@ -21,7 +21,7 @@ inline reports::Sweep swept() {
                                      {.point = "worker:do-tasks:read#3:entry", .about = "a pipe", .holding = ""}}}};
   std::vector<reports::SweptPoint> planned;
   for (const auto &point : recording.recording[0].points)
-    planned.push_back({.actor = "worker", .point = point.point, .fault = "kill", .call = "", .reason = ""});
+    planned.push_back({.point = point.point, .fault = "kill", .call = "", .reason = ""});
   reports::Sweep sweep(recording, planned);
   sweep.add(with_fault_at(clean("cpython36"), "worker:do-tasks:read#1:entry"));
   sweep.add(with_fault_at(leaked(), "worker:do-tasks:read#2:entry"));

@@ -14,7 +14,7 @@ namespace pidleak::reports {
 
 /// One fault at one point.
 struct SweptPoint {
-  std::string actor, point, fault;
+  std::string point, fault;
   std::string call;                         // what the process was in, as the first replay that came there shows it
   int replays = 0, reached = 0, failed = 0; // failed: leaked or hung
   int not_judged = 0;                       // skipped or broken

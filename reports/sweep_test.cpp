@@ -28,7 +28,7 @@ TEST_CASE("points that come to the same are one class, and what was not reached 
 TEST_CASE("what a sweep found has its status: a defect, too little reached, nothing to be swept", "[report]") {
   auto recording = swept().recording();
   std::vector<SweptPoint> planned = {
-      {.actor = "worker", .point = "worker:do-tasks:read#1:entry", .fault = "kill", .call = "", .reason = ""}};
+      {.point = "worker:do-tasks:read#1:entry", .fault = "kill", .call = "", .reason = ""}};
   Sweep nothing_tried(recording, planned), reached(recording, planned), missed(recording, planned);
   reached.add(with_fault_at(clean(), "worker:do-tasks:read#1:entry"));
   missed.add(with_fault_at(clean(), "worker:do-tasks:read#1:entry", false));

@@ -149,14 +149,22 @@ std::vector<Plan> make_plans(const ReplayOptions &options) {
   return plans;
 }
 
+std::vector<std::pair<std::string, std::string>> changed_conditions(const Report &report) {
+  std::vector<std::pair<std::string, std::string>> changed;
+  Conditions defaults;
+  for_each_condition(defaults, [&](const char *name, auto &word) {
+    auto found = report.conditions.find(name);
+    if (found != report.conditions.end() && found->second != spell(word))
+      changed.push_back(*found);
+  });
+  return changed;
+}
+
 std::string done_in(const Report &report) {
   std::vector<std::string> changed;
-  Conditions defaults;
-  for_each_condition(defaults, [&]<class E>(const char *name, E &word) {
-    auto found = report.conditions.find(name);
-    if (!std::is_same_v<E, StartMethod> && found != report.conditions.end() && found->second != spell(word))
-      changed.push_back(fmt::format("{} {}", name, found->second));
-  });
+  for (const auto &[name, word] : changed_conditions(report))
+    if (name != "start-method") // told beside the workers
+      changed.push_back(fmt::format("{} {}", name, word));
   auto method = report.conditions.find("start-method");
   if (method == report.conditions.end()) // guard's
     return "";

@@ -39,6 +39,9 @@ struct Place {
 /// Throws UsageError and TierRefused.
 Place find_place(const ReplayOptions &options);
 
+/// The conditions that are not as by default, each with its word, in the order of reports.
+std::vector<std::pair<std::string, std::string>> changed_conditions(const reports::Report &report);
+
 /// What was done in a replay: `4 workers with fork; death oom, sigterm handler, queue full`.
 std::string done_in(const reports::Report &report);
 

@@ -206,12 +206,8 @@ std::string replay_line(const SweepOptions &options, const reports::Sweep &sweep
   };
   auto line = fmt::format("pidleak run {} --pool {} --workers {}", recording.scenario, quoted(recording.pool),
                           recording.workers);
-  Conditions defaults;
-  for_each_condition(defaults, [&](const char *name, auto value) {
-    auto found = recording.conditions.find(name);
-    if (found != recording.conditions.end() && found->second != spell(value) && std::string(name) != "death")
-      line += fmt::format(" --{} {}", name, found->second);
-  });
+  for (const auto &[name, word] : changed_conditions(recording))
+    line += fmt::format(" --{} {}", name, word);
   return line + fmt::format(" --point {} --fault {}", its_fault.point, its_fault.fault);
 }
 

@@ -125,7 +125,7 @@ private:
     held_.emplace(command_);
     census::Tree tree(tree_of(inside_, process().pid()));
     if (plan_.is_traced())
-      execution_.emplace(plan_, inside_, process(), command_steps());
+      execution_.emplace(plan_, inside_, process(), spellings<CommandStep>());
     enter(CommandStep::run);
     held_->go();
     timeline_.note("subject-started", process().pid(), command_.command.front());
@@ -167,10 +167,11 @@ private:
   /// After a fault it may never be. False if it was not within the bound.
   bool wait_until_ready() {
     Backoff backoff;
-    while (!is_ready() && !process().has_exited() && !deadline_.passed())
+    bool ready = is_ready();
+    for (; !ready && !process().has_exited() && !deadline_.passed(); ready = is_ready())
       wait(backoff.next(), {process().pidfd()});
-    timeline_.note(is_ready() ? "ready" : "not-ready");
-    return is_ready() || process().has_exited() || (execution_ && execution_->is_fault_done());
+    timeline_.note(ready ? "ready" : "not-ready");
+    return ready || process().has_exited() || (execution_ && execution_->is_fault_done());
   }
 
   /// Until it has ended, or nothing moves any more. settle() would reap, which is not for now: see Tracer.
@@ -264,8 +265,6 @@ private:
     return {count == 0 ? Verdict::clean : Verdict::leaked,
             count == 0 ? "nothing is left of the command" : who + " outlived the command"};
   }
-
-  static std::vector<std::string> command_steps() { return spellings<CommandStep>(); }
 
   const Plan &plan_;
   const CommandPlan &command_;

@@ -122,10 +122,12 @@ Ran run_all(const std::vector<Plan> &plans, const RunOptions &options,
   InOrder in_order(hand_over);
   std::list<Running> running; // ended when it goes, so also by an exception
   std::size_t next = 0, total = plans.size() * static_cast<std::size_t>(options.repeat);
-  while ((next < total || !running.empty()) && !(ran.interrupted_by = requests->take())) {
+  for (;;) {
     if (options.begin_none_after && options.begin_none_after->passed())
       total = next;
     if (next == total && running.empty())
+      break;
+    if (ran.interrupted_by = requests->take(); ran.interrupted_by)
       break;
     for (; next < total && std::cmp_less(running.size(), options.jobs); ++next)
       running.push_back(start(next, plans[next % plans.size()], options));

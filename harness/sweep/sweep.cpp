@@ -87,11 +87,7 @@ private:
                                                             : std::vector<PointFault>();
       std::vector<reports::SweptPoint> planned;
       for (const auto &fault : faults)
-        planned.push_back({.actor = to_text(fault.point.actor),
-                           .point = to_text(fault.point),
-                           .fault = to_text(fault.fault),
-                           .call = "",
-                           .reason = ""});
+        planned.push_back({.point = to_text(fault.point), .fault = to_text(fault.fault), .call = "", .reason = ""});
       faults_.push_back(std::move(faults));
       swept_.sweeps.emplace_back(std::move(*recording), std::move(planned));
     }

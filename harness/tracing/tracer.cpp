@@ -205,10 +205,11 @@ private:
   void take_stop(pid_t id, Thread &thread, int status) {
     int signal = WSTOPSIG(status), event = status >> 16;
     bool is_call = signal == (SIGTRAP | 0x80);
+    int to_deliver = is_call || event != 0 ? 0 : signal;
     if (is_call)
       take_call(id, thread);
     if (is_letting_go_ && failing_ != id)
-      return let_go(id, is_call || event != 0 ? 0 : signal);
+      return let_go(id, to_deliver);
     switch (event) {
     case PTRACE_EVENT_FORK:
     case PTRACE_EVENT_VFORK:
@@ -235,7 +236,7 @@ private:
     default:
       break;
     }
-    resume(id, is_call || event != 0 ? 0 : signal);
+    resume(id, to_deliver);
   }
 
   /// It was let go before it ended. Nothing: it lives, or the kernel does not tell of a process that was waited for.
@@ -287,7 +288,7 @@ private:
   void take_exec(pid_t id, Thread &thread) {
     auto process = thread.process; // all its other threads have gone, and this one has the first one's number
     std::erase_if(threads_, [&](const auto &entry) { return entry.first != id && entry.second.process == process; });
-    arrive(id, threads_.at(id), "exec");
+    arrive(id, thread, "exec");
   }
 
   void take_call(pid_t id, Thread &thread) {

@@ -6,7 +6,6 @@
 //
 // ptrace belongs to a thread: all of it is done by one, which waits for nothing but what it traces (__WNOTHREAD). What
 // is not asked for runs without stops, and after the fault everything does. No other thread may wait for children
-// meanwhile: the kernel tells it the stops of those that are its own, and the tracer then never hears of them. No other thread may wait for children
 // meanwhile: the kernel tells it the stops of those that are its own, and the tracer then never hears of them.
 #pragma once
 
