@@ -33,14 +33,6 @@ std::string table(const std::vector<Row> &rows) {
   return text;
 }
 
-std::string verdict_table(const Tallies &tallies, const Deviation &deviation) {
-  auto rows = layout::table_of(tallies, deviation);
-  for (auto &row : rows)
-    for (auto &cell : row)
-      cell = markdown_text(cell);
-  return table(rows);
-}
-
 /// Why it is there, and what lets it remain.
 std::string why(const census::RemainingProcess &process) {
   Row lines;
@@ -112,6 +104,13 @@ std::string entry(const Tally &tally, const Report &report, std::size_t count, c
 
 } // namespace
 
+std::string markdown_table(std::vector<layout::Row> rows) {
+  for (auto &row : rows)
+    for (auto &cell : row)
+      cell = markdown_text(cell);
+  return table(rows);
+}
+
 std::string markdown_text(const std::string &bytes) {
   std::string text;
   for (char c : printable(bytes))
@@ -131,7 +130,7 @@ std::string markdown_text(const std::string &bytes) {
 }
 
 std::string render_markdown(const Tallies &tallies, const Deviation &deviation) {
-  auto text = fmt::format("## pidleak\n\n{}", verdict_table(tallies, deviation));
+  auto text = fmt::format("## pidleak\n\n{}", markdown_table(layout::table_of(tallies, deviation)));
   for (const auto &tally : tallies.all())
     for (auto [verdict, count] : verdicts_of(tally)) {
       const auto &report = first_with(verdict, tally).first;

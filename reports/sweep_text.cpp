@@ -150,13 +150,7 @@ std::string render_sweeps_as_markdown(const std::vector<Sweep> &sweeps, const Re
     auto classes = sweep.classes();
     if (classes.empty())
       continue;
-    auto rows = table_of(sweep);
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      text += "|";
-      for (const auto &cell : rows[i])
-        text += fmt::format(" {} |", markdown_text(cell));
-      text += i == 0 ? fmt::format("\n|{}|\n", fmt::join(std::vector<std::string>(rows[0].size(), "---"), "|")) : "\n";
-    }
+    text += markdown_table(table_of(sweep));
     text += "\n";
     for (const auto *one : classes)
       text += fmt::format("- {}: {}\n  `{}`\n", markdown_text(what_happened(*one)), markdown_text(one->first.reason),
