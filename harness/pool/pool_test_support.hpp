@@ -57,10 +57,8 @@ public:
 
   const std::string &directory() const { return directory_; }
 
-  /// Lets `times` runs of the task end, those to come included.
-  void finish(std::size_t task, std::size_t times = 1) const {
-    os::write_all(gates_[task].get(), std::string(times, '\n'));
-  }
+  /// Lets one run of the task end, or the next.
+  void finish(std::size_t task) const { os::write_all(gates_[task].get(), "\n"); }
   void finish_all() const {
     for (std::size_t task = 0; task < gates_.size(); ++task)
       finish(task);
