@@ -67,6 +67,11 @@ pidleak_tests(replay_tests harness/replay/sandbox_test.cpp harness/replay/subjec
   harness/replay/ablation_test.cpp harness/replay/evidence_test.cpp harness/replay/verdict_test.cpp USES pidleak_replay LABELS replay)
 pidleak_tests(tracing_tests harness/tracing/tracing_test.cpp USES pidleak_tracing LABELS tracing)
 pidleak_tests(cli_tests harness/cli/cli_test.cpp harness/cli/report_test.cpp harness/cli/sweep_test.cpp USES pidleak_os nlohmann_json::nlohmann_json LABELS cli MANY_PROCESSES)
+# Not under the sanitizers, which have calls of their own.
+if(NOT PIDLEAK_SANITIZE)
+  pidleak_tests(sweep_tests harness/sweep/planted_pools_test.cpp USES pidleak_os nlohmann_json::nlohmann_json LABELS sweep)
+  add_dependencies(sweep_tests pidleak-planted-pool)
+endif()
 pidleak_tests(library_tests harness/library/guard_test.cpp harness/library/listeners_test.cpp
   harness/library/parallel_test.cpp harness/library/specimens_test.cpp
   USES pidleak_library pidleak_specimens valijson LABELS library)

@@ -60,6 +60,7 @@ Execution::Execution(const Plan &plan, const Inside &inside, const os::ProcessRe
                      std::vector<std::string> steps)
     : plan_(plan),
       tracer_(subject, {.steps = std::move(steps),
+                        .begins_at_exec = plan.command.has_value(),
                         .fault = fault_at(plan),
                         .only = plan.record_only,
                         .close_trap = [this](const os::ProcessRef &victim) { trap_->close_on(victim, 0); },

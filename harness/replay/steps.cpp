@@ -45,6 +45,7 @@ public:
         take(step);
       return judge_all();
     }
+    rest(); // it waits for the first command, and begins the first step with what follows
     execution_.emplace(plan_, inside_, conversation_.subject(), spellings<Step>());
     conversation_.end_waits_at_rest(tree_);
     for (Step step : plan_.scenario.steps)
@@ -87,8 +88,7 @@ private:
       take(step);
       if (step == Step::create_pool)
         execution_->names().learn(conversation_.subject().pid(), conversation_.heard().objects);
-      if (!execution_->is_fault_done())
-        rest();
+      rest();
     } catch (const Stalled &stalled) {
       has_broken_off_ = true;
       if (step != Step::occupy_workers || !conversation_.heard().submitted)
@@ -184,8 +184,7 @@ private:
     conversation_.submit(conditions_.workers, extra_tasks(plan_.scenario));
     for (int task = 0; task < all_tasks(plan_.scenario); ++task) {
       conversation_.channel().order(task_gate(task), order_to_finish(task));
-      if (!execution_ || !execution_->is_fault_done())
-        rest();
+      rest();
     }
     released_ = Clock::now();
     conversation_.note("tasks-released");

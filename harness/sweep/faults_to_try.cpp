@@ -73,11 +73,16 @@ replay::Plan with_fault(replay::Plan plan, PointFault fault) {
 std::vector<PointFault> faults_to_try(const reports::Report &recording, const Choice &choice) {
   std::vector<PointFault> all;
   for (const auto &word : choice.faults)
-    for (const auto &process : recording.recording)
+    for (const auto &process : recording.recording) {
+      bool is_leaving = false; // after exit_group(2) no signal changes anything
       for (const auto &recorded : process.points) {
         auto point = tracing::parse_point(recorded.point);
         if (!point || !includes(choice, point->actor))
           continue;
+        const auto &occurrence = point->place.occurrence;
+        if (is_leaving && !occurrence.when)
+          continue;
+        is_leaving = is_leaving || occurrence.name == "exit_group";
         if (!choice.steps.empty() &&
             std::find(choice.steps.begin(), choice.steps.end(), point->place.step) == choice.steps.end())
           continue;
@@ -86,6 +91,7 @@ std::vector<PointFault> faults_to_try(const reports::Report &recording, const Ch
         for (const auto &fault : faults_of(word, *point, recorded.about))
           all.push_back({.point = *point, .birth = process.birth, .fault = fault});
       }
+    }
   return evenly(std::move(all), choice.sample);
 }
 

@@ -9,19 +9,29 @@
 #include <sys/uio.h>
 #include <sys/user.h>
 
+#include <cstdint>
+
 namespace pidleak::tracing {
 
 #if defined(__x86_64__)
 using Registers = user_regs_struct;
 inline void set_result(Registers &registers, long result) { registers.rax = static_cast<unsigned long long>(result); }
+inline long result_in(const Registers &registers) { return static_cast<long>(registers.rax); }
 #elif defined(__aarch64__)
 using Registers = user_regs_struct;
 inline void set_result(Registers &registers, long result) {
   registers.regs[0] = static_cast<unsigned long long>(result);
 }
+inline long result_in(const Registers &registers) { return static_cast<long>(registers.regs[0]); }
 #else
 #error "how a call is made to fail is not known for this architecture"
 #endif
+
+/// Of a call that a signal or the tracer has interrupted, and that the kernel does again: ERESTARTSYS, ERESTARTNOINTR,
+/// ERESTARTNOHAND, ERESTART_RESTARTBLOCK of the kernel's include/linux/errno.h. The program never sees them.
+inline bool is_done_again(std::int64_t result) {
+  return result == -512 || result == -513 || result == -514 || result == -516;
+}
 
 inline Registers read_registers(pid_t thread) {
   Registers registers{};

@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <sys/ptrace.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -108,6 +109,7 @@ private:
     std::size_t step = no_step;
     std::map<std::string, int> counts; // of what it has done in that step
     std::optional<Stop> in_call;
+    bool is_restarting = false; // the next call is the one that was interrupted, and no other
   };
 
   // --- the thread ----------------------------------------------------------------------------------------------------
@@ -231,6 +233,8 @@ private:
       } else if (signal != SIGTRAP) {
         try_ptrace(PTRACE_LISTEN, id); // it was stopped, and stays so
         return;
+      } else { // PTRACE_INTERRUPT
+        thread.is_restarting = is_done_again(result_in(read_registers(id)));
       }
       break;
     default:
@@ -288,6 +292,7 @@ private:
   void take_exec(pid_t id, Thread &thread) {
     auto process = thread.process; // all its other threads have gone, and this one has the first one's number
     std::erase_if(threads_, [&](const auto &entry) { return entry.first != id && entry.second.process == process; });
+    has_begun_ = true;
     arrive(id, thread, "exec");
   }
 
@@ -295,13 +300,21 @@ private:
     __ptrace_syscall_info info{};
     if (::ptrace(PTRACE_GET_SYSCALL_INFO, id, sizeof info, &info) < 0)
       return;
+    bool is_restarted = std::exchange(thread.is_restarting, false);
     if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
+      if (is_restarted &&
+          (!thread.in_call || thread.in_call->call == info.entry.nr || info.entry.nr == SYS_restart_syscall))
+        return;
       Stop stop{.call = info.entry.nr};
       std::copy(std::begin(info.entry.args), std::end(info.entry.args), stop.arguments.begin());
       name(id, thread, call_name(stop.call), When::entry, stop);
       thread.in_call = stop;
       arrive(thread, std::move(stop));
     } else if (info.op == PTRACE_SYSCALL_INFO_EXIT && thread.in_call) {
+      if (failing_ != id && is_done_again(info.exit.rval)) {
+        thread.is_restarting = true;
+        return;
+      }
       auto stop = *std::exchange(thread.in_call, {});
       stop.place.occurrence.when = When::exit; // in the step of its entry
       stop.result = info.exit.rval;
@@ -324,7 +337,7 @@ private:
   }
 
   void name(pid_t id, Thread &thread, const std::string &what, std::optional<When> when, Stop &stop) {
-    std::size_t step = step_;
+    std::size_t step = has_begun_ ? step_.load() : no_step;
     if (std::exchange(thread.step, step) != step)
       thread.counts.clear();
     stop.pid = thread.process->record.pid;
@@ -401,6 +414,7 @@ private:
   std::vector<std::shared_ptr<Process>> processes_;
   std::map<pid_t, Thread> threads_;
   std::map<pid_t, int> unclaimed_;
+  bool has_begun_ = !options_.begins_at_exec;
   pid_t failing_ = 0; // the thread whose call is being made to fail
   bool is_letting_go_ = false;
   std::optional<Injected> injected_;

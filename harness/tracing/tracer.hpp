@@ -57,6 +57,7 @@ class Tracer {
 public:
   struct Options {
     std::vector<std::string> steps;    // their names; what comes before the first enter() is not looked at
+    bool begins_at_exec = false;       // what the subject does before it is a program of its own is not looked at
     std::optional<FaultAt> fault = {}; // nothing: what processes do is recorded
     std::optional<Birth> only = {};    // of a recording: of this process alone; nothing: of all
     /// For FaultKind::oom: closes the trap on that process. By the tracer's thread, the process being held.
