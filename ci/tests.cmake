@@ -14,11 +14,12 @@ endif()
 # Short stacks of allocations, and leaks of memory where a case is one process: else most of the time is their account.
 if(PIDLEAK_SANITIZE)
   set(one_process ENVIRONMENT "ASAN_OPTIONS=malloc_context_size=3")
-  set(many_processes ENVIRONMENT "ASAN_OPTIONS=malloc_context_size=3:detect_leaks=0")
+  set(many_processes ENVIRONMENT "ASAN_OPTIONS=malloc_context_size=3:detect_leaks=0" "PIDLEAK_REPETITIONS=1")
 endif()
 
 # pidleak_tests(NAME SOURCES... USES LIBRARIES... [TIMEOUT SECONDS] [LABELS ...] [APART TAG] [MANY_PROCESSES])
-# APART: a tag, whose cases have a label of their own, LABEL-TAG.
+# APART: a tag, whose cases have a label of their own, LABEL-TAG. Cases tagged [once] are not repeated under the
+# sanitizers: they start very many processes, and what these run is run by other cases as well.
 function(pidleak_tests name)
   cmake_parse_arguments(arg "MANY_PROCESSES" "TIMEOUT;APART" "USES;LABELS" ${ARGN})
   if(NOT arg_TIMEOUT)
@@ -36,12 +37,15 @@ function(pidleak_tests name)
     set(environment ${test_environment} ${many_processes})
   endif()
   set(rest "")
-  if(arg_APART)
-    catch_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_SPEC "[${arg_APART}]"
-      PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}-${arg_APART}" SKIP_RETURN_CODE 4 ${environment})
-    set(rest TEST_SPEC "~[${arg_APART}]")
+  if(PIDLEAK_SANITIZE)
+    set(rest "~[once]")
   endif()
-  catch_discover_tests(${name} DISCOVERY_MODE PRE_TEST ${rest}
+  if(arg_APART)
+    catch_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_SPEC "[${arg_APART}]${rest}"
+      PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}-${arg_APART}" SKIP_RETURN_CODE 4 ${environment})
+    string(APPEND rest "~[${arg_APART}]")
+  endif()
+  catch_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_SPEC "${rest}"
     PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" SKIP_RETURN_CODE 4 ${environment})
 endfunction()
 
@@ -54,23 +58,24 @@ pidleak_tests(pool_tests harness/pool/call_queue_test.cpp harness/pool/result_qu
 pidleak_tests(protocol_tests harness/protocol/message_test.cpp harness/protocol/mistakes_test.cpp
   USES pidleak_protocol pidleak_os LABELS protocol)
 find_package(valijson REQUIRED)
-pidleak_tests(report_tests reports/file_test.cpp reports/file_atomicity_test.cpp reports/file_links_test.cpp
+if(NOT PIDLEAK_SANITIZE)
+  set(schema_tests reports/schema_test.cpp) # it validates thousands of documents
+endif()
+pidleak_tests(report_tests ${schema_tests} reports/file_test.cpp reports/file_atomicity_test.cpp reports/file_links_test.cpp
   reports/file_places_test.cpp reports/file_system_test.cpp reports/report_test.cpp
-  reports/schema_test.cpp reports/terminal_test.cpp reports/comparison_test.cpp reports/html_test.cpp
+  reports/terminal_test.cpp reports/comparison_test.cpp reports/html_test.cpp
   reports/tally_test.cpp reports/diff_test.cpp reports/document_test.cpp reports/junit_test.cpp reports/trace_test.cpp
   reports/markdown_test.cpp reports/suppressions_test.cpp reports/sweep_test.cpp
   USES pidleak_reports valijson LABELS report)
-# It validates thousands of documents.
-set_source_files_properties(reports/schema_test.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON
-  COMPILE_OPTIONS "-O1;$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>") # of std::regex, by g++ 12 under the sanitizers
+set_source_files_properties(reports/schema_test.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON COMPILE_OPTIONS -O1)
 pidleak_tests(replay_tests harness/replay/sandbox_test.cpp harness/replay/subject_test.cpp
   harness/replay/ablation_test.cpp harness/replay/evidence_test.cpp harness/replay/verdict_test.cpp USES pidleak_replay LABELS replay)
 pidleak_tests(tracing_tests harness/tracing/tracing_test.cpp USES pidleak_tracing LABELS tracing)
 pidleak_tests(cli_tests harness/cli/cli_test.cpp harness/cli/report_test.cpp harness/cli/sweep_test.cpp USES pidleak_os nlohmann_json::nlohmann_json LABELS cli MANY_PROCESSES)
 # Not under the sanitizers, which have calls of their own.
 if(NOT PIDLEAK_SANITIZE)
-  pidleak_tests(sweep_tests harness/sweep/planted_pools_test.cpp USES pidleak_os nlohmann_json::nlohmann_json LABELS sweep)
-  add_dependencies(sweep_tests pidleak-planted-pool)
+  pidleak_tests(sweep_tests harness/sweep/planted_pools_test.cpp harness/sweep/recording_test.cpp USES pidleak_os nlohmann_json::nlohmann_json LABELS sweep)
+  add_dependencies(sweep_tests pidleak-planted-pool pidleak-planted-server)
 endif()
 pidleak_tests(library_tests harness/library/guard_test.cpp harness/library/listeners_test.cpp
   harness/library/parallel_test.cpp harness/library/specimens_test.cpp
@@ -105,84 +110,6 @@ pidleak_tests(specimen_tests workers/specimens/specimens_test.cpp workers/specim
   LABELS specimen TIMEOUT 600 MANY_PROCESSES) # ci/specimens tries each a hundred times
 add_dependencies(specimen_tests pidleak-specimen)
 
-# What is rendered, read by programs that are not ours: of hand-made reports, and of real replays.
-find_program(PIDLEAK_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH) # Debian's, which has Debian's modules
-find_program(PIDLEAK_PYTHON python3)
-if(PIDLEAK_PYTHON)
-  set(replayed ${PROJECT_BINARY_DIR}/renderings.json)
-  add_test(NAME renderings-replay COMMAND pidleak run incident full-queue-shutdown --pool all --repeat 2 --expected
-    --oom=sigkill --report ${replayed})
-  add_test(NAME renderings COMMAND ${PIDLEAK_PYTHON} ${PROJECT_SOURCE_DIR}/reports/check_renderings.py
-    $<TARGET_FILE:pidleak> ${PROJECT_SOURCE_DIR}/reports/goldens/every-verdict.json ${replayed})
-  set_tests_properties(renderings PROPERTIES
-    ENVIRONMENT SPEEDSCOPE=${PROJECT_SOURCE_DIR}/build/npm/node_modules/speedscope)
-  set_tests_properties(renderings-replay PROPERTIES FIXTURES_SETUP renderings)
-  set_tests_properties(renderings PROPERTIES FIXTURES_REQUIRED renderings)
-  set_tests_properties(renderings-replay renderings PROPERTIES LABELS report TIMEOUT 300)
-endif()
-
-# What a census costs, beside psutil and ps. ci/benchmark shows all of it; the test, what is promised.
-find_package(benchmark QUIET)
-if(benchmark_FOUND AND PIDLEAK_PYTHON AND NOT PIDLEAK_SANITIZE)
-  add_executable(census_benchmark harness/census/census_benchmark.cpp)
-  target_link_libraries(census_benchmark PRIVATE pidleak_census benchmark::benchmark)
-  target_compile_definitions(census_benchmark PRIVATE PIDLEAK_PYTHON="${PIDLEAK_PYTHON}")
-  add_test(NAME cost COMMAND ${PIDLEAK_PYTHON} ${PROJECT_SOURCE_DIR}/ci/benchmark --check
-    --bin ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} --output ${PROJECT_BINARY_DIR}/benchmark)
-  set_tests_properties(cost PROPERTIES LABELS "census;guard" TIMEOUT 300 RUN_SERIAL TRUE)
-endif()
-
-# What is checked in the sources is so in every build.
 if(NOT PIDLEAK_SANITIZE)
-  # Who includes whom; and once with an arrow that is wrong, so that the check is known to see one.
-  add_test(NAME layers COMMAND ${PROJECT_SOURCE_DIR}/ci/check-layers)
-  file(WRITE ${PROJECT_BINARY_DIR}/wrong-layers/harness/census/wrong.cpp "#include \"harness/pool/pool.hpp\"\n")
-  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/wrong-layers/reports ${PROJECT_BINARY_DIR}/wrong-layers/scenarios
-    ${PROJECT_BINARY_DIR}/wrong-layers/workers)
-  add_test(NAME layers-planted COMMAND ${PROJECT_SOURCE_DIR}/ci/check-layers ${PROJECT_BINARY_DIR}/wrong-layers)
-  set_tests_properties(layers-planted PROPERTIES PASS_REGULAR_EXPRESSION "but harness/census may use only")
-  set_tests_properties(layers layers-planted PROPERTIES LABELS layers TIMEOUT 300)
-
-  # What newer libraries have in headers of their own; and once with a file that does not include one.
-  add_test(NAME includes COMMAND ${PROJECT_SOURCE_DIR}/ci/check-includes)
-  file(WRITE ${PROJECT_BINARY_DIR}/wrong-includes/wrong.cpp
-    "#include <fmt/format.h>\nauto text = fmt::format(\"{}\", fmt::join(words, \", \"));\n")
-  add_test(NAME includes-planted COMMAND ${PROJECT_SOURCE_DIR}/ci/check-includes ${PROJECT_BINARY_DIR}/wrong-includes)
-  set_tests_properties(includes-planted PROPERTIES PASS_REGULAR_EXPRESSION "wrong.cpp uses fmt::join without including")
-  set_tests_properties(includes includes-planted PROPERTIES LABELS layers TIMEOUT 300)
-  get_target_property(boost_filesystem Boost::filesystem LOCATION)
-  add_test(NAME newer-boost COMMAND ${PROJECT_SOURCE_DIR}/ci/check-newer-boost ${PROJECT_SOURCE_DIR}
-    ${PROJECT_BINARY_DIR}/newer-boost ${Boost_INCLUDE_DIRS} ${boost_filesystem})
-  set_tests_properties(newer-boost PROPERTIES LABELS layers TIMEOUT 600 COST 900 SKIP_RETURN_CODE 4
-    ENVIRONMENT "CXX=${CMAKE_CXX_COMPILER}")
-endif()
-
-# Damaged text, for a moment; ci/fuzz does it for long.
-if(NOT PIDLEAK_SANITIZE)
-  add_test(NAME fuzz COMMAND ${PROJECT_SOURCE_DIR}/ci/fuzz 20)
-  set_tests_properties(fuzz PROPERTIES LABELS layers TIMEOUT 1200 COST 800 SKIP_RETURN_CODE 4
-    ENVIRONMENT FUZZ_SEED=1)
-endif()
-
-# What `cmake --install` puts in place works from there.
-set(installed ${PROJECT_BINARY_DIR}/installed)
-add_test(NAME install COMMAND ${CMAKE_COMMAND} --install ${PROJECT_BINARY_DIR} --prefix ${installed})
-add_test(NAME installed-pidleak COMMAND ${installed}/${CMAKE_INSTALL_BINDIR}/pidleak run incident --pool hardened
-  --start-method all --oom=sigkill)
-set_tests_properties(install PROPERTIES FIXTURES_SETUP installed)
-set_tests_properties(installed-pidleak PROPERTIES FIXTURES_REQUIRED installed)
-set_tests_properties(install installed-pidleak PROPERTIES LABELS install TIMEOUT 300)
-include(ci/package/tests.cmake)
-
-# The scenarios on cgroup v2, in a virtual machine that runs the static programs (static_programs).
-if(NOT PIDLEAK_SANITIZE)
-  set_property(TARGET static_programs PROPERTY EXCLUDE_FROM_ALL FALSE)
-  add_test(NAME vm-boot COMMAND ${PROJECT_SOURCE_DIR}/ci/vm/boot ${PROJECT_BINARY_DIR}/static ${PROJECT_BINARY_DIR}/vm
-    ${PROJECT_SOURCE_DIR}/build/kernel)
-  set_tests_properties(vm-boot PROPERTIES FIXTURES_SETUP vm SKIP_RETURN_CODE 4 TIMEOUT 600 LABELS vm COST 1000)
-  add_executable(vm_tests ci/vm/vm_test.cpp)
-  target_link_libraries(vm_tests PRIVATE pidleak_reports Catch2::Catch2WithMain)
-  target_compile_definitions(vm_tests PRIVATE PIDLEAK_VM_RESULTS="${PROJECT_BINARY_DIR}/vm")
-  catch_discover_tests(vm_tests DISCOVERY_MODE PRE_TEST
-    PROPERTIES TIMEOUT 300 LABELS vm FIXTURES_REQUIRED vm SKIP_RETURN_CODE 4)
+  include(ci/tests_once.cmake)
 endif()

@@ -156,7 +156,7 @@ TEST_CASE("a report without one of its members is refused by that member's name"
     }
 }
 
-TEST_CASE("a member of the wrong type or out of range is refused by its name", "[report]") {
+TEST_CASE("a member of the wrong type or out of range is refused by its name", "[report][once]") {
   auto json = to_json(full_report());
   int refused = 0;
   for (const auto &place : places_in(json))

@@ -84,9 +84,9 @@ void check_words(const Json &member, bool nullable = false) {
 TEST_CASE("full, minimal and no reports are valid", "[report]") {
   CHECK(errors_in(Json::parse(to_document({full_report(), minimal_report()}))) == "");
   CHECK(errors_in(Json::parse(to_document({}))) == "");
-  auto hostile = full_report();
-  hostile.remaining[0].comm = hostile.remaining[0].command_line[0] = hostile.subject_stderr = "\xff\x1b[2J\n\"";
-  CHECK(errors_in(Json::parse(to_document({hostile}))) == "");
+  auto report = full_report();
+  report.remaining[0].comm = report.remaining[0].command_line[0] = report.subject_stderr = "\xff\x1b[2J\n\"";
+  CHECK(errors_in(Json::parse(to_document({report}))) == "");
 }
 
 TEST_CASE("the reports of every scenario on every preset are valid, and can be read again", "[report]") {

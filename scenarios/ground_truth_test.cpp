@@ -74,7 +74,7 @@ void add_case(const nlohmann::json &cell, const nlohmann::json &observed, const 
                           spell(verdict), observed.at("live").get<int>(), observed.at("zombie").get<int>());
   auto counts = counts_of(cell, observed, conditions, real);
   int helpers = observed.at("helpers");
-  cases::add(name, {"ground-truth", real ? "further-pool" : pool, spell(conditions.start_method)}, [=] {
+  cases::add(name, {"ground-truth", "once", real ? "further-pool" : pool, spell(conditions.start_method)}, [=] {
     auto choice = real ? cli::choose_pools({pool}).front() : cases::preset(pool);
     replay::Plan plan{.scenario = cases::scenario("incident"), .pool = choice};
     plan.scenario.conditions = conditions;

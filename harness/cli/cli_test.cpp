@@ -159,14 +159,14 @@ TEST_CASE("an ordinary user replays at a lower tier, and does without a real OOM
   CHECK_THAT(strict.err, ContainsSubstring("tier namespace-cgroup is required"));
 }
 
-TEST_CASE("every tier comes to the same verdicts", "[cli]") {
+TEST_CASE("every tier comes to the same verdicts", "[cli][once]") {
   for (const char *tier : {"subreaper", "namespace"}) {
     INFO(tier);
     CHECK(run({"run", "all", "--expected", "--oom=sigkill", "--tier", tier}).status == 0);
   }
 }
 
-TEST_CASE("the minimal adapter of the guide passes, and a faulty one is told what is wrong", "[cli]") {
+TEST_CASE("the minimal adapter of the guide passes, and a faulty one is told what is wrong", "[cli][once]") {
   auto python = os::find_on_path("python3");
   if (python.empty())
     SKIP("this machine has no python3");
@@ -199,7 +199,7 @@ TEST_CASE("with --stacks the calls of the remaining processes are shown, and wit
       CHECK_FALSE(process["waits"][0]["stack"].empty());
 }
 
-TEST_CASE("pools of any size are replayed", "[cli]") {
+TEST_CASE("pools of any size are replayed", "[cli][once]") {
   for (int workers : {1, 16, 64}) {
     INFO(workers);
     auto count = std::to_string(workers);

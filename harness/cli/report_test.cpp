@@ -62,7 +62,7 @@ TEST_CASE("report writes each rendering to its file, and annotations to standard
   CHECK(directory.names().size() == 3);
 }
 
-TEST_CASE("what can't be read, or is no leak report, is told with status 2, and nothing is written", "[cli]") {
+TEST_CASE("what can't be read, or is no leak report, is told with status 2, and nothing is written", "[cli][once]") {
   TemporaryDirectory directory;
   auto junit = directory / "junit.xml";
   auto refused = [&](const std::string &file, const std::string &says) {

@@ -13,7 +13,7 @@ namespace {
 
 nlohmann::json json_in(const std::string &path) { return nlohmann::json::parse(os::read_file(path)); }
 
-TEST_CASE("hardened leaves nothing at a sample of its points, whatever the fault", "[cli]") {
+TEST_CASE("hardened leaves nothing at a sample of its points, whatever the fault", "[cli][once]") {
   TemporaryDirectory directory;
   auto path = directory / "sweep.json";
   auto ran = run({"sweep", "--pool", "hardened", "--start-method", "all", "--role", "worker,owner,helper", "--fault",
@@ -53,7 +53,7 @@ TEST_CASE("a class of points is told by its earliest, and the line that it shows
   CHECK_THAT(os::read_file(directory / "sweep.md"), ContainsSubstring("EARLIEST POINT"));
 }
 
-TEST_CASE("a sweep goes on where it ended, and comes to what an undisturbed one does", "[cli]") {
+TEST_CASE("a sweep goes on where it ended, and comes to what an undisturbed one does", "[cli][once]") {
   TemporaryDirectory directory;
   auto sweep = [&](const std::string &name, std::vector<std::string> more) {
     std::vector<std::string> arguments = {"sweep",    "--pool", "hardened", "--steps",       "create-pool",

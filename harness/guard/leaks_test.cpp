@@ -38,7 +38,7 @@ void check(const Specimen &specimen) {
 const bool leaks_added = [] {
   for (const auto &specimen : specimens::all())
     cases::add(fmt::format("guard finds that specimen {} is {}", specimen.name, specimen.verdict),
-               {"guard", "guard-specimen"}, [=] { check(specimen); });
+               {"guard", "guard-specimen", "once"}, [=] { check(specimen); });
   return true;
 }();
 

@@ -1,12 +1,15 @@
 // Pools with one planted bad point each: a sweep finds it at its points and at no other, finds nothing in the same pool
 // mended, and nothing is found without a fault.
 //
-// PIDLEAK_REPETITIONS: how often each pool is swept (default 1); ci/specimens does it twenty times.
+// PIDLEAK_REPETITIONS: how often each pool is swept, by default once, and a sample of the mended one; ci/sweep planted
+// does it twenty times.
 #include "harness/cli/cli_test_support.hpp"
 #include "reports/temporary_directory.hpp"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <sys/socket.h>
 
 #include <cstdlib>
 #include <set>
@@ -31,7 +34,7 @@ struct Planted {
   int workers = 2;
 };
 
-nlohmann::json sweep(const Planted &planted, const std::string &pool) {
+nlohmann::json sweep(const Planted &planted, const std::string &pool, const std::string &sample = "") {
   TemporaryDirectory directory;
   auto path = directory / "sweep.json";
   std::vector<std::string> arguments = {"sweep",       "--pool",     pool,
@@ -41,10 +44,31 @@ nlohmann::json sweep(const Planted &planted, const std::string &pool) {
                                         "1",           "--report",   path};
   if (!planted.steps.empty())
     arguments.insert(arguments.end(), {"--steps", planted.steps});
+  if (!sample.empty())
+    arguments.insert(arguments.end(), {"--sample", sample});
   auto ran = run(arguments);
   INFO(ran.out << ran.err);
   REQUIRE(ran.status <= 1);
   return nlohmann::json::parse(os::read_file(path))["sweeps"][0];
+}
+
+std::set<std::string> failing(const nlohmann::json &sweep) {
+  std::set<std::string> found;
+  for (const auto &one : sweep["classes"])
+    for (const auto &point : one["points"])
+      found.insert(point["point"].get<std::string>());
+  return found;
+}
+
+int free_port() {
+  auto fd = os::UniqueFd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  REQUIRE(::bind(fd.get(), reinterpret_cast<sockaddr *>(&address), size) == 0);
+  REQUIRE(::getsockname(fd.get(), reinterpret_cast<sockaddr *>(&address), &size) == 0);
+  return ntohs(address.sin_port);
 }
 
 /// The planned points within the spans.
@@ -72,15 +96,11 @@ void check(const Planted &planted) {
   for (int left = wanted ? std::atoi(wanted) : 1; left > 0; --left) {
     auto swept = sweep(planted, pool);
     CHECK(swept["coverage"]["unreached"] == 0);
-    std::set<std::string> found;
-    for (const auto &one : swept["classes"]) {
+    for (const auto &one : swept["classes"])
       if (!planted.verdict.empty())
         CHECK(one["verdict"] == planted.verdict);
-      for (const auto &point : one["points"])
-        found.insert(point["point"].get<std::string>());
-    }
-    CHECK(found == expected(planted, swept));
-    auto mended = sweep(planted, pool + " --mended");
+    CHECK(failing(swept) == expected(planted, swept));
+    auto mended = sweep(planted, pool + " --mended", wanted ? "" : "25");
     CHECK(mended["classes"].empty());
     CHECK(mended["coverage"]["unreached"] == 0);
   }
@@ -198,6 +218,28 @@ TEST_CASE("planted: the owner dies before it has told its tracker of a worker", 
                     {"create-pool:clone#3:exit", "create-pool:write#2:entry"}},
          .verdict = "leaked",
          .steps = "create-pool"});
+}
+
+TEST_CASE("planted: a pre-fork server has workers before it handles SIGTERM", "[sweep]") {
+  auto port = std::to_string(free_port());
+  auto sweep = [&](const std::vector<std::string> &command) {
+    TemporaryDirectory directory;
+    auto path = directory / "sweep.json";
+    std::vector<std::string> arguments = {"sweep",    "--fault", "term",     "--until-port", port,
+                                          "--repeat", "1",       "--report", path,           "--"};
+    arguments.insert(arguments.end(), command.begin(), command.end());
+    auto ran = run(arguments);
+    INFO(ran.out << ran.err);
+    CHECK(ran.status <= 1);
+    return nlohmann::json::parse(os::read_file(path))["sweeps"][0];
+  };
+  Planted planted{.name = "", .role = "command", .fault = "term", .points = {{"run:clone#1:exit", "run:clone#2:exit"}}};
+  std::string server = PIDLEAK_BINARY_DIR "/pidleak-planted-server";
+  auto bad = sweep({server, port});
+  CHECK(failing(bad) == expected(planted, bad));
+  auto mended = sweep({server, port, "--mended"});
+  CHECK(failing(mended).empty());
+  CHECK(mended["coverage"]["unreached"] == 0);
 }
 
 } // namespace

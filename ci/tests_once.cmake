@@ -1,0 +1,77 @@
+# What is tested in one build, and would come to the same under the sanitizers: renderings, costs, sources, damaged text,
+# packages, and what runs in a virtual machine.
+
+# What is rendered, read by programs that are not ours: of hand-made reports, and of real replays.
+find_program(PIDLEAK_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH) # Debian's, which has Debian's modules
+find_program(PIDLEAK_PYTHON python3)
+if(PIDLEAK_PYTHON)
+  set(replayed ${PROJECT_BINARY_DIR}/renderings.json)
+  add_test(NAME renderings-replay COMMAND pidleak run incident full-queue-shutdown --pool all --repeat 2 --expected
+    --oom=sigkill --report ${replayed})
+  add_test(NAME renderings COMMAND ${PIDLEAK_PYTHON} ${PROJECT_SOURCE_DIR}/reports/check_renderings.py
+    $<TARGET_FILE:pidleak> ${PROJECT_SOURCE_DIR}/reports/goldens/every-verdict.json ${replayed})
+  set_tests_properties(renderings PROPERTIES
+    ENVIRONMENT SPEEDSCOPE=${PROJECT_SOURCE_DIR}/build/npm/node_modules/speedscope)
+  set_tests_properties(renderings-replay PROPERTIES FIXTURES_SETUP renderings)
+  set_tests_properties(renderings PROPERTIES FIXTURES_REQUIRED renderings)
+  set_tests_properties(renderings-replay renderings PROPERTIES LABELS report TIMEOUT 300)
+endif()
+
+# What a census costs, beside psutil and ps. ci/benchmark shows all of it; the test, what is promised.
+find_package(benchmark QUIET)
+if(benchmark_FOUND AND PIDLEAK_PYTHON)
+  add_executable(census_benchmark harness/census/census_benchmark.cpp)
+  target_link_libraries(census_benchmark PRIVATE pidleak_census benchmark::benchmark)
+  target_compile_definitions(census_benchmark PRIVATE PIDLEAK_PYTHON="${PIDLEAK_PYTHON}")
+  add_test(NAME cost COMMAND ${PIDLEAK_PYTHON} ${PROJECT_SOURCE_DIR}/ci/benchmark --check
+    --bin ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} --output ${PROJECT_BINARY_DIR}/benchmark)
+  set_tests_properties(cost PROPERTIES LABELS "census;guard" TIMEOUT 300 RUN_SERIAL TRUE)
+endif()
+
+# Who includes whom; and once with an arrow that is wrong, so that the check is known to see one.
+add_test(NAME layers COMMAND ${PROJECT_SOURCE_DIR}/ci/check-layers)
+file(WRITE ${PROJECT_BINARY_DIR}/wrong-layers/harness/census/wrong.cpp "#include \"harness/pool/pool.hpp\"\n")
+file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/wrong-layers/reports ${PROJECT_BINARY_DIR}/wrong-layers/scenarios
+  ${PROJECT_BINARY_DIR}/wrong-layers/workers)
+add_test(NAME layers-planted COMMAND ${PROJECT_SOURCE_DIR}/ci/check-layers ${PROJECT_BINARY_DIR}/wrong-layers)
+set_tests_properties(layers-planted PROPERTIES PASS_REGULAR_EXPRESSION "but harness/census may use only")
+set_tests_properties(layers layers-planted PROPERTIES LABELS layers TIMEOUT 300)
+
+# What newer libraries have in headers of their own; and once with a file that does not include one.
+add_test(NAME includes COMMAND ${PROJECT_SOURCE_DIR}/ci/check-includes)
+file(WRITE ${PROJECT_BINARY_DIR}/wrong-includes/wrong.cpp
+  "#include <fmt/format.h>\nauto text = fmt::format(\"{}\", fmt::join(words, \", \"));\n")
+add_test(NAME includes-planted COMMAND ${PROJECT_SOURCE_DIR}/ci/check-includes ${PROJECT_BINARY_DIR}/wrong-includes)
+set_tests_properties(includes-planted PROPERTIES PASS_REGULAR_EXPRESSION "wrong.cpp uses fmt::join without including")
+set_tests_properties(includes includes-planted PROPERTIES LABELS layers TIMEOUT 300)
+get_target_property(boost_filesystem Boost::filesystem LOCATION)
+add_test(NAME newer-boost COMMAND ${PROJECT_SOURCE_DIR}/ci/check-newer-boost ${PROJECT_SOURCE_DIR}
+  ${PROJECT_BINARY_DIR}/newer-boost ${Boost_INCLUDE_DIRS} ${boost_filesystem})
+set_tests_properties(newer-boost PROPERTIES LABELS layers TIMEOUT 600 COST 900 SKIP_RETURN_CODE 4
+  ENVIRONMENT "CXX=${CMAKE_CXX_COMPILER}")
+
+# Damaged text, for a moment; ci/fuzz does it for long.
+add_test(NAME fuzz COMMAND ${PROJECT_SOURCE_DIR}/ci/fuzz 20)
+set_tests_properties(fuzz PROPERTIES LABELS layers TIMEOUT 1200 COST 800 SKIP_RETURN_CODE 4
+  ENVIRONMENT FUZZ_SEED=1)
+
+# What `cmake --install` puts in place works from there.
+set(installed ${PROJECT_BINARY_DIR}/installed)
+add_test(NAME install COMMAND ${CMAKE_COMMAND} --install ${PROJECT_BINARY_DIR} --prefix ${installed})
+add_test(NAME installed-pidleak COMMAND ${installed}/${CMAKE_INSTALL_BINDIR}/pidleak run incident --pool hardened
+  --start-method all --oom=sigkill)
+set_tests_properties(install PROPERTIES FIXTURES_SETUP installed)
+set_tests_properties(installed-pidleak PROPERTIES FIXTURES_REQUIRED installed)
+set_tests_properties(install installed-pidleak PROPERTIES LABELS install TIMEOUT 300)
+include(ci/package/tests.cmake)
+
+# The scenarios on cgroup v2, in a virtual machine that runs the static programs (static_programs).
+set_property(TARGET static_programs PROPERTY EXCLUDE_FROM_ALL FALSE)
+add_test(NAME vm-boot COMMAND ${PROJECT_SOURCE_DIR}/ci/vm/boot ${PROJECT_BINARY_DIR}/static ${PROJECT_BINARY_DIR}/vm
+  ${PROJECT_SOURCE_DIR}/build/kernel)
+set_tests_properties(vm-boot PROPERTIES FIXTURES_SETUP vm SKIP_RETURN_CODE 4 TIMEOUT 600 LABELS vm COST 1000)
+add_executable(vm_tests ci/vm/vm_test.cpp)
+target_link_libraries(vm_tests PRIVATE pidleak_reports Catch2::Catch2WithMain)
+target_compile_definitions(vm_tests PRIVATE PIDLEAK_VM_RESULTS="${PROJECT_BINARY_DIR}/vm")
+catch_discover_tests(vm_tests DISCOVERY_MODE PRE_TEST
+  PROPERTIES TIMEOUT 300 LABELS vm FIXTURES_REQUIRED vm SKIP_RETURN_CODE 4)
