@@ -40,6 +40,8 @@ function(pidleak_program name)
   add_executable(${name})
   target_link_libraries(${name} PRIVATE ${name}_objects)
   add_dependencies(programs ${name})
+  # Bound at once: else each process that is forked looks the same functions up anew, on pages of its own.
+  target_link_options(${name} PRIVATE -Wl,-z,now)
   if(arg_HELPER)
     install(TARGETS ${name} RUNTIME DESTINATION libexec/pidleak)
   else()

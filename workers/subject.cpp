@@ -8,10 +8,14 @@
 #include "harness/os/pipe.hpp"
 #include "harness/os/procfs.hpp"
 #include "harness/os/signals.hpp"
+#include "harness/os/syscall_error.hpp"
 #include "harness/pool/pool.hpp"
 #include "harness/protocol/message.hpp"
 #include "workers/worker_code.hpp"
 
+#include <unistd.h>
+
+#include <array>
 #include <cstdio>
 
 namespace {
@@ -51,19 +55,27 @@ private:
   std::optional<std::string> hold_channel_;
 };
 
-/// The next line of standard input, read without buffering ahead: a forked worker must not inherit half of it.
-std::optional<std::string> read_command() {
-  std::string line;
-  char byte = 0;
-  while (os::read_exactly(0, &byte, 1)) {
-    if (byte == '\n')
-      return line;
-    line += byte;
-    if (line.size() > protocol::longest_line)
-      throw protocol::ProtocolError("a command of more than 64 KiB");
+/// What the driver says, a line at a time: it says one thing and waits for the answer.
+class Commands {
+public:
+  /// Nothing at the end of standard input.
+  std::optional<std::string> next() {
+    std::array<char, 4096> bytes{};
+    for (;;) {
+      if (auto line = lines_.next())
+        return line;
+      ssize_t got = ::read(0, bytes.data(), bytes.size());
+      if (got == 0)
+        return {};
+      if (got < 0 && errno != EINTR)
+        os::throw_errno("read(standard input)");
+      lines_.append({bytes.data(), got > 0 ? static_cast<std::size_t>(got) : 0});
+    }
   }
-  return {};
-}
+
+private:
+  protocol::LineBuffer lines_;
+};
 
 /// The condition: what SIGTERM does in this process from now on.
 void set_sigterm(Sigterm disposition) {
@@ -225,7 +237,8 @@ int main() {
   try {
     os::ignore_sigpipe();
     subject.greet();
-    while (auto line = read_command())
+    Commands commands;
+    while (auto line = commands.next())
       if (!subject.obey(Message::parse(*line, "command")))
         break;
   } catch (const std::exception &e) {

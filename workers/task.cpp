@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <array>
 #include <charconv>
@@ -64,15 +65,9 @@ std::string Channel::hold(const std::string &point, const std::string &gate, std
 }
 
 void Channel::hold_if_chosen(const std::string &point) const {
-  try {
-    if (os::read_file(directory_ + "/chosen-for-" + point) != std::to_string(::getpid()))
-      return;
-  } catch (const os::SyscallError &e) {
-    if (e.error() == ENOENT) // no worker has been chosen
-      return;
-    throw;
-  }
-  hold(point, "gate-" + point);
+  auto choice = directory_ + "/chosen-for-" + point;
+  if (::access(choice.c_str(), F_OK) == 0 && os::read_file(choice) == std::to_string(::getpid()))
+    hold(point, "gate-" + point);
 }
 
 void allocate(std::size_t mebibytes) {

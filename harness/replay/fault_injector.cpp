@@ -36,7 +36,7 @@ DeathFacts kill_by_oom(const Target &target, const FaultSite &site) {
   trap.close_on(target.process);
   site.conversation.note(
       "fault", target.process.pid(),
-      fmt::format("told to allocate {} MiB in a memory cgroup of {} MiB", OomTrap::allocation_mib, OomTrap::limit_mib));
+      fmt::format("told to allocate {} MiB in a memory cgroup of {} KiB", OomTrap::allocation_mib, OomTrap::limit_kib));
   target.tell_to_allocate(OomTrap::allocation_mib);
   auto facts = wait_for_death(target, site.conversation);
   facts.oom_kills = trap.kills() - kills_before;

@@ -18,7 +18,7 @@ void OomTrap::close_on(const os::ProcessRef &victim, int limit) {
     if (::access((group_ + "/" + file).c_str(), F_OK) == 0) // without swap accounting they are not there
       write(file, value);
   };
-  auto bytes = std::to_string(limit << 20);
+  auto bytes = std::to_string(limit << 10);
   write("cgroup.procs", std::to_string(victim.pid()));
   write(v1 ? "memory.limit_in_bytes" : "memory.max", bytes);
   if (v1)

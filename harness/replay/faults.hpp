@@ -17,14 +17,14 @@ public:
   OomTrap(std::string group, os::CgroupVersion version) : group_(std::move(group)), version_(version) {}
 
   /// Moves the victim in, alone, and sets the limit: what it had before stays charged where it was, so the limit
-  /// holds for new pages only. The next `limit` MiB that it touches get it killed. Throws SyscallError.
-  void close_on(const os::ProcessRef &victim, int limit = limit_mib);
+  /// holds for new pages only. The next `limit` KiB that it touches get it killed. Throws SyscallError.
+  void close_on(const os::ProcessRef &victim, int limit = limit_kib);
   /// The kernel's count of OOM kills in this group (v1: memory.oom_control, Linux 4.13; v2: memory.events).
   std::uint64_t kills() const;
 
-  static constexpr int limit_mib = 4;
+  static constexpr int limit_kib = 256;
   /// What the victim is told to touch: if it survives that, there was no limit.
-  static constexpr int allocation_mib = 16 * limit_mib;
+  static constexpr int allocation_mib = 64;
 
 private:
   std::string group_;
