@@ -23,7 +23,7 @@ if(benchmark_FOUND AND PIDLEAK_PYTHON)
   add_executable(census_benchmark harness/census/census_benchmark.cpp)
   target_link_libraries(census_benchmark PRIVATE pidleak_census benchmark::benchmark)
   target_compile_definitions(census_benchmark PRIVATE PIDLEAK_PYTHON="${PIDLEAK_PYTHON}")
-  add_test(NAME cost COMMAND ${PIDLEAK_PYTHON} ${PROJECT_SOURCE_DIR}/ci/benchmark --check
+  add_test(NAME cost COMMAND ${PIDLEAK_PYTHON} ${PROJECT_SOURCE_DIR}/ci/benchmark --check --rounds 120 --repetitions 2
     --bin ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} --output ${PROJECT_BINARY_DIR}/benchmark)
   set_tests_properties(cost PROPERTIES LABELS "census;guard" TIMEOUT 300 RUN_SERIAL TRUE)
 endif()
