@@ -4,12 +4,14 @@
 #include "harness/base/json.hpp"
 #include "reports/layout.hpp"
 #include "reports/page.hpp"
+#include "reports/sweep_words.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <array>
 #include <cmath>
+#include <map>
 #include <string_view>
 #include <utility>
 
@@ -46,10 +48,10 @@ std::string as_html(const std::string &bytes) {
   return replace_all(printable(bytes), escapes);
 }
 
-std::string table_of_verdicts(const Tallies &tallies) {
+std::string as_table(const std::vector<layout::Row> &rows) {
   std::string text = "<table>\n";
   const char *tag = "th";
-  for (const auto &row : layout::table_of(tallies, {})) {
+  for (const auto &row : rows) {
     text += "<tr>";
     for (const auto &cell : row)
       text += fmt::format("<{0}>{1}</{0}>", tag, as_html(cell));
@@ -70,18 +72,80 @@ nlohmann::ordered_json data_of(const Tally &tally) {
   return {{"endings", endings}, {"replays", replays}};
 }
 
-} // namespace
+/// What came of the faults at each point: the place of its class, or `clean`, `unreached`, `untried`.
+std::map<std::string, nlohmann::ordered_json> outcomes_of(const Sweep &sweep) {
+  std::map<std::string, nlohmann::ordered_json> outcomes;
+  for (const auto &point : sweep.points())
+    outcomes[point.point] = point.reached > 0 ? "clean" : point.replays > 0 ? "unreached" : "untried";
+  auto classes = sweep.classes();
+  for (std::size_t i = classes.size(); i-- > 0;) // the first class of a point counts
+    for (auto [place, count] : classes[i]->points)
+      outcomes[sweep.points()[place].point] = i;
+  return outcomes;
+}
 
-std::string render_html(const Tallies &tallies) {
-  auto data = nlohmann::ordered_json::array();
-  for (const auto &tally : tallies.all())
-    data.push_back(data_of(tally));
+/// `points`: without their role; what each is about; what came of it.
+nlohmann::ordered_json strip_of(const RecordedProcess &process,
+                                const std::map<std::string, nlohmann::ordered_json> &outcomes) {
+  auto points = nlohmann::ordered_json::array();
+  bool was_swept = false;
+  for (const auto &recorded : process.points) {
+    auto found = outcomes.find(recorded.point);
+    was_swept = was_swept || found != outcomes.end();
+    points.push_back({recorded.point.substr(recorded.point.find(':') + 1), recorded.about,
+                      found == outcomes.end() ? "untried" : found->second});
+  }
+  return was_swept ? nlohmann::ordered_json{{"actor", process.actor}, {"points", points}} : nlohmann::ordered_json();
+}
+
+nlohmann::ordered_json data_of(const Sweep &sweep, const ReplayLine &line) {
+  auto processes = nlohmann::ordered_json::array(), classes = nlohmann::ordered_json::array();
+  auto outcomes = outcomes_of(sweep);
+  for (const auto &process : sweep.recording().recording)
+    if (auto strip = strip_of(process, outcomes); !strip.is_null())
+      processes.push_back(std::move(strip));
+  for (const auto *one : sweep.classes()) {
+    auto points = nlohmann::ordered_json::array();
+    for (auto [place, count] : one->points)
+      points.push_back(sweep.points()[place].point);
+    classes.push_back({{"fault", one->fault},
+                       {"what", what_happened(*one)},
+                       {"often", how_often(sweep, *one)},
+                       {"line", line(sweep, *one)},
+                       {"points", points},
+                       {"report", to_json(one->first)}});
+  }
+  return {
+      {"title", title_of(sweep)}, {"coverage", coverage_line(sweep)}, {"processes", processes}, {"classes", classes}};
+}
+
+std::string fill_page(const std::string &table, const nlohmann::ordered_json &data) {
   auto page = std::string(page::before_table);
-  page += table_of_verdicts(tallies);
+  page += table;
   page += page::before_data;
   page += as_script_data(text_of(data));
   page += page::after_data;
   return page;
+}
+
+} // namespace
+
+std::string render_html(const Tallies &tallies) {
+  auto cells = nlohmann::ordered_json::array();
+  for (const auto &tally : tallies.all())
+    cells.push_back(data_of(tally));
+  return fill_page(as_table(layout::table_of(tallies, {})),
+                   {{"cells", cells}, {"sweeps", nlohmann::ordered_json::array()}});
+}
+
+std::string render_html(const std::vector<Sweep> &sweeps, const ReplayLine &line) {
+  std::string tables;
+  auto data = nlohmann::ordered_json::array();
+  for (const auto &sweep : sweeps) {
+    tables += as_table(table_of(sweep));
+    data.push_back(data_of(sweep, line));
+  }
+  return fill_page(tables, {{"cells", nlohmann::ordered_json::array()}, {"sweeps", data}});
 }
 
 } // namespace pidleak::reports

@@ -5,6 +5,7 @@
 #include "reports/file.hpp"
 #include "reports/html.hpp"
 #include "reports/sample_incident.hpp"
+#include "reports/sample_sweep.hpp"
 #include "reports/temporary_directory.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -152,7 +153,7 @@ TEST_CASE("no text of a report can end the data of the HTML page", "[report]") {
   CHECK(page.find("\xe2\x80\xae") == page.find("\xe2\x80\xae", page.find(data_start))); // only as data
   CHECK(as_utf8(page) == page);
   auto data = nlohmann::ordered_json::parse(between(page, data_start, "</script>"));
-  CHECK(to_json(from_json(data.at(0).at("endings").at(0).at("report"))) == to_json(reports[0]));
+  CHECK(to_json(from_json(data.at("cells").at(0).at("endings").at(0).at("report"))) == to_json(reports[0]));
 }
 
 TEST_CASE("the HTML page without its script is a table of verdicts", "[report]") {
@@ -205,6 +206,19 @@ TEST_CASE("a browser obeys nothing that stands in a report", "[report]") {
   CHECK(count(document, "&lt;img src=x onerror=alert(1)&gt;") > 10); // it is there, as text
   for (std::string_view part : {"\xe2\x80\xa8", "\xe2\x80\xae"})
     CHECK(count(document, part) == 0);
+}
+
+TEST_CASE("a browser shows a tick for every point of a sweep, which leads to its class", "[report]") {
+  auto visited = visit_or_skip(
+      render_html({swept()}, [](const auto &, const auto &) { return std::string("pidleak run <img src=x>"); }));
+  check_quiet(visited);
+  auto document = shown(visited);
+  CHECK(count(document, "class=\"tick is-") == 3);
+  CHECK(count(document, "<span class=\"tick is-clean\"") == 1);
+  CHECK(count(document, "<span class=\"tick is-unreached\"") == 1);
+  CHECK(count(document, "<a class=\"tick is-leaked\" href=\"#sweep-1-1\"") == 1);
+  CHECK(count(document, "<details class=\"report is-leaked\" id=\"sweep-1-1\"") == 1);
+  CHECK(count(document, "<img") == 0);
 }
 
 TEST_CASE("a browser shows a page without reports", "[report]") { check_quiet(visit_or_skip(render_html({}))); }

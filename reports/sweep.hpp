@@ -84,8 +84,4 @@ std::vector<Report> as_cases(const Sweep &sweep);
 /// `"sweeps": [...]`, a member of the document; text that JSON can hold.
 nlohmann::ordered_json sweeps_to_json(const std::vector<Sweep> &sweeps);
 
-/// `strace -f -e inject=read:signal=KILL:when=3 ...`: what shows the same without this program, as far as strace can be
-/// told it; empty: it can't. Of a process that strace starts.
-std::string strace_line(const std::string &point, const std::string &fault);
-
 } // namespace pidleak::reports

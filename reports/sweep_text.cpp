@@ -3,37 +3,20 @@
 #include "reports/layout.hpp"
 #include "reports/markdown.hpp"
 #include "reports/remaining_text.hpp"
-#include "reports/sweep.hpp"
+#include "reports/sweep_words.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
+#include <tuple>
 
 namespace pidleak::reports {
 namespace {
 
 using layout::Row;
 
-std::string title_of(const Sweep &sweep) {
-  const auto &recording = sweep.recording();
-  if (recording.workers == 0) // a command
-    return printable(recording.pool);
-  return fmt::format("{}, {} workers{}", layout::title_of(recording), recording.workers,
-                     recording.pool_version.empty() ? "" : " (" + printable(recording.pool_version) + ")");
-}
-
 /// The point without its role, which has a column of its own.
 std::string place_of(const std::string &point) { return printable(point.substr(point.find(':') + 1)); }
-
-std::string how_often(const Sweep &sweep, const SweepClass &one) {
-  int failed = 0, reached = 0;
-  for (auto [point, count] : one.points) {
-    failed += count;
-    reached += sweep.points()[point].reached;
-  }
-  return fmt::format("{} of {}", failed, reached);
-}
 
 std::string who_remains(const Report &report) {
   std::vector<std::string> parts;
@@ -55,16 +38,56 @@ std::string first_cause(const Report &report) {
   return "";
 }
 
-std::vector<Row> table_of(const Sweep &sweep) {
-  std::vector<Row> rows = {
-      {"#", "FAULT", "ROLE", "EARLIEST POINT", "POINTS", "HOW OFTEN", "VERDICT", "REMAINS", "CAUSE"}};
-  for (const auto *one : sweep.classes()) {
-    const auto &earliest = sweep.points()[one->points.begin()->first];
-    rows.push_back({fmt::to_string(rows.size()), one->fault, one->role, place_of(earliest.point),
-                    fmt::to_string(one->points.size()), how_often(sweep, *one), spell(one->first.verdict),
-                    who_remains(one->first), first_cause(one->first)});
-  }
-  return rows;
+std::string task_facts(const Report &report) {
+  std::vector<std::string> facts;
+  for (const char *outcome : {"unresolved", "twice"})
+    if (auto found = report.task_outcomes.find(outcome); found != report.task_outcomes.end() && found->second > 0)
+      facts.push_back(fmt::format("{} task{} {}", found->second, found->second == 1 ? "" : "s",
+                                  outcome == std::string("twice") ? "done twice" : "never resolved"));
+  return fmt::format("{}", fmt::join(facts, ", "));
+}
+
+/// What shows the same without this program, as far as strace can be told it; empty: it can't.
+std::string strace_line(const Report &replay) {
+  // strace counts the calls of a name from a process's start, and does a fault before a call alone. A command's points
+  // are counted so as well. Of a pool the workers' first step is theirs alone.
+  const auto &[point, fault] = std::tie(replay.point_fault->point, replay.point_fault->fault);
+  bool is_of_command = point.starts_with("command:");
+  if (!point.ends_with(":entry") || !(is_of_command || point.find(":create-pool:") != std::string::npos))
+    return "";
+  auto last = point.rfind(':'), before = point.rfind(':', last - 1), mark = point.find('#', before);
+  auto call = point.substr(before + 1, mark - before - 1), number = point.substr(mark + 1, last - mark - 1);
+  auto what = fault == "kill"               ? "signal=KILL"
+              : fault == "term"             ? "signal=TERM"
+              : fault.starts_with("errno:") ? "error=" + fault.substr(6)
+                                            : "";
+  if (what.empty())
+    return "";
+  auto inject = fmt::format("-e inject={}:{}:when={}", call, what, number);
+  return is_of_command ? fmt::format("strace -o /dev/null {} {}", inject, printable(replay.pool))
+                       : fmt::format("strace -p PID {}", inject);
+}
+
+std::string details_of(const Sweep &sweep, const SweepClass &one, std::size_t number, const ReplayLine &line) {
+  auto text = layout::wrapped(fmt::format("{:>3}  ", number), printable(what_happened(one)), 5);
+  text += layout::wrapped("     ", printable(one.first.reason), 7);
+  if (auto facts = task_facts(one.first); !facts.empty())
+    text += fmt::format("     {}\n", facts);
+  text += remaining_lines(one.first, "     ");
+  text += fmt::format("     {}\n", line(sweep, one));
+  if (auto strace = strace_line(one.first); !strace.empty())
+    text += fmt::format("     {}\n", strace);
+  return text;
+}
+
+} // namespace
+
+std::string title_of(const Sweep &sweep) {
+  const auto &recording = sweep.recording();
+  if (recording.workers == 0) // a command
+    return printable(recording.pool);
+  return fmt::format("{}, {} workers{}", layout::title_of(recording), recording.workers,
+                     recording.pool_version.empty() ? "" : " (" + printable(recording.pool_version) + ")");
 }
 
 std::string coverage_line(const Sweep &sweep) {
@@ -77,50 +100,30 @@ std::string coverage_line(const Sweep &sweep) {
   return text;
 }
 
-/// `SIGKILL in write of the result queue's pipe`
+std::string how_often(const Sweep &sweep, const SweepClass &one) {
+  int failed = 0, reached = 0;
+  for (auto [point, count] : one.points) {
+    failed += count;
+    reached += sweep.points()[point].reached;
+  }
+  return fmt::format("{} of {}", failed, reached);
+}
+
 std::string what_happened(const SweepClass &one) {
   const auto &fault = *one.first.point_fault;
   return fmt::format("{} of the {} in {}", fault.fault, one.role, fault.call);
 }
 
-std::string task_facts(const Report &report) {
-  std::vector<std::string> facts;
-  for (const char *outcome : {"unresolved", "twice"})
-    if (auto found = report.task_outcomes.find(outcome); found != report.task_outcomes.end() && found->second > 0)
-      facts.push_back(fmt::format("{} task{} {}", found->second, found->second == 1 ? "" : "s",
-                                  outcome == std::string("twice") ? "done twice" : "never resolved"));
-  return fmt::format("{}", fmt::join(facts, ", "));
-}
-
-std::string details_of(const Sweep &sweep, const SweepClass &one, std::size_t number, const ReplayLine &line) {
-  auto text = layout::wrapped(fmt::format("{:>3}  ", number), printable(what_happened(one)), 5);
-  text += layout::wrapped("     ", printable(one.first.reason), 7);
-  if (auto facts = task_facts(one.first); !facts.empty())
-    text += fmt::format("     {}\n", facts);
-  text += remaining_lines(one.first, "     ");
-  text += fmt::format("     {}\n", line(sweep, one));
-  const auto &fault = *one.first.point_fault;
-  if (auto strace = strace_line(fault.point, fault.fault); !strace.empty())
-    text += fmt::format("     {}\n", strace);
-  return text;
-}
-
-} // namespace
-
-std::string strace_line(const std::string &point, const std::string &fault) {
-  // Only calls of one step and their entry can be told to strace, and only what it counts as this program does: of a
-  // process from its start. The workers' first step is theirs alone.
-  if (!point.ends_with(":entry") || point.find(":create-pool:") == std::string::npos)
-    return "";
-  auto last = point.rfind(':'), before = point.rfind(':', last - 1), mark = point.find('#', before);
-  auto call = point.substr(before + 1, mark - before - 1), number = point.substr(mark + 1, last - mark - 1);
-  auto what = fault == "kill"               ? "signal=KILL"
-              : fault == "term"             ? "signal=TERM"
-              : fault.starts_with("errno:") ? "error=" + fault.substr(6)
-                                            : "";
-  if (what.empty())
-    return "";
-  return fmt::format("strace -p PID -e inject={}:{}:when={}", call, what, number);
+std::vector<Row> table_of(const Sweep &sweep) {
+  std::vector<Row> rows = {
+      {"#", "FAULT", "ROLE", "EARLIEST POINT", "POINTS", "HOW OFTEN", "VERDICT", "REMAINS", "CAUSE"}};
+  for (const auto *one : sweep.classes()) {
+    const auto &earliest = sweep.points()[one->points.begin()->first];
+    rows.push_back({fmt::to_string(rows.size()), one->fault, one->role, place_of(earliest.point),
+                    fmt::to_string(one->points.size()), how_often(sweep, *one), spell(one->first.verdict),
+                    who_remains(one->first), first_cause(one->first)});
+  }
+  return rows;
 }
 
 std::string render_sweeps(const std::vector<Sweep> &sweeps, const ReplayLine &line) {

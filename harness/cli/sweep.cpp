@@ -9,6 +9,7 @@
 #include "harness/cli/verbs.hpp"
 #include "harness/os/signals.hpp"
 #include "reports/file.hpp"
+#include "reports/html.hpp"
 #include "reports/journal.hpp"
 #include "reports/junit.hpp"
 
@@ -31,7 +32,7 @@ struct SweepOptions {
   std::vector<std::string> roles = {"worker"}, faults = {"kill"}, steps;
   int sample = 0, tries = 10;
   double budget = 0;
-  std::string resume, markdown, junit, point;
+  std::string resume, markdown, html, junit, point;
   replay::CommandPlan command; // in place of a pool
   std::string stop = "TERM";
 };
@@ -224,7 +225,8 @@ int sweep_pools(SweepOptions options) {
     if (plan.scenario.conditions.race == Race::count_first)
       throw UsageError("--race count-first traces the victim by itself, and can't be swept");
   sweep::Options how{.choice = choice_of(options), .repeat = options.replay.repeat, .tries = options.tries};
-  for (const auto &[option, path] : {std::pair("--markdown", options.markdown), std::pair("--junit", options.junit)})
+  for (const auto &[option, path] : {std::pair("--markdown", options.markdown), std::pair("--html", options.html),
+                                     std::pair("--junit", options.junit)})
     if (!path.empty())
       check_output(option, path);
   auto place = find_place(options.replay);
@@ -246,6 +248,8 @@ int sweep_pools(SweepOptions options) {
     fmt::print(stream, "report: {}\n", options.replay.report_path);
   if (!options.markdown.empty())
     reports::write_atomically(options.markdown, reports::render_sweeps_as_markdown(swept.sweeps, line));
+  if (!options.html.empty())
+    reports::write_atomically(options.html, reports::render_html(swept.sweeps, line));
   if (!options.junit.empty()) {
     std::vector<Report> cases;
     for (const auto &sweep : swept.sweeps)
@@ -378,6 +382,11 @@ Command sweep_verb() {
           {.name = "--markdown",
            .into = [options](const std::string &path) { options->markdown = output_path(path); },
            .summary = "Write the classes as Markdown to this file",
+           .value = "FILE",
+           .group = "Renderings"},
+          {.name = "--html",
+           .into = [options](const std::string &path) { options->html = output_path(path); },
+           .summary = "Write one HTML page to this file: a strip of each process, its calls along time",
            .value = "FILE",
            .group = "Renderings"},
           {.name = "--junit",

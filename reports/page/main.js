@@ -26,7 +26,7 @@ function followLinks() {
     if (target?.build) openAndShow(target);
   };
   addEventListener('hashchange', follow);
-  document.querySelector('.overview').addEventListener('click', (event) => {
+  document.getElementById('page').addEventListener('click', (event) => {
     if (event.target.hash === location.hash) follow(); // no change of the hash: the section may have been closed
   });
   follow();
@@ -47,7 +47,7 @@ function openForPrint(sections) {
 }
 
 function main() {
-  const cells = readCells(), sections = [], failures = [], numbers = [];
+  const { cells, sweeps } = readData(), sections = [], failures = [], numbers = [];
   for (const cell of cells) {
     numbers.push([]);
     for (const ending of cell.endings) {
@@ -62,8 +62,10 @@ function main() {
     section.build();
     section.open = true;
   }
-  document.getElementById('page').append(...overviewOf(cells, numbers), ...sections);
-  openForPrint(sections);
+  const swept = sweeps.flatMap((sweep, i) => sweepOf(sweep, i + 1));
+  const head = sweeps.length > 0 ? [headOf([], counted(sweeps.length, 'sweep'))] : overviewOf(cells, numbers);
+  document.getElementById('page').append(...head, ...sections, ...swept);
+  openForPrint([...sections, ...swept.filter((each) => each.build)]);
   followLinks();
   addEventListener('load', () => {
     root.dataset.requests = performance.getEntriesByType('resource').length;

@@ -1,14 +1,15 @@
 // The head: how often each verdict came, and the table that leads to the reports: a row for each cell. Verdict, scenario
 // and pool can be chosen; then the rows of these alone are shown.
 
-function headOf(cells) {
+// `empty`: what is said where there is no cell.
+function headOf(cells, empty = 'There is no report in it.') {
   const reports = cells.flatMap((cell) => cell.endings.map((ending) => ending.report)), first = reports[0];
   const started = reports.map((report) => report.started).sort()[0]?.replace('T', ' ').replace('Z', ' UTC');
   const replays = sum(cells.map((cell) => cell.replays.length));
   const facts = [counted(replays, 'replay'), started, first?.machine.kernel, `pidleak ${first?.tool.version}`];
   return element('header', {},
     element('h1', {}, 'pidleak', element('span', {}, ' report')),
-    element('p', { class: 'quiet' }, first ? facts.join(' · ') : 'There is no report in it.'));
+    element('p', { class: 'quiet' }, first ? facts.join(' · ') : empty));
 }
 
 function verdictCounts(cells) {

@@ -1,4 +1,4 @@
-// Reading the cells: for each scenario on each pool its endings, with the report of the first replay of each, and what
+// Reading the data: sweeps, and cells: for each scenario on each pool its endings, with the report of the first replay of each, and what
 // came of every replay. What a process could use to make a report read otherwise is escaped here, once and for all:
 // control characters, line separators, and what turns the direction of the text that follows; as on a terminal
 // (reports/text.cpp).
@@ -18,7 +18,7 @@ function printableLines(text) {
   return text.replace(obeyed, (character) => ('\n\t'.includes(character) ? character : escaped(character)));
 }
 
-function readCells() {
+function readData() {
   return JSON.parse(document.getElementById('data').textContent, (name, value) => {
     if (typeof value === 'string') return name === 'subject_stderr' ? printableLines(value) : printable(value);
     if (value === null || typeof value !== 'object' || Array.isArray(value)) return value;

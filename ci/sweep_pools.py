@@ -1,0 +1,95 @@
+"""Sweeps real pools and keeps what came out in scenarios/swept_pools.json, in words that do not depend on an index: a
+change in either direction shows as a difference of that file. Called by ci/sweep pools.
+
+    ci/sweep pools                          every pool of this machine that the file knows, and what it lacks of them
+    ci/sweep pools python:3.12.1/fork ...   these alone
+"""
+
+import datetime
+import json
+import os
+import subprocess
+import sys
+
+SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+RECORDS = os.path.join(SOURCE, "scenarios", "swept_pools.json")
+PIDLEAK = os.path.join(SOURCE, "build", "release", "bin", "pidleak")
+
+
+def in_words(classes, points):
+    """What each class of points is, with how often it came; the same words of several classes are one row."""
+    reached = {(p["point"], p["fault"]): p["reached"] for p in points}
+    rows = {}
+    for one in classes:
+        what = (one["fault"], one["role"], one["call"], one["verdict"], one["remains"], one["cause"])
+        row = rows.setdefault(what, {"points": [], "failed": 0, "reached": 0})
+        for point in one["points"]:
+            row["points"].append(point["point"])
+            row["failed"] += point["failed"]
+            row["reached"] += reached[(point["point"], one["fault"])]
+    return [dict(zip(("fault", "role", "call", "verdict", "remains", "cause"), what), **row)
+            for what, row in sorted(rows.items())]
+
+
+def first_replays(document):
+    """The first failing replay of each point: what was called there, and who remained."""
+    first = {}
+    for report in document["reports"]:
+        fault = report.get("point_fault")
+        if fault and fault["reached"] and report["verdict"] in ("leaked", "hung"):
+            first.setdefault((fault["point"], fault["fault"]), report)
+    return first
+
+
+def cause_of(report):
+    processes = report["remaining"] + ([report["owner"]] if report.get("owner") else [])
+    return next((p["diagnosis"][0]["cause"] for p in processes if p["diagnosis"]), "none")
+
+
+def call_of(report):
+    """`read of the call queue's pipe, with ... in hand`, entered or done; without results, which differ."""
+    fault = report["point_fault"]
+    call, _, about = fault["call"].partition(" of ")
+    side = fault["point"].rsplit(":", 1)[-1]
+    when = {"entry": "before ", "exit": "after "}.get(side, "")
+    return when + call.split(" = ")[0] + (" of " + about if about else "")
+
+
+def sweep(pool, method):
+    report = os.path.join(SOURCE, "build", "reports", "sweep-of-a-pool.json")
+    subprocess.run([PIDLEAK, "sweep", "--pool", pool, "--start-method", method, "--jobs", str(os.cpu_count()),
+                    "--report", report], stdout=subprocess.DEVNULL, check=False)
+    with open(report) as file:
+        document = json.load(file)
+    os.unlink(report)
+    swept = document["sweeps"][0]
+    replays = first_replays(document)
+    classes = []
+    for one in swept["classes"]:
+        for point in one["points"]:
+            first = replays[(point["point"], one["fault"])]
+            classes.append({"fault": one["fault"], "role": point["point"].split(":")[0], "call": call_of(first),
+                            "verdict": first["verdict"], "remains": f"{first['live']} live, {first['zombies']} zombies",
+                            "cause": cause_of(first), "points": [point]})
+    version = next((r["pool_version"] for r in document["reports"] if r.get("pool_version")), "")
+    return {"pool": pool, "version": version, "start_method": method, "date": datetime.date.today().isoformat(),
+            "coverage": swept["coverage"], "classes": in_words(classes, swept["points"])}
+
+
+def main():
+    with open(RECORDS) as file:
+        records = json.load(file)
+    wanted = sys.argv[1:] or [f"{r['pool']}/{r['start_method']}" for r in records["swept"]]
+    for number, name in enumerate(wanted, 1):
+        pool, _, method = name.partition("/")
+        print(f"ci/sweep pools: {number} of {len(wanted)}: {pool} with {method or 'fork'}", file=sys.stderr, flush=True)
+        record = sweep(pool, method or "fork")
+        kept = [r for r in records["swept"] if (r["pool"], r["start_method"]) != (record["pool"], record["start_method"])]
+        records["swept"] = sorted(kept + [record], key=lambda r: (r["pool"], r["start_method"]))
+        with open(RECORDS + ".new", "w") as file:
+            json.dump(records, file, indent=1)
+            file.write("\n")
+        os.rename(RECORDS + ".new", RECORDS)
+
+
+main()
