@@ -3,7 +3,7 @@
 #include "harness/os/end_requests.hpp"
 
 #include <algorithm>
-#include <map>
+#include <set>
 
 namespace pidleak::sweep {
 
@@ -28,6 +28,8 @@ bool is_of(const Report &report, const Plan &plan) {
   });
   return same;
 }
+
+constexpr int recordings_alone = 3;
 
 class Run {
 public:
@@ -94,21 +96,25 @@ private:
   }
 
   /// A process that is followed alone does the same as in the sweep, where it is as well: who comes first to a lock may
-  /// differ from when all of them are slowed down.
+  /// differ from when all of them are slowed down. Of a few recordings the shortest counts: in it the threads were
+  /// least in one another's way, which is how most replays go.
   void follow_each(std::vector<std::optional<Report>> &recordings, const std::vector<std::size_t> &targets) {
     std::vector<Plan> to_record;
     std::vector<reports::RecordedProcess *> whose;
     for (auto target : targets)
       if (recordings[target] && reports::was_recorded_clean(*recordings[target]))
         for (auto &process : recordings[target]->recording)
-          if (is_wanted(process.actor, options_.choice)) {
-            to_record.push_back(recording_of_one(plans_[target], process.birth));
-            whose.push_back(&process);
-          }
+          if (is_wanted(process.actor, options_.choice))
+            for (int i = 0; i < recordings_alone; ++i) {
+              to_record.push_back(recording_of_one(plans_[target], process.birth));
+              whose.push_back(&process);
+            }
+    std::set<const reports::RecordedProcess *> followed;
     replay(to_record, [&](std::size_t i, const Report &report) {
       for (const auto &process : report.recording)
         if (process.birth == whose[i]->birth && process.actor == whose[i]->actor && !process.points.empty())
-          whose[i]->points = process.points;
+          if (followed.insert(whose[i]).second || process.points.size() < whose[i]->points.size())
+            whose[i]->points = process.points;
     });
   }
 
