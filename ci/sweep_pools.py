@@ -69,9 +69,9 @@ def sweep(pool, method):
         for point in one["points"]:
             first = replays[(point["point"], one["fault"])]
             classes.append({"fault": one["fault"], "role": point["point"].split(":")[0], "call": call_of(first),
-                            "verdict": first["verdict"], "remains": f"{first['live']} live, {first['zombies']} zombies",
+                            "verdict": first["verdict"], "remains": f"{first['counts']['live']} live, {first['counts']['zombies']} zombies",
                             "cause": cause_of(first), "points": [point]})
-    version = next((r["pool_version"] for r in document["reports"] if r.get("pool_version")), "")
+    version = next((r["pool"]["version"] for r in document["reports"] if r["pool"]["version"]), "")
     return {"pool": pool, "version": version, "start_method": method, "date": datetime.date.today().isoformat(),
             "coverage": swept["coverage"], "classes": in_words(classes, swept["points"])}
 

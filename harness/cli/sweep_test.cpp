@@ -5,11 +5,31 @@
 #include <catch2/catch_test_macros.hpp>
 #include <nlohmann/json.hpp>
 
+#include <csignal>
+#include <filesystem>
+#include <map>
+
 using namespace pidleak::testing;
 using namespace pidleak;
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
+
+std::size_t count(std::string_view text, std::string_view part) {
+  std::size_t found = 0;
+  for (auto at = text.find(part); at != text.npos; at = text.find(part, at + part.size()))
+    ++found;
+  return found;
+}
+
+/// Of each point that leaves something; its verdict.
+std::map<std::string, std::string> verdicts_of(const nlohmann::json &report) {
+  std::map<std::string, std::string> verdicts;
+  for (const auto &one : report["sweeps"][0]["classes"])
+    for (const auto &point : one["points"])
+      verdicts[point["point"]] = one["verdict"];
+  return verdicts;
+}
 
 nlohmann::json json_in(const std::string &path) { return nlohmann::json::parse(os::read_file(path)); }
 
@@ -75,6 +95,43 @@ TEST_CASE("a sweep goes on where it ended, and comes to what an undisturbed one 
   CHECK(after["reports"].size() > before);
   CHECK(after["sweeps"][0]["classes"] == json_in(directory / "whole.json")["sweeps"][0]["classes"]);
   CHECK(after["sweeps"][0]["coverage"]["unreached"] == 0);
+}
+
+/// Sends the signal once some replays are in the report, and waits for the end.
+os::WaitStatus end_early(const std::vector<std::string> &arguments, const std::string &report, int signal) {
+  auto child = os::launch({.program = PIDLEAK_BINARY_DIR "/pidleak", .arguments = arguments, .standard_error = -1});
+  auto replays = [&] {
+    std::error_code none_yet;
+    return std::filesystem::file_size(report, none_yet) != static_cast<std::uintmax_t>(-1) && !none_yet
+               ? count(os::read_file(report), "\"point_fault\"")
+               : 0;
+  };
+  wait_until([&] { return replays() >= 3; }, "three replays are in the report");
+  child.send(signal);
+  return os::reap(child);
+}
+
+TEST_CASE("a sweep that a signal has ended goes on, and comes to the same classes", "[cli][once]") {
+  TemporaryDirectory directory;
+  std::vector<std::string> sweep = {"sweep", "--pool", "cpython312", "--steps", "create-pool", "--repeat", "1"};
+  auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), sweep.begin(), sweep.end());
+    return more;
+  };
+  auto whole = directory / "whole.json";
+  auto undisturbed = run(with({"--report", whole}));
+  for (int signal : {SIGINT, SIGKILL}) {
+    auto path = directory / fmt::format("{}.json", signal);
+    auto ended = end_early(with({"--report", path}), path, signal);
+    CHECK(ended ==
+          (signal == SIGINT ? os::WaitStatus{.value = 130} : os::WaitStatus{.signaled = true, .value = SIGKILL}));
+    CHECK(!json_in(path)["reports"].empty()); // whole at any moment
+    auto rest = run(with({"--resume", path}));
+    INFO(rest.out << rest.err);
+    CHECK(rest.status == undisturbed.status);
+    CHECK(json_in(path)["sweeps"][0]["coverage"]["unreached"] == 0);
+    CHECK(verdicts_of(json_in(path)) == verdicts_of(json_in(whole)));
+  }
 }
 
 TEST_CASE("of a command, strace is told to do the same", "[cli]") {
