@@ -17,18 +17,18 @@ PIDLEAK = os.path.join(SOURCE, "build", "release", "bin", "pidleak")
 
 
 def in_words(classes, points):
-    """What each class of points is, with how often it came; the same words of several classes are one row."""
+    """Where a fault leaves what: with which lock in hand, not in which call, of which there are too many. How often, in
+    how many points, and the first of them."""
     reached = {(p["point"], p["fault"]): p["reached"] for p in points}
     rows = {}
     for one in classes:
-        what = (one["fault"], one["role"], one["call"], one["verdict"], one["remains"], one["cause"])
-        row = rows.setdefault(what, {"points": [], "failed": 0, "reached": 0})
+        what = (one["fault"], one["role"], one["where"], one["verdict"], one["cause"])
+        row = rows.setdefault(what, {"points": 0, "failed": 0, "reached": 0, "first": one["points"][0]["point"]})
         for point in one["points"]:
-            row["points"].append(point["point"])
+            row["points"] += 1
             row["failed"] += point["failed"]
             row["reached"] += reached[(point["point"], one["fault"])]
-    return [dict(zip(("fault", "role", "call", "verdict", "remains", "cause"), what), **row)
-            for what, row in sorted(rows.items())]
+    return [dict(zip(("fault", "role", "where", "verdict", "cause"), what), **row) for what, row in sorted(rows.items())]
 
 
 def first_replays(document):
@@ -46,13 +46,11 @@ def cause_of(report):
     return next((p["diagnosis"][0]["cause"] for p in processes if p["diagnosis"]), "none")
 
 
-def call_of(report):
-    """`read of the call queue's pipe, with ... in hand`, entered or done; without results, which differ."""
-    fault = report["point_fault"]
-    call, _, about = fault["call"].partition(" of ")
-    side = fault["point"].rsplit(":", 1)[-1]
-    when = {"entry": "before ", "exit": "after "}.get(side, "")
-    return when + call.split(" = ")[0] + (" of " + about if about else "")
+def where(report):
+    call, _, lock = report["point_fault"]["call"].partition(", with ")
+    if lock:
+        return f"with {lock}"
+    return f"at {call.partition(' of ')[2]}" if call.endswith("'s lock") else "elsewhere"
 
 
 def sweep(pool, method):
@@ -68,9 +66,8 @@ def sweep(pool, method):
     for one in swept["classes"]:
         for point in one["points"]:
             first = replays[(point["point"], one["fault"])]
-            classes.append({"fault": one["fault"], "role": point["point"].split(":")[0], "call": call_of(first),
-                            "verdict": first["verdict"], "remains": f"{first['counts']['live']} live, {first['counts']['zombies']} zombies",
-                            "cause": cause_of(first), "points": [point]})
+            classes.append({"fault": one["fault"], "role": point["point"].split(":")[0], "where": where(first),
+                            "verdict": first["verdict"], "cause": cause_of(first), "points": [point]})
     version = next((r["pool"]["version"] for r in document["reports"] if r["pool"]["version"]), "")
     return {"pool": pool, "version": version, "start_method": method, "date": datetime.date.today().isoformat(),
             "coverage": swept["coverage"], "classes": in_words(classes, swept["points"])}

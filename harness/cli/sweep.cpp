@@ -209,7 +209,11 @@ std::string replay_line(const SweepOptions &options, const reports::Sweep &sweep
                           recording.workers);
   for (const auto &[name, word] : changed_conditions(recording))
     line += fmt::format(" --{} {}", name, word);
-  return line + fmt::format(" --point {} --fault {}", its_fault.point, its_fault.fault);
+  line += fmt::format(" --point {} --fault {}", its_fault.point, its_fault.fault);
+  auto [place, failed] = *one.points.begin();
+  if (failed < sweep.points()[place].reached) // not each replay shows it
+    line += " --repeat 20";
+  return line;
 }
 
 int sweep_pools(SweepOptions options) {
