@@ -134,7 +134,7 @@ TEST_CASE("a sweep that a signal has ended goes on, and comes to the same classe
   }
 }
 
-TEST_CASE("of a command, strace is told to do the same", "[cli]") {
+TEST_CASE("of a command, strace is told to do the same", "[cli][once]") {
   std::string file = "/dev/shm/ready"; // which each replay has to itself
   auto script = fmt::format("sleep 77 & trap 'kill $!; exit' TERM; : >{}; wait", file);
   auto ran = run({"sweep", "--fault", "term", "--repeat", "1", "--until-file", file, "--", "/bin/bash", "-c", script});

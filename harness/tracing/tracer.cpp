@@ -234,13 +234,24 @@ private:
         try_ptrace(PTRACE_LISTEN, id); // it was stopped, and stays so
         return;
       } else { // PTRACE_INTERRUPT
-        thread.is_restarting = is_done_again(result_in(read_registers(id)));
+        thread.is_restarting = was_interrupted(id);
       }
       break;
     default:
       break;
     }
     resume(id, to_deliver);
+  }
+
+  /// In a call that the kernel does again.
+  static bool was_interrupted(pid_t id) {
+    try {
+      return is_done_again(result_in(read_registers(id)));
+    } catch (const os::SyscallError &e) {
+      if (e.error() != ESRCH)
+        throw;
+      return false; // killed meanwhile
+    }
   }
 
   /// It was let go before it ended. Nothing: it lives, or the kernel does not tell of a process that was waited for.
