@@ -77,4 +77,20 @@ TEST_CASE("a journal is a whole document after each report, and gone on with aft
 }
 
 } // namespace
+TEST_CASE("of a command, strace is told to do the same", "[report]") {
+  const std::string command = "/bin/sh -c 'sleep 9 &'", point = "command:run:dup2#3:entry";
+  auto of_command = [&](Report report) {
+    report.pool = command;
+    report.workers = 0;
+    return report;
+  };
+  auto recording = of_command(clean("cpython36"));
+  recording.recording = {
+      {.actor = "command", .birth = {}, .points = {{.point = point, .about = "a pipe", .holding = ""}}}};
+  Sweep sweep(recording, {{.point = point, .fault = "kill", .call = "", .reason = ""}});
+  sweep.add(of_command(with_fault_at(leaked(), point)));
+  auto text = render_sweeps({sweep}, [](const auto &, const auto &) { return std::string(); });
+  CHECK(text.find("strace -o /dev/null -e inject=dup2:signal=KILL:when=3 " + command + "\n") != text.npos);
+}
+
 } // namespace pidleak::reports

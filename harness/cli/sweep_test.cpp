@@ -134,15 +134,6 @@ TEST_CASE("a sweep that a signal has ended goes on, and comes to the same classe
   }
 }
 
-TEST_CASE("of a command, strace is told to do the same", "[cli][once]") {
-  std::string file = "/dev/shm/ready"; // which each replay has to itself
-  auto script = fmt::format("sleep 77 & trap 'kill $!; exit' TERM; : >{}; wait", file);
-  auto ran = run({"sweep", "--fault", "term", "--repeat", "1", "--until-file", file, "--", "/bin/bash", "-c", script});
-  INFO(ran.out << ran.err);
-  CHECK(ran.status == 1);
-  CHECK_THAT(ran.out, ContainsSubstring("strace -o /dev/null -e inject=rt_sigprocmask:signal=TERM:when="));
-}
-
 TEST_CASE("a point that no replay comes to is invalid, and never clean", "[cli]") {
   auto ran = run({"run", "lifetime", "--pool", "hardened", "--point", "worker:shut-down:mount#1:entry"});
   CHECK(ran.status == 3);
