@@ -1,7 +1,7 @@
 """Sweeps real pools and keeps what came out in scenarios/swept_pools.json, in words that do not depend on an index: a
 change in either direction shows as a difference of that file. Called by ci/sweep pools.
 
-    ci/sweep pools                          every pool of this machine that the file knows, and what it lacks of them
+    ci/sweep pools                          every pool that the file has
     ci/sweep pools python:3.12.1/fork ...   these alone
 """
 
@@ -14,21 +14,6 @@ import sys
 SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RECORDS = os.path.join(SOURCE, "scenarios", "swept_pools.json")
 PIDLEAK = os.path.join(SOURCE, "build", "release", "bin", "pidleak")
-
-
-def in_words(classes, points):
-    """Where a fault leaves what: with which lock in hand, not in which call, of which there are too many. How often, in
-    how many points, and the first of them."""
-    reached = {(p["point"], p["fault"]): p["reached"] for p in points}
-    rows = {}
-    for one in classes:
-        what = (one["fault"], one["role"], one["where"], one["verdict"], one["cause"])
-        row = rows.setdefault(what, {"points": 0, "failed": 0, "reached": 0, "first": one["points"][0]["point"]})
-        for point in one["points"]:
-            row["points"] += 1
-            row["failed"] += point["failed"]
-            row["reached"] += reached[(point["point"], one["fault"])]
-    return [dict(zip(("fault", "role", "where", "verdict", "cause"), what), **row) for what, row in sorted(rows.items())]
 
 
 def first_replays(document):
@@ -53,6 +38,23 @@ def where(report):
     return f"at {call.partition(' of ')[2]}" if call.endswith("'s lock") else "elsewhere"
 
 
+def in_words(document):
+    """Where a fault leaves what: with which lock in hand, not in which call, of which there are too many. How often, in
+    how many points, and the first of them."""
+    swept, replays, rows = document["sweeps"][0], first_replays(document), {}
+    reached = {(p["point"], p["fault"]): p["reached"] for p in swept["points"]}
+    for one in swept["classes"]:
+        for point in one["points"]:
+            place = (point["point"], one["fault"])
+            first = replays[place]
+            what = (one["fault"], point["point"].split(":")[0], where(first), first["verdict"], cause_of(first))
+            row = rows.setdefault(what, {"points": 0, "failed": 0, "reached": 0, "first": point["point"]})
+            row["points"] += 1
+            row["failed"] += point["failed"]
+            row["reached"] += reached[place]
+    return [dict(zip(("fault", "role", "where", "verdict", "cause"), what), **row) for what, row in sorted(rows.items())]
+
+
 def sweep(pool, method):
     report = os.path.join(SOURCE, "build", "reports", "sweep-of-a-pool.json")
     subprocess.run([PIDLEAK, "sweep", "--pool", pool, "--start-method", method, "--jobs", str(os.cpu_count()),
@@ -60,17 +62,9 @@ def sweep(pool, method):
     with open(report) as file:
         document = json.load(file)
     os.unlink(report)
-    swept = document["sweeps"][0]
-    replays = first_replays(document)
-    classes = []
-    for one in swept["classes"]:
-        for point in one["points"]:
-            first = replays[(point["point"], one["fault"])]
-            classes.append({"fault": one["fault"], "role": point["point"].split(":")[0], "where": where(first),
-                            "verdict": first["verdict"], "cause": cause_of(first), "points": [point]})
     version = next((r["pool"]["version"] for r in document["reports"] if r["pool"]["version"]), "")
     return {"pool": pool, "version": version, "start_method": method, "date": datetime.date.today().isoformat(),
-            "coverage": swept["coverage"], "classes": in_words(classes, swept["points"])}
+            "coverage": document["sweeps"][0]["coverage"], "classes": in_words(document)}
 
 
 def main():

@@ -55,13 +55,6 @@ std::vector<Report> one_of_each_verdict() {
   return reports;
 }
 
-std::size_t count(std::string_view text, std::string_view part) {
-  std::size_t found = 0;
-  for (auto at = text.find(part); at != text.npos; at = text.find(part, at + part.size()))
-    ++found;
-  return found;
-}
-
 /// What stands between `from` and the next `to`.
 std::string between(const std::string &text, const std::string &from, const std::string &to) {
   auto start = text.find(from);

@@ -15,13 +15,6 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-std::size_t count(std::string_view text, std::string_view part) {
-  std::size_t found = 0;
-  for (auto at = text.find(part); at != text.npos; at = text.find(part, at + part.size()))
-    ++found;
-  return found;
-}
-
 /// Of each point that leaves something; its verdict.
 std::map<std::string, std::string> verdicts_of(const nlohmann::json &report) {
   std::map<std::string, std::string> verdicts;
@@ -100,13 +93,8 @@ TEST_CASE("a sweep goes on where it ended, and comes to what an undisturbed one 
 /// Sends the signal once some replays are in the report, and waits for the end.
 os::WaitStatus end_early(const std::vector<std::string> &arguments, const std::string &report, int signal) {
   auto child = os::launch({.program = PIDLEAK_BINARY_DIR "/pidleak", .arguments = arguments, .standard_error = -1});
-  auto replays = [&] {
-    std::error_code none_yet;
-    return std::filesystem::file_size(report, none_yet) != static_cast<std::uintmax_t>(-1) && !none_yet
-               ? count(os::read_file(report), "\"point_fault\"")
-               : 0;
-  };
-  wait_until([&] { return replays() >= 3; }, "three replays are in the report");
+  wait_until([&] { return std::filesystem::exists(report) && count(os::read_file(report), "\"point_fault\"") >= 3; },
+             "three replays are in the report");
   child.send(signal);
   return os::reap(child);
 }

@@ -6,13 +6,6 @@ using namespace pidleak::testing;
 
 namespace {
 
-std::size_t count(const std::string &text, const std::string &word) {
-  std::size_t found = 0;
-  for (auto at = text.find(word); at != text.npos; at = text.find(word, at + 1))
-    ++found;
-  return found;
-}
-
 /// In a subreaper, where all that it leaves turns up.
 void check_subject(const std::string &program, const std::vector<std::string> &arguments, int status,
                    const std::function<void(const std::string &)> &check) {

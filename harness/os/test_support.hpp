@@ -49,6 +49,14 @@ void expect_equal(const Actual &actual, const Wanted &wanted, std::string_view w
 /// the sanitizers, four at a time on two cores, some bodies take 15 seconds.
 constexpr std::chrono::seconds hang_bound{60};
 
+/// How often `part` stands in `text`.
+inline std::size_t count(std::string_view text, std::string_view part) {
+  std::size_t found = 0;
+  for (auto at = text.find(part); at != text.npos; at = text.find(part, at + part.size()))
+    ++found;
+  return found;
+}
+
 /// Polls for what no event announces (a state in /proc), with doubling backoff and a deadline.
 inline void wait_until(const std::function<bool()> &holds, std::string_view what,
                        Where where = BOOST_CURRENT_LOCATION) {

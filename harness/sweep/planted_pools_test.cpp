@@ -34,22 +34,30 @@ struct Planted {
   int workers = 2;
 };
 
-nlohmann::json sweep(const Planted &planted, const std::string &pool, const std::string &sample = "") {
+/// What `pidleak sweep` finds with these options, each point tried once.
+nlohmann::json sweep(const std::vector<std::string> &options, const std::vector<std::string> &command = {}) {
   TemporaryDirectory directory;
   auto path = directory / "sweep.json";
-  std::vector<std::string> arguments = {"sweep",       "--pool",     pool,
-                                        "--role",      planted.role, "--fault",
-                                        planted.fault, "--workers",  std::to_string(planted.workers),
-                                        "--jobs",      "2",          "--repeat",
-                                        "1",           "--report",   path};
-  if (!planted.steps.empty())
-    arguments.insert(arguments.end(), {"--steps", planted.steps});
-  if (!sample.empty())
-    arguments.insert(arguments.end(), {"--sample", sample});
+  std::vector<std::string> arguments = {"sweep", "--repeat", "1", "--report", path};
+  arguments.insert(arguments.end(), options.begin(), options.end());
+  if (!command.empty())
+    arguments.emplace_back("--");
+  arguments.insert(arguments.end(), command.begin(), command.end());
   auto ran = run(arguments);
   INFO(ran.out << ran.err);
   REQUIRE(ran.status <= 1);
   return nlohmann::json::parse(os::read_file(path))["sweeps"][0];
+}
+
+nlohmann::json sweep(const Planted &planted, const std::string &pool, const std::string &sample = "") {
+  std::vector<std::string> options = {
+      "--pool", pool, "--role", planted.role, "--fault", planted.fault, "--workers", std::to_string(planted.workers),
+      "--jobs", "2"};
+  if (!planted.steps.empty())
+    options.insert(options.end(), {"--steps", planted.steps});
+  if (!sample.empty())
+    options.insert(options.end(), {"--sample", sample});
+  return sweep(options);
 }
 
 std::set<std::string> failing(const nlohmann::json &sweep) {
@@ -222,22 +230,14 @@ TEST_CASE("planted: the owner dies before it has told its tracker of a worker", 
 
 TEST_CASE("planted: a pre-fork server has workers before it handles SIGTERM", "[sweep]") {
   auto port = std::to_string(free_port());
-  auto sweep = [&](const std::vector<std::string> &command) {
-    TemporaryDirectory directory;
-    auto path = directory / "sweep.json";
-    std::vector<std::string> arguments = {"sweep",    "--fault", "term",     "--until-port", port,
-                                          "--repeat", "1",       "--report", path,           "--"};
-    arguments.insert(arguments.end(), command.begin(), command.end());
-    auto ran = run(arguments);
-    INFO(ran.out << ran.err);
-    CHECK(ran.status <= 1);
-    return nlohmann::json::parse(os::read_file(path))["sweeps"][0];
+  auto sweep_server = [&](const std::vector<std::string> &command) {
+    return sweep({"--fault", "term", "--until-port", port}, command);
   };
   Planted planted{.name = "", .role = "command", .fault = "term", .points = {{"run:clone#1:exit", "run:clone#2:exit"}}};
   std::string server = PIDLEAK_BINARY_DIR "/pidleak-planted-server";
-  auto bad = sweep({server, port});
+  auto bad = sweep_server({server, port});
   CHECK(failing(bad) == expected(planted, bad));
-  auto mended = sweep({server, port, "--mended"});
+  auto mended = sweep_server({server, port, "--mended"});
   CHECK(failing(mended).empty());
   CHECK(mended["coverage"]["unreached"] == 0);
 }
