@@ -1,4 +1,4 @@
-# What is tested in one build, and would come to the same under the sanitizers: renderings, costs, sources, damaged text,
+# What is tested in one build, and would come to the same under the sanitizers: renderings, costs, sources,
 # packages, and what runs in a virtual machine.
 
 # What is rendered, read by programs that are not ours: of hand-made reports, and of real replays.
@@ -49,11 +49,6 @@ add_test(NAME newer-boost COMMAND ${PROJECT_SOURCE_DIR}/ci/check-newer-boost ${P
   ${PROJECT_BINARY_DIR}/newer-boost ${Boost_INCLUDE_DIRS} ${boost_filesystem})
 set_tests_properties(newer-boost PROPERTIES LABELS layers TIMEOUT 600 COST 900 SKIP_RETURN_CODE 4
   ENVIRONMENT "CXX=${CMAKE_CXX_COMPILER}")
-
-# Damaged text, for a moment; ci/fuzz does it for long.
-add_test(NAME fuzz COMMAND ${PROJECT_SOURCE_DIR}/ci/fuzz 20)
-set_tests_properties(fuzz PROPERTIES LABELS layers TIMEOUT 1200 COST 800 SKIP_RETURN_CODE 4
-  ENVIRONMENT FUZZ_SEED=1)
 
 # What `cmake --install` puts in place works from there.
 set(installed ${PROJECT_BINARY_DIR}/installed)

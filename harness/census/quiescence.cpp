@@ -2,6 +2,7 @@
 
 #include "harness/census/elsewhere.hpp"
 #include "harness/census/holdings.hpp"
+#include "harness/census/thread_look.hpp"
 #include "harness/census/waits.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/procfs.hpp"
@@ -17,74 +18,6 @@
 
 namespace pidleak::census {
 namespace {
-
-/// What must be the same in both looks at a thread.
-struct ThreadLook {
-  pid_t pid, thread;
-  char state;
-  std::uint64_t switches;
-  bool has_call;
-  os::ProcSyscall call;
-  std::uint64_t deliverable; // pending and not blocked
-  bool operator==(const ThreadLook &o) const {
-    return pid == o.pid && thread == o.thread && state == o.state && switches == o.switches &&
-           call.number == o.call.number && call.arguments == o.call.arguments && deliverable == o.deliverable;
-  }
-};
-
-using Looks = std::vector<ThreadLook>;
-
-/// At every thread of one process; none if it has gone, or may not be looked at.
-Looks look_at(pid_t pid) {
-  Looks looks;
-  for (pid_t thread : os::read_threads(pid)) {
-    auto stat = os::read_thread_stat(pid, thread);
-    auto status = os::read_thread_status(pid, thread);
-    if (!stat || stat->state == 'Z') // a dead leader
-      continue;
-    auto call = os::read_syscall(pid, thread);
-    ThreadLook look{.pid = pid,
-                    .thread = thread,
-                    .state = stat->state,
-                    .switches = 0,
-                    .has_call = call.has_value(),
-                    .call = call.value_or(os::ProcSyscall{}),
-                    .deliverable = ~0ULL};
-    if (status) {
-      look.switches = status->voluntary_switches + status->involuntary_switches;
-      auto pending = status->thread_pending.bits() | status->shared_pending.bits();
-      look.deliverable = pending & ~status->blocked.bits() & ~status->ignored.bits();
-    }
-    looks.push_back(look);
-  }
-  return looks;
-}
-
-Looks look_at(const std::vector<Member> &members) {
-  Looks all;
-  for (const auto &member : members)
-    if (member.state != ProcessState::zombie)
-      for (auto &look : look_at(member.pid))
-        all.push_back(look);
-  return all;
-}
-
-/// Empty, or why this thread goes on by itself: what the look alone tells.
-std::string why_moving(const ThreadLook &look) {
-  if (look.state == 'T')
-    return "";
-  if (look.state != 'S')
-    return fmt::format("state {}", look.state);
-  if (look.deliverable != 0)
-    return "a signal is about to be delivered";
-  if (!look.has_call)
-    return "its system call may not be read";
-  auto wait = wait_of(look.call);
-  if (wait != Wait::with_timer && wait != Wait::unknown_call)
-    return "";
-  return fmt::format("waits in {}, which may end by itself",
-                     look.call.number < 0 ? "no system call" : os::syscall_name(look.call.number));
-}
 
 /// What waits are judged by.
 struct Evidence {

@@ -9,6 +9,7 @@
 #include "harness/census/boundary.hpp"
 #include "harness/census/remaining.hpp"
 #include "harness/census/settle.hpp"
+#include "harness/census/spinning.hpp"
 #include "harness/census/walk.hpp"
 
 #include <map>
@@ -34,6 +35,8 @@ public:
   std::optional<pid_t> first_stranger(const std::vector<pid_t> &pids) const;
   /// Whether nothing moves any more, for certain.
   bool at_rest() const;
+  /// Whether nothing happens any more but a loop that turns, by this look and those before.
+  bool spins(Spinning &spinning) const { return spinning.look(walk_once(options_.scope)); }
 
   /// For settle(): one look, in which those have yet to leave that `may_stay` does not hold of. Reaps first what this
   /// process has adopted, if it is the root.

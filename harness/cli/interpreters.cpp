@@ -42,13 +42,15 @@ struct Candidate {
 std::vector<Candidate> candidates() {
   const char *pyenv_root = std::getenv("PYENV_ROOT"), *home = std::getenv("HOME");
   auto pyenv = pyenv_root ? fs::path(pyenv_root) : fs::path(home ? home : "/") / ".pyenv";
-  std::vector<Candidate> found = {{os::find_on_path("python3"), ""}, {"/usr/bin/python3", ""}};
-  for (int minor = 6; minor < 30; ++minor) {
-    auto version = fmt::format("3.{}", minor);
-    auto program = fs::path(os::find_on_path("python" + version));
+  std::vector<Candidate> found = {{"/usr/bin/python3", ""}};
+  auto add = [&](const std::string &name, const std::string &version) {
+    auto program = fs::path(os::find_on_path(name));
     if (program.parent_path() != pyenv / "shims") // slow wrappers around what is listed below, and not all of it
       found.push_back({program, version});
-  }
+  };
+  add("python3", "");
+  for (int minor = 6; minor < 30; ++minor)
+    add(fmt::format("python3.{}", minor), fmt::format("3.{}", minor));
   std::error_code none;
   for (const auto &entry : fs::directory_iterator(pyenv / "versions", none))
     if (auto version = entry.path().filename().string(); version.starts_with("3."))
@@ -58,6 +60,22 @@ std::vector<Candidate> candidates() {
 
 /// Whether `version` is `wanted` or one of its kind: 3.6.15 of 3.6.
 bool is_of(const std::string &version, const std::string &wanted) { return (version + ".").starts_with(wanted + "."); }
+
+/// Those whose name does not rule them out. Where one is named so to the last digit, the others need not be asked.
+std::vector<Candidate> candidates_for(const std::string &wanted) {
+  auto all = candidates();
+  if (wanted.empty())
+    return all;
+  bool is_whole = std::count(wanted.begin(), wanted.end(), '.') == 2;
+  std::vector<Candidate> may_fit, named;
+  for (const auto &candidate : all) {
+    if (candidate.version.empty() || is_of(candidate.version, wanted) || is_of(wanted, candidate.version))
+      may_fit.push_back(candidate);
+    if (is_whole && candidate.version == wanted)
+      named.push_back(candidate);
+  }
+  return named.empty() ? may_fit : named;
+}
 
 bool is_older(const Interpreter &a, const Interpreter &b) {
   int order = ::strverscmp(a.version.c_str(), b.version.c_str()); // 3.6 before 3.13
@@ -69,10 +87,8 @@ bool is_older(const Interpreter &a, const Interpreter &b) {
 std::vector<Interpreter> find_interpreters(const std::string &wanted) {
   std::vector<Interpreter> found;
   std::vector<fs::path> seen;
-  for (const auto &candidate : candidates()) {
-    bool may_fit = wanted.empty() || candidate.version.empty() || is_of(candidate.version, wanted) ||
-                   is_of(wanted, candidate.version);
-    auto interpreter = may_fit ? ask(candidate.program) : std::nullopt;
+  for (const auto &candidate : candidates_for(wanted)) {
+    auto interpreter = ask(candidate.program);
     if (!interpreter || (!wanted.empty() && !is_of(interpreter->version, wanted)))
       continue;
     std::error_code none;

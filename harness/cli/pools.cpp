@@ -62,10 +62,14 @@ std::optional<Interpreter> interpreter_for(const Adapter &adapter, const std::st
   }
   if (is_bundled(adapter) || version_of_module(*interpreter, adapter.module))
     return interpreter;
-  if (wanted.empty())
+  if (wanted.empty()) {
+    auto systems = find_interpreter("/usr/bin/python3"); // most often the one with modules, and soon asked
+    if (systems && version_of_module(*systems, adapter.module))
+      return systems;
     for (const auto &other : find_interpreters())
       if (version_of_module(other, adapter.module))
         return other;
+  }
   lacks = fmt::format("{} is not installed for {}", adapter.word,
                       wanted.empty() ? "any Python of this machine" : interpreter->path);
   return {};

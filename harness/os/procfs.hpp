@@ -28,6 +28,7 @@ struct ProcStat {
   pid_t session = 0;
   long threads = 0;
   std::uint64_t start_ticks = 0; // since boot, in units of 1/sysconf(_SC_CLK_TCK) seconds
+  std::uint64_t cpu_ticks = 0;   // that it has had a CPU for, in user and kernel mode, in the same units
   int exit_code = 0;             // as waitpid(2) gives it; 0 without ptrace rights
 };
 std::optional<ProcStat> parse_stat(std::string_view text);

@@ -101,12 +101,13 @@ bool Conversation::is_stopped() const {
 
 void Conversation::hear_until_rest(const census::Tree &tree, milliseconds bound, const Done &done) {
   auto deadline = Deadline::after(bound);
-  Backoff backoff(std::chrono::milliseconds(1));
+  Backoff backoff(std::chrono::microseconds(500), std::chrono::milliseconds(3)); // a look at what moves costs little
+  census::Spinning spinning;
   std::vector<int> exits;
   if (resting_)
     exits.push_back(subject().pidfd());
   while (!done() && !deadline.passed() && may_still_answer())
-    if (!hear(backoff.next(), exits) && tree.at_rest() && !hear(std::chrono::microseconds(0)))
+    if (!hear(backoff.next(), exits) && (tree.at_rest() || tree.spins(spinning)) && !hear(std::chrono::microseconds(0)))
       return;
 }
 

@@ -63,7 +63,7 @@ public:
   bool hear_within_bound(const Done &done);
   /// The same, and throws SubjectFailure (or Stalled): "the subject did not `what` within N ms".
   void hear_until(const Done &done, const std::string &what);
-  /// Hears events until `done`, or nothing in the tree moves any more, or the time is over.
+  /// Hears events until `done`, or nothing in the tree moves any more but a loop that turns, or the time is over.
   void hear_until_rest(const census::Tree &tree, milliseconds bound, const Done &done);
   /// Hears events until the process has exited. False if it has not within the step's bound.
   bool hear_until_exit(const os::ProcessRef &process);

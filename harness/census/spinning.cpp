@@ -1,0 +1,36 @@
+#include "harness/census/spinning.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace pidleak::census {
+namespace {
+
+bool is_running(const ThreadLook &look) { return look.state == 'R'; }
+
+bool is_same(const ThreadLook &then, const ThreadLook &now) {
+  if (!is_running(now))
+    return then == now;
+  return is_running(then) && then.pid == now.pid && then.thread == now.thread && then.waits == now.waits;
+}
+
+} // namespace
+
+bool Spinning::look(const std::vector<Member> &members) {
+  auto now = look_at(members);
+  bool is_loop = std::any_of(now.begin(), now.end(), is_running) &&
+                 std::all_of(now.begin(), now.end(),
+                             [](const auto &look) { return is_running(look) || why_moving(look).empty(); });
+  if (!is_loop || !std::equal(first_.begin(), first_.end(), now.begin(), now.end(), is_same)) {
+    first_ = is_loop ? now : Looks{};
+    return false;
+  }
+  auto enough = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK)) / 10;
+  for (std::size_t i = 0; i < now.size(); ++i)
+    if (is_running(now[i]) && now[i].cpu_ticks - first_[i].cpu_ticks < enough)
+      return false;
+  return true;
+}
+
+} // namespace pidleak::census
