@@ -1,7 +1,8 @@
 # libFuzzer's programs, one for each kind of text from outside, and the test that runs them for a moment: see ci/fuzz.
 if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
   foreach(read pidleak_base pidleak_census pidleak_protocol pidleak_reports)
-    target_compile_options(${read} PRIVATE -fsanitize=fuzzer-no-link) # libFuzzer sees which of their branches are taken
+    # libFuzzer sees which of their branches are taken: as -fsanitize=fuzzer-no-link, which precompiled headers refuse.
+    target_compile_options(${read} PRIVATE -fsanitize-coverage=inline-8bit-counters,pc-table,trace-cmp,indirect-calls)
   endforeach()
   add_custom_target(fuzzers)
   function(pidleak_fuzzer name source)

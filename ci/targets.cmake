@@ -11,6 +11,10 @@ if(PIDLEAK_SANITIZE)
   # Not vptr: that check looks at memory through a pipe, and where there is no descriptor left it calls objects broken.
   target_compile_options(pidleak_settings INTERFACE -fsanitize=address,undefined -fno-sanitize=vptr
     -fno-sanitize-recover=undefined -fno-omit-frame-pointer -fno-pie)
+  target_compile_definitions(pidleak_settings INTERFACE _GLIBCXX_ASSERTIONS)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
+    target_compile_options(pidleak_settings INTERFACE -fsanitize-ignorelist=${PROJECT_SOURCE_DIR}/ci/sanitizers.ignore)
+  endif()
   # At a fixed address: else each start relocates half a million places, and the tests start very many processes.
   target_link_options(pidleak_settings INTERFACE -fsanitize=address,undefined -no-pie)
 endif()
@@ -19,12 +23,26 @@ add_library(pidleak_base STATIC harness/base/fmt.cpp harness/base/json.cpp harne
 target_include_directories(pidleak_base PUBLIC $<TARGET_PROPERTY:fmt::fmt,INTERFACE_INCLUDE_DIRECTORIES>)
 target_link_libraries(pidleak_base PUBLIC pidleak_settings Boost::headers nlohmann_json::nlohmann_json)
 
+# What most files include, parsed once. For clang alone: g++ gains a tenth by it, clang the half.
+if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
+  target_precompile_headers(pidleak_base PRIVATE <algorithm> <chrono> <filesystem> <functional> <map> <optional> <set>
+    <string> <variant> <vector> <boost/describe/enum.hpp> <fmt/format.h> <fmt/ranges.h> <nlohmann/json.hpp>)
+  target_compile_options(pidleak_settings INTERFACE -Xclang -fno-pch-timestamp) # for ccache
+endif()
+# pidleak_parse_once(NAME FROM): NAME includes first what FROM, made with the same options, has parsed.
+function(pidleak_parse_once name from)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
+    target_precompile_headers(${name} REUSE_FROM ${from})
+  endif()
+endfunction()
+
 # pidleak_library(NAME SOURCES... [USES LIBRARIES...])
 function(pidleak_library name)
   cmake_parse_arguments(arg "" "" "USES" ${ARGN})
   add_library(pidleak_${name} STATIC ${arg_UNPARSED_ARGUMENTS})
   set_target_properties(pidleak_${name} PROPERTIES UNITY_BUILD_BATCH_SIZE 20) # each batch costs 3 s of headers
   target_link_libraries(pidleak_${name} PUBLIC pidleak_base ${arg_USES})
+  pidleak_parse_once(pidleak_${name} pidleak_base)
 endfunction()
 
 # What is installed; and the same programs linked statically, for machines without their libraries.
@@ -37,6 +55,7 @@ function(pidleak_program name)
   cmake_parse_arguments(arg "HELPER;SHARED" "" "USES" ${ARGN})
   add_library(${name}_objects OBJECT ${arg_UNPARSED_ARGUMENTS})
   target_link_libraries(${name}_objects PUBLIC ${arg_USES})
+  pidleak_parse_once(${name}_objects pidleak_base)
   add_executable(${name})
   target_link_libraries(${name} PRIVATE ${name}_objects)
   add_dependencies(programs ${name})

@@ -26,7 +26,13 @@ function(pidleak_tests name)
     set(arg_TIMEOUT 300) # for what hangs: four at a time under the sanitizers some take more than a minute
   endif()
   add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
-  target_link_libraries(${name} PRIVATE ${arg_USES} Catch2::Catch2WithMain)
+  target_link_libraries(${name} PRIVATE pidleak_base ${arg_USES} Catch2::Catch2WithMain)
+  if(name STREQUAL os_tests AND CMAKE_CXX_COMPILER_ID STREQUAL Clang)
+    target_precompile_headers(os_tests PRIVATE $<TARGET_PROPERTY:pidleak_base,PRECOMPILE_HEADERS>
+      <catch2/catch_test_macros.hpp> <catch2/matchers/catch_matchers_string.hpp>)
+  else()
+    pidleak_parse_once(${name} os_tests) # which is the first
+  endif()
   target_compile_options(${name} PRIVATE -O0) # what is tested is optimised; the tests take most of the build
   target_compile_definitions(${name} PRIVATE PIDLEAK_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
     PIDLEAK_BINARY_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
