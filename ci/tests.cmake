@@ -55,7 +55,7 @@ function(pidleak_tests name)
     PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" SKIP_RETURN_CODE 4 ${environment})
 endfunction()
 
-pidleak_tests(os_tests harness/os/ending_test.cpp harness/os/sources_test.cpp harness/os/procfs_test.cpp harness/os/scratch_cgroup_test.cpp harness/os/process_test.cpp
+pidleak_tests(os_tests harness/os/ending_test.cpp harness/os/listeners_test.cpp harness/os/sources_test.cpp harness/os/procfs_test.cpp harness/os/scratch_cgroup_test.cpp harness/os/process_test.cpp
   USES pidleak_os LABELS os)
 pidleak_tests(census_tests harness/census/boundary_test.cpp harness/census/diagnosis_test.cpp harness/census/elsewhere_test.cpp harness/census/growth_test.cpp harness/census/walk_test.cpp
   harness/census/remaining_test.cpp harness/census/quiescence_test.cpp harness/census/spinning_test.cpp USES pidleak_census LABELS census)
@@ -104,7 +104,7 @@ if(NOT PIDLEAK_SANITIZE)
   pidleak_tests(refusals_tests harness/guard/refusals_test.cpp harness/guard/refusal_trial.cpp harness/guard/refuser.cpp
     USES pidleak_os LABELS guard)
 endif()
-pidleak_tests(guard_tests harness/guard/attach_test.cpp harness/guard/commands_test.cpp harness/guard/guard_test.cpp
+pidleak_tests(guard_tests harness/guard/attach_test.cpp harness/guard/commands_test.cpp harness/guard/explanations_test.cpp harness/guard/guard_test.cpp
   harness/guard/isolation_test.cpp harness/guard/leaks_test.cpp harness/guard/signals_test.cpp
   harness/guard/terminal_test.cpp harness/guard/watch_test.cpp ${refusing_tests}
   USES pidleak_specimens pidleak_replay LABELS guard MANY_PROCESSES)

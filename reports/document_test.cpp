@@ -28,7 +28,7 @@ TEST_CASE("what is no document is refused, and said why", "[report]") {
   refused("{\"schema_version\": 1e400}", "a number that is too large");
   refused("[]", "\"schema_version\" is missing");
   refused("{\"schema_version\": \"2\"}", "\"schema_version\" is missing");
-  refused("{\"schema_version\": 5, \"reports\": []}", "\"schema_version\" is 5, this program reads 1 to 4");
+  refused("{\"schema_version\": 6, \"reports\": []}", "\"schema_version\" is 6, this program reads 1 to 5");
   refused("{\"schema_version\": 0, \"reports\": []}", "is 0");
   refused("{\"schema_version\": 2, \"comparison\": []}", "no list \"reports\"");
   refused("{\"schema_version\": 2, \"reports\": [3]}", "number 1 of its reports");

@@ -46,6 +46,23 @@ Json signal_sets(const os::ProcStatus &status) {
           {"caught", status.caught.hex()}};
 }
 
+Json attributes_to_json(const census::Attributes &attributes) {
+  return {{"executable", as_utf8(attributes.executable)},
+          {"executable_deleted", attributes.executable_deleted},
+          {"name_lies", attributes.name_lies},
+          {"directory", as_utf8(attributes.directory)},
+          {"directory_deleted", attributes.directory_deleted},
+          {"user", as_utf8(attributes.user)},
+          {"age_ms", attributes.age_ms},
+          {"cpu_ms", attributes.cpu_ms},
+          {"rss_kib", or_null(attributes.rss_kib)},
+          {"pss_kib", or_null(attributes.pss_kib)},
+          {"listens", texts(attributes.listens)},
+          {"locks", texts(attributes.locks)},
+          {"outputs", texts(attributes.outputs)},
+          {"is_namespace_init", attributes.is_namespace_init}};
+}
+
 Json process_to_json(const RemainingProcess &process) {
   Json waits = Json::array(), pipes = Json::array(), diagnosis = Json::array();
   for (const auto &wait : process.waits) {
@@ -76,6 +93,7 @@ Json process_to_json(const RemainingProcess &process) {
           {"signals", process.status ? signal_sets(*process.status) : Json(nullptr)},
           {"waits", waits},
           {"pipes", pipes},
+          {"attributes", process.attributes ? attributes_to_json(*process.attributes) : Json(nullptr)},
           {"diagnosis", diagnosis},
           {"suppressed_by", process.suppressed_by ? Json(as_utf8(*process.suppressed_by)) : Json(nullptr)}};
 }
@@ -253,6 +271,25 @@ census::ThreadWait wait_from_json(const Json &json) {
   return wait;
 }
 
+census::Attributes attributes_from_json(const Json &object, const char *name) {
+  const auto &json = object_in(object, name);
+  auto kib = [](const Json &of, const char *which) { return read_number<long>(of, which); };
+  return {.executable = read<std::string>(json, "executable"),
+          .executable_deleted = read<bool>(json, "executable_deleted"),
+          .name_lies = read<bool>(json, "name_lies"),
+          .directory = read<std::string>(json, "directory"),
+          .directory_deleted = read<bool>(json, "directory_deleted"),
+          .user = read<std::string>(json, "user"),
+          .age_ms = read_duration(json, "age_ms"),
+          .cpu_ms = read_duration(json, "cpu_ms"),
+          .rss_kib = read_or_null(json, "rss_kib", kib),
+          .pss_kib = read_or_null(json, "pss_kib", kib),
+          .listens = read<std::vector<std::string>>(json, "listens"),
+          .locks = read<std::vector<std::string>>(json, "locks"),
+          .outputs = read<std::vector<std::string>>(json, "outputs"),
+          .is_namespace_init = read<bool>(json, "is_namespace_init")};
+}
+
 RemainingProcess process_from_json(const Json &json) {
   RemainingProcess process;
   process.pid = read_pid(json, "pid");
@@ -284,6 +321,7 @@ RemainingProcess process_from_json(const Json &json) {
                              .target = read<std::string>(pipe, "pipe"),
                              .reads = read<bool>(pipe, "reads"),
                              .writes = read<bool>(pipe, "writes")});
+  process.attributes = read_or_null(json, "attributes", attributes_from_json);
   for (const auto &finding : list(json, "diagnosis"))
     process.diagnosis.push_back(
         {.cause = read_word<census::Cause>(finding, "cause"), .text = read<std::string>(finding, "text")});
@@ -363,6 +401,23 @@ void add_what_version_2_has(Json &json) {
   }
 }
 
+/// Every process may have attributes.
+void add_what_version_5_has(Json &json) {
+  json["at_timeout"] = Json::array();
+  list(json, "remaining");
+  for (auto &process : json["remaining"])
+    process["attributes"] = nullptr;
+  if (json.contains("owner") && json["owner"].is_object())
+    json["owner"]["attributes"] = nullptr;
+  if (json.contains("growth") && json["growth"].is_object()) {
+    list(json["growth"], "groups");
+    for (auto &group : json["growth"]["groups"]) {
+      object_in(group, "oldest");
+      group["oldest"]["attributes"] = nullptr;
+    }
+  }
+}
+
 Json as_current_version(Json json, int version) {
   if (version < 2)
     add_what_version_2_has(json);
@@ -373,6 +428,8 @@ Json as_current_version(Json json, int version) {
     json["recording"] = Json::array();
     json["task_outcomes"] = Json::object();
   }
+  if (version < 5)
+    add_what_version_5_has(json);
   json["schema_version"] = schema_version;
   return json;
 }
@@ -380,7 +437,8 @@ Json as_current_version(Json json, int version) {
 } // namespace
 
 Json to_json(const Report &report) {
-  Json evidence = Json::array(), timeline = Json::array(), remaining = Json::array(), suppressions = Json::array();
+  Json evidence = Json::array(), timeline = Json::array(), remaining = Json::array(), suppressions = Json::array(),
+       at_timeout = Json::array();
   for (const auto &item : report.evidence)
     evidence.push_back({{"condition", as_utf8(item.condition)},
                         {"shown", item.shown},
@@ -393,6 +451,8 @@ Json to_json(const Report &report) {
                         {"detail", as_utf8(event.detail)}});
   for (const auto &process : report.remaining)
     remaining.push_back(process_to_json(process));
+  for (const auto &process : report.at_timeout)
+    at_timeout.push_back(process_to_json(process));
   for (const auto &suppression : report.suppressions)
     suppressions.push_back({{"rule", as_utf8(suppression.rule)},
                             {"reason", as_utf8(suppression.reason)},
@@ -422,6 +482,7 @@ Json to_json(const Report &report) {
             {"cgroup_agrees", or_null(report.cgroup_agrees)},
             {"nothing_left_below", or_null(report.nothing_left_below)}}},
           {"remaining", remaining},
+          {"at_timeout", at_timeout},
           {"owner", report.owner ? process_to_json(*report.owner) : Json(nullptr)},
           {"suppressions", suppressions},
           {"growth", report.growth ? growth_to_json(*report.growth) : Json(nullptr)},
@@ -481,6 +542,8 @@ Report from_json(const Json &told) {
   report.census_complete = read<bool>(census, "complete");
   report.cgroup_agrees = read_or_null(census, "cgroup_agrees", read<bool>);
   report.nothing_left_below = read_or_null(census, "nothing_left_below", read<bool>);
+  for (const auto &process : list(json, "at_timeout"))
+    report.at_timeout.push_back(process_from_json(process));
   for (const auto &process : list(json, "remaining"))
     report.remaining.push_back(process_from_json(process));
   report.owner = read_or_null(

@@ -93,11 +93,32 @@ std::string command_of(const census::RemainingProcess &process) {
   return text.substr(0, to) + " ... " + text.substr(from);
 }
 
-/// What follows a process's first line.
+/// `listens on tcp 127.0.0.1:80; holds flock /tmp/x`: what is known of it and matters, but for what it costs.
+std::string nature_of(const census::Attributes &attributes) {
+  Row parts;
+  auto path = [](const std::string &name, bool is_gone) { return printable(name) + (is_gone ? " (deleted)" : ""); };
+  if (attributes.name_lies || attributes.executable_deleted)
+    parts.push_back("runs " + path(attributes.executable, attributes.executable_deleted));
+  if (!attributes.directory.empty())
+    parts.push_back("in " + path(attributes.directory, attributes.directory_deleted));
+  if (!attributes.user.empty())
+    parts.push_back("as user " + printable(attributes.user));
+  if (!attributes.listens.empty())
+    parts.push_back(fmt::format("listens on {}", printable(fmt::format("{}", fmt::join(attributes.listens, ", ")))));
+  if (!attributes.locks.empty())
+    parts.push_back(fmt::format("holds {}", printable(fmt::format("{}", fmt::join(attributes.locks, ", ")))));
+  if (!attributes.outputs.empty())
+    parts.push_back(fmt::format("holds the command's {}: what reads it waits", fmt::join(attributes.outputs, " and ")));
+  if (attributes.is_namespace_init)
+    parts.push_back("first of its PID namespace: a signal's default does nothing there");
+  return fmt::format("{}", fmt::join(parts, "; "));
+}
+
+/// What follows a process's first line; the place of what it costs is before what this returns.
 std::string further_lines(const census::RemainingProcess &process, const std::string &indent) {
   std::string text;
-  if (auto command = command_of(process); !command.empty())
-    text += fmt::format("{}            {}\n", indent, command);
+  if (auto nature = process.attributes ? nature_of(*process.attributes) : ""; !nature.empty())
+    text += layout::wrapped(indent + "            ", nature, indent.size() + 14);
   for (const auto &wait : process.waits)
     if (!wait.stack.empty())
       text += fmt::format("{}            thread {} is in {}\n", indent, wait.thread, innermost_calls(wait.stack));
@@ -109,12 +130,58 @@ std::string further_lines(const census::RemainingProcess &process, const std::st
   return text;
 }
 
-/// Processes of which there is the same to say, but for their pids.
+std::string duration(double ms) {
+  constexpr double second = 1000, minute = 60 * second, hour = 60 * minute, day = 24 * hour;
+  auto [unit, name] = ms < 2 * minute ? std::pair(second, "s")
+                      : ms < 2 * hour ? std::pair(minute, "min")
+                      : ms < 2 * day  ? std::pair(hour, "h")
+                                      : std::pair(day, "days");
+  return fmt::format("{:.{}f} {}", ms / unit, ms < 10 * unit ? 1 : 0, name);
+}
+
+/// Of one or several processes.
+struct Cost {
+  std::size_t count = 0, with_memory = 0;
+  double youngest_ms = 0, oldest_ms = 0, cpu_ms = 0;
+  long memory_kib = 0; // shared pages divided among those that share them, where that can be read
+
+  void add(const census::RemainingProcess &process) {
+    if (!process.attributes)
+      return;
+    const auto &attributes = *process.attributes;
+    youngest_ms = count == 0 ? attributes.age_ms : std::min(youngest_ms, attributes.age_ms);
+    oldest_ms = std::max(oldest_ms, attributes.age_ms);
+    cpu_ms += attributes.cpu_ms;
+    ++count;
+    if (auto memory = attributes.pss_kib ? attributes.pss_kib : attributes.rss_kib) {
+      memory_kib += *memory;
+      ++with_memory;
+    }
+  }
+
+  /// `4.2 s old, 0.1 s of CPU, 12 MiB`; of several `1.0 s to 16 s old; together ...`; of zombies the age alone. Empty:
+  /// not known.
+  std::string text() const {
+    if (count == 0)
+      return "";
+    auto age = duration(oldest_ms);
+    if (count > 1 && duration(youngest_ms) != age)
+      age = duration(youngest_ms) + " to " + age;
+    if (with_memory == 0)
+      return age + " old";
+    auto mebibytes = static_cast<double>(memory_kib) / 1024;
+    return fmt::format("{} old{} {} of CPU, {:.{}f} MiB", age, count > 1 ? "; together" : ",", duration(cpu_ms),
+                       mebibytes, mebibytes < 10 ? 1 : 0);
+  }
+};
+
+/// Processes of which there is the same to say, but for their pids and what they cost.
 struct Alike {
   Row pids, outside;
   std::size_t count = 0;
   Row rest; // of their first line
-  std::string further;
+  std::string command, further;
+  Cost cost = {};
 };
 
 std::vector<Alike> group_alike(const std::vector<census::RemainingProcess> &processes, const std::string &indent) {
@@ -123,11 +190,12 @@ std::vector<Alike> group_alike(const std::vector<census::RemainingProcess> &proc
   for (const auto &process : processes) {
     auto row = row_of(process);
     Row rest(row.begin() + 2, row.end());
-    auto further = further_lines(process, indent);
-    auto [place, is_new] = places.emplace(layout::join(rest) + "\n" + further, groups.size());
+    auto command = command_of(process), further = further_lines(process, indent);
+    auto [place, is_new] = places.emplace(layout::join(rest) + "\n" + command + "\n" + further, groups.size());
     if (is_new)
-      groups.push_back({.pids = {}, .outside = {}, .count = 0, .rest = rest, .further = further});
+      groups.push_back({.pids = {}, .outside = {}, .count = 0, .rest = rest, .command = command, .further = further});
     auto &group = groups[place->second];
+    group.cost.add(process);
     if (++group.count > most_pids)
       continue;
     group.pids.push_back(fmt::to_string(process.pid));
@@ -153,7 +221,11 @@ std::string lines_of(const std::string &title, const std::vector<census::Remaini
   std::string text;
   std::size_t told = 0;
   for (std::size_t i = 0; i < shown; ++i) {
-    text += fmt::format("{}{:<9} {}\n{}", indent, title, layout::join(rows[i]), groups[i].further);
+    text += fmt::format("{}{:<9} {}\n", indent, title, layout::join(rows[i]));
+    for (const auto &line : {groups[i].command, groups[i].cost.text()})
+      if (!line.empty())
+        text += fmt::format("{}            {}\n", indent, line);
+    text += groups[i].further;
     told += groups[i].count;
   }
   if (told < processes.size())
@@ -164,22 +236,14 @@ std::string lines_of(const std::string &title, const std::vector<census::Remaini
 } // namespace
 
 std::string remaining_lines(const Report &report, const std::string &indent) {
-  auto text = lines_of("remains", report.remaining, indent);
+  auto text = lines_of("hung", report.at_timeout, indent);
+  text += lines_of("remains", report.remaining, indent);
   if (report.owner && report.verdict == Verdict::hung) // where shutdown waits
     text += lines_of("owner", {*report.owner}, indent);
   return text;
 }
 
 namespace {
-
-std::string duration(double ms) {
-  constexpr double second = 1000, minute = 60 * second, hour = 60 * minute, day = 24 * hour;
-  auto [unit, name] = ms < 2 * minute ? std::pair(second, "s")
-                      : ms < 2 * hour ? std::pair(minute, "min")
-                      : ms < 2 * day  ? std::pair(hour, "h")
-                                      : std::pair(day, "days");
-  return fmt::format("{:.{}f} {}", ms / unit, ms < 10 * unit ? 1 : 0, name);
-}
 
 std::string zombies_in_words(int zombies) {
   return zombies == 0 ? "" : fmt::format(" ({} zombie{})", zombies, zombies == 1 ? "" : "s");

@@ -11,7 +11,7 @@ layout::Row row_of(const census::RemainingProcess &process);
 /// `sigterm-caught: a handler ran, and returned`, one for each finding.
 std::vector<std::string> causes_of(const census::RemainingProcess &process);
 
-/// A line for each remaining process, followed by lines that say why it is there and what lets it remain; each after
+/// A line for each process that was there when a command's time was over, and for each that remains, followed by lines that say why it is there and what lets it remain; each after
 /// `indent`.
 std::string remaining_lines(const Report &report, const std::string &indent);
 

@@ -14,7 +14,7 @@
 
 namespace pidleak::reports {
 
-constexpr int schema_version = 4; // earlier ones are read as well
+constexpr int schema_version = 5; // earlier ones are read as well
 
 BOOST_DEFINE_ENUM_CLASS(Verdict, clean, leaked,
                         hung,    // shutdown never returned
@@ -106,6 +106,9 @@ struct Report {
   std::optional<bool> cgroup_agrees;      // nothing: no cgroup to compare with
   std::optional<bool> nothing_left_below; // waitid said ECHILD after the subject had gone; nothing: not asked
   std::vector<census::RemainingProcess> remaining;
+  /// Guard's: who was there when the command's time was over, before a signal was sent; the command first. Empty: it
+  /// has ended in time.
+  std::vector<census::RemainingProcess> at_timeout;
   std::optional<census::RemainingProcess> owner; // of the pool, as it was then; nothing: it had ended, or no census
   std::vector<Suppression> suppressions;         // in the order of their file
   std::optional<census::Growth> growth;          // while it ran; nothing: it was not watched

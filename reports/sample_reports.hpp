@@ -46,6 +46,20 @@ inline census::RemainingProcess live_worker(pid_t pid) {
                      .stack = {"futex_wait", "main"}}},
           .pipes = {{.fd = 4, .target = "pipe:[123]", .reads = true, .writes = false},
                     {.fd = 5, .target = "/tmp/a fifo", .reads = false, .writes = true}},
+          .attributes = census::Attributes{.executable = "/usr/bin/perl",
+                                           .executable_deleted = true,
+                                           .name_lies = true,
+                                           .directory = "/tmp/gone",
+                                           .directory_deleted = true,
+                                           .user = "nobody",
+                                           .age_ms = 4200,
+                                           .cpu_ms = 110,
+                                           .rss_kib = 20480,
+                                           .pss_kib = 12288,
+                                           .listens = {"tcp 127.0.0.1:8765", "unix @name"},
+                                           .locks = {"flock /tmp/lock"},
+                                           .outputs = {"stdout", "stderr"},
+                                           .is_namespace_init = true},
           .diagnosis = {{census::Cause::sigterm_caught, "SIGTERM was sent, and the handler returned"},
                         {census::Cause::waits_for_lock, "waits for a lock that pid 4 holds"}},
           .suppressed_by = {}};
@@ -126,6 +140,7 @@ inline Report full_report() {
   report.cgroup_agrees = false;
   report.nothing_left_below = true;
   report.remaining = {live_worker(3), zombie_worker(4), helper(5)};
+  report.at_timeout = {live_worker(8)};
   report.remaining.back().suppressed_by = "it goes with the machine";
   report.owner = live_worker(2);
   report.suppressions = {{.rule = "kind=helper",

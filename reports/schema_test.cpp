@@ -140,7 +140,7 @@ TEST_CASE("a document without one of its members, or with one more, is not valid
   CHECK(errors_in(document) != "");
   CHECK(errors_in({{"reports", Json::array()}}) != "");
   CHECK(errors_in({{"schema_version", 3}}) != "");
-  CHECK(errors_in({{"schema_version", 5}, {"reports", Json::array()}}) != "");
+  CHECK(errors_in({{"schema_version", 6}, {"reports", Json::array()}}) != "");
 }
 
 TEST_CASE("what is valid to the schema is what the program reads", "[report]") {

@@ -1,11 +1,14 @@
 #include "harness/census/diagnosis.hpp"
 
 #include "harness/os/procfs.hpp"
+#include "harness/os/unix_sockets.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <charconv>
 #include <csignal>
 
 namespace pidleak::census {
@@ -51,15 +54,20 @@ private:
       findings.push_back(std::move(finding));
   }
 
-  std::string name(pid_t pid) const {
-    return fmt::format("pid {}{}", pid, owner_ && pid == owner_->pid ? " (the pool's owner)" : "");
+  /// For a reader who is told of `self`: of another program its name as well.
+  std::string name(pid_t pid, pid_t self) const {
+    const auto *process = find_process(pid), *own = find_process(self);
+    auto what = owner_ && pid == owner_->pid                   ? std::string("the pool's owner")
+                : process && own && process->comm != own->comm ? process->comm
+                                                               : "";
+    return what.empty() ? fmt::format("pid {}", pid) : fmt::format("pid {} ({})", pid, what);
   }
 
   std::string names(const std::vector<pid_t> &pids, pid_t self) const {
     std::vector<std::string> words;
     words.reserve(pids.size());
     for (pid_t pid : pids)
-      words.push_back(pid == self ? "itself" : name(pid));
+      words.push_back(pid == self ? "itself" : name(pid, self));
     return joined(std::move(words), ", ");
   }
 
@@ -75,7 +83,7 @@ private:
     auto text = end == knowledge_.ends.end() ? "it has ended" : "it has ended: " + end->second;
     if (process.parent == knowledge_.harness)
       return {Cause::not_reaped, text + "; its parent is gone"};
-    text += fmt::format(", and its parent, {}, has not waited for it", name(process.parent));
+    text += fmt::format(", and its parent, {}, has not waited for it", name(process.parent, process.pid));
     if (const auto *parent = find_process(process.parent); parent && !parent->waits.empty()) {
       bool waits = std::any_of(parent->waits.begin(), parent->waits.end(),
                                [](const auto &wait) { return wait.wait == Wait::for_child; });
@@ -142,7 +150,11 @@ private:
     case Wait::for_any_of:
       return {Cause::waits_for_events, explain_events(process, wait)};
     case Wait::with_timer:
-      return {Cause::timer, fmt::format("it waits in {}, with a timer", wait.syscall)};
+      return {Cause::timer, fmt::format("it waits in {}, with a timer{}", wait.syscall, how_often(process))};
+    case Wait::for_file_lock:
+      return explain_file_lock(process, wait);
+    case Wait::to_open:
+      return explain_open(process, wait);
     case Wait::unknown_call:
       break;
     }
@@ -151,17 +163,80 @@ private:
     return {Cause::unknown, fmt::format("it waits in {}", wait.syscall)};
   }
 
-  std::vector<pid_t> holders_of(const std::string &pipe, bool OpenPipe::*end) const {
-    std::vector<pid_t> holders;
+  /// Those whose `list` has one that `fits`.
+  template <class List, class Fits>
+  std::vector<pid_t> processes_with(const List &list, const Fits &fits) const {
+    std::vector<pid_t> found;
     for (const auto *process : all_)
-      if (std::any_of(process->pipes.begin(), process->pipes.end(),
-                      [&](const auto &open) { return open.target == pipe && open.*end; }))
-        holders.push_back(process->pid);
-    return holders;
+      if (const auto &all = list(*process); std::any_of(all.begin(), all.end(), fits))
+        found.push_back(process->pid);
+    return found;
+  }
+
+  /// Of a process that polls. Whether it still does, one look can't tell.
+  static std::string how_often(const RemainingProcess &process) {
+    if (!process.attributes || !process.status || process.status->voluntary_switches < 20)
+      return "";
+    auto a_second = static_cast<double>(process.status->voluntary_switches) * 1e3 / process.attributes->age_ms;
+    return a_second < 2 ? "" : fmt::format("; since it started it has waited about {:.0f} times a second", a_second);
+  }
+
+  Finding explain_file_lock(const RemainingProcess &process, const ThreadWait &wait) const {
+    static const std::vector<std::string> none;
+    auto holders = processes_with(
+        [](const RemainingProcess &other) -> const auto & { return other.attributes ? other.attributes->locks : none; },
+        [&](const std::string &lock) { return lock == wait.object; });
+    auto path = wait.object.substr(std::min(wait.object.find(' ') + 1, wait.object.size()));
+    return {Cause::waits_for_lock, fmt::format("it waits in {} for the lock on {}; {}", wait.syscall, path,
+                                               holders.empty() ? "no process that remains holds it"
+                                                               : "it is held by: " + names(holders, process.pid))};
+  }
+
+  /// Only a FIFO makes open(2) wait for long: for its other end. proc_pid_cwd(5): relative paths begin there.
+  static Finding explain_open(const RemainingProcess &process, const ThreadWait &wait) {
+    if (wait.object.empty())
+      return {Cause::waits_for_peer, fmt::format("it waits in {}, as for the other end of a FIFO", wait.syscall)};
+    struct stat file {};
+    auto path = (wait.object.starts_with('/') ? fmt::format("/proc/{}/root", process.pid)
+                                              : fmt::format("/proc/{}/cwd/", process.pid)) +
+                wait.object;
+    if (::stat(path.c_str(), &file) != 0)
+      return {Cause::waits_for_peer, fmt::format("it waits in {} for another process to open {}, which has no name any "
+                                                 "more: no process can",
+                                                 wait.syscall, wait.object)};
+    return {Cause::waits_for_peer,
+            fmt::format("it waits in {} for {}{}", wait.syscall,
+                        S_ISFIFO(file.st_mode) ? "another process to open the other end of the FIFO " : "",
+                        wait.object)};
+  }
+
+  /// The other end of a unix socket, as `socket:[INODE]`; empty: it is no connected one, or this kernel does not say.
+  static std::string peer_of(const std::string &socket) {
+    std::uint64_t inode = 0;
+    auto digits = std::string_view(socket).substr(std::min(socket.find('[') + 1, socket.size()));
+    if (!socket.starts_with("socket:[") ||
+        std::from_chars(digits.data(), digits.data() + digits.size(), inode).ec != std::errc())
+      return "";
+    auto found = os::find_unix_socket(inode);
+    return found && found->peer != 0 ? fmt::format("socket:[{}]", found->peer) : "";
+  }
+
+  std::vector<pid_t> holders_of(const std::string &pipe, bool OpenPipe::*end) const {
+    return processes_with(
+        [](const RemainingProcess &process) -> const auto & { return process.pipes; },
+        [&](const OpenPipe &open) { return open.target == pipe && open.*end; });
   }
 
   Finding explain_pipe(const RemainingProcess &process, const ThreadWait &wait, const char *does, const char *other_end,
                        bool OpenPipe::*end, Cause cause) const {
+    if (auto peer = peer_of(wait.object); !peer.empty()) {
+      auto holders = processes_with(
+          [](const RemainingProcess &other) -> const auto & { return other.sockets; },
+          [&](const std::string &socket) { return socket == peer; });
+      if (!holders.empty())
+        return {cause, fmt::format("it {} {}, a unix socket whose other end is open in: {}", does, wait.object,
+                                   names(holders, process.pid))};
+    }
     if (!wait.object.starts_with("pipe:"))
       return {Cause::waits_for_peer, fmt::format("it {} {}", does, wait.object.empty() ? "a descriptor" : wait.object)};
     auto holders = holders_of(wait.object, end);
@@ -212,7 +287,7 @@ private:
     std::vector<std::string> doing;
     for (const auto *holder : holders)
       if (holder != &process)
-        doing.push_back(fmt::format("{}, which {}", name(holder->pid), doing_of(*holder)));
+        doing.push_back(fmt::format("{}, which {}", name(holder->pid, process.pid), doing_of(*holder)));
     if (doing.empty())
       return {Cause::waits_for_lock,
               shared + "; apart from the processes that wait for it, only the pool's owner maps that memory"};

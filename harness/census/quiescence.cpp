@@ -98,6 +98,8 @@ std::string why_not_alone(const ThreadLook &look, Evidence &evidence) {
     return why_not_alone_child(look, evidence);
   case Wait::for_signal:
   case Wait::with_timer:
+  case Wait::for_file_lock:
+  case Wait::to_open:
   case Wait::unknown_call:
     break;
   }

@@ -50,7 +50,7 @@ std::vector<ThreadWait> read_waits(pid_t pid, const std::vector<os::ProcFd> &fds
         wait.arguments.assign(call->arguments.begin(), call->arguments.end());
         wait.wait = wait_of(*call);
         auto lock = wait.wait == Wait::for_lock ? lock_of(pid, *call, boundary ? *boundary : Boundary()) : std::nullopt;
-        wait.object = object_of(*call, fds, lock);
+        wait.object = object_of(pid, *call, fds, lock);
         wait.held_outside = may_be_held_outside(pid, *call, fds, lock, boundary);
       }
     }
@@ -89,11 +89,15 @@ std::optional<RemainingProcess> examine(const Member &member, const Surroundings
     process.role = helper->second;
   process.comm = stat->comm;
   process.command_line = os::read_command_line(member.pid);
+  auto fds = os::read_fds(member.pid).value_or(std::vector<os::ProcFd>{});
+  process.attributes = read_attributes(member.pid, *stat, process.command_line, fds);
   if (member.state != ProcessState::zombie) {
     process.status = os::read_status(member.pid);
-    auto fds = os::read_fds(member.pid).value_or(std::vector<os::ProcFd>{});
     process.waits = read_waits(member.pid, fds, around.boundary);
     process.pipes = pipes_among(fds);
+    for (const auto &fd : fds)
+      if (fd.target.starts_with("socket:["))
+        process.sockets.push_back(fd.target);
     auto mappings = read_mappings(member.pid);
     process.memory_seen = !mappings.empty();
     process.shared_memory = shared_memory_of(mappings);

@@ -1,6 +1,7 @@
 // A process that remains, with what the kernel says of it.
 #pragma once
 
+#include "harness/census/attributes.hpp"
 #include "harness/census/boundary.hpp"
 #include "harness/census/cause.hpp"
 #include "harness/census/waits.hpp"
@@ -52,6 +53,8 @@ struct RemainingProcess {
   std::optional<os::ProcStatus> status;  // signal sets; none of a zombie
   std::vector<ThreadWait> waits;
   std::vector<OpenPipe> pipes;
+  std::optional<Attributes> attributes = {};     // nothing: not asked, or an earlier report
+  std::vector<std::string> sockets = {};         // `socket:[INODE]`; not a part of reports
   std::vector<std::string> shared_memory = {};   // what locks may lie in, see Lock; not a part of reports
   bool memory_seen = true;                       // its memory map could be read; not a part of reports
   std::vector<Finding> diagnosis = {};           // the first one weighs most; empty: not asked

@@ -53,7 +53,7 @@ std::string why_moving(const ThreadLook &look) {
   if (!look.has_call)
     return "its system call may not be read";
   auto wait = wait_of(look.call);
-  if (wait != Wait::with_timer && wait != Wait::unknown_call)
+  if (wait < Wait::with_timer)
     return "";
   return fmt::format("waits in {}, which may end by itself",
                      look.call.number < 0 ? "no system call" : os::syscall_name(look.call.number));

@@ -2,12 +2,15 @@
 
 #include "harness/census/mappings.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <array>
 
 namespace pidleak::census {
 
@@ -57,7 +60,15 @@ Wait wait_of(const os::ProcSyscall &call) {
   case SYS_nanosleep:
   case SYS_clock_nanosleep:
     return Wait::with_timer;
+  case SYS_flock:
+    return Wait::for_file_lock;
+  case SYS_fcntl:
+    return arguments[1] == F_SETLKW || arguments[1] == F_OFD_SETLKW ? Wait::for_file_lock : Wait::unknown_call;
+  case SYS_openat:
+    return Wait::to_open;
 #ifdef SYS_poll // x86-64 has the older calls as well
+  case SYS_open:
+    return Wait::to_open;
   case SYS_pause:
     return Wait::for_signal;
   case SYS_poll:
@@ -119,15 +130,40 @@ std::optional<pid_t> child_of(const os::ProcSyscall &call) {
   return kind == P_PID && pid > 0 ? std::optional(pid) : std::nullopt;
 }
 
-std::string object_of(const os::ProcSyscall &call, const std::vector<os::ProcFd> &fds,
+namespace {
+
+std::string target_of(const std::vector<os::ProcFd> &fds, std::uint64_t number) {
+  for (const auto &fd : fds)
+    if (fd.number == static_cast<int>(number))
+      return fd.target;
+  return "";
+}
+
+/// The text at an address of the process, ended by NUL; empty if it may not be read. A page of it at most.
+std::string text_at(pid_t pid, std::uint64_t address) {
+  std::array<char, 4096> text{};
+  auto size = std::min<std::size_t>(text.size(), 4096 - address % 4096); // of that page alone: the next may be missing
+  iovec here{.iov_base = text.data(), .iov_len = size};
+  iovec there{.iov_base = reinterpret_cast<void *>(address), .iov_len = size}; // NOLINT(performance-no-int-to-ptr)
+  auto got = ::process_vm_readv(pid, &here, 1, &there, 1, 0);
+  if (got <= 0)
+    return "";
+  std::string_view all(text.data(), static_cast<std::size_t>(got));
+  return std::string(all.substr(0, all.find('\0')));
+}
+
+} // namespace
+
+std::string object_of(pid_t pid, const os::ProcSyscall &call, const std::vector<os::ProcFd> &fds,
                       const std::optional<Lock> &lock) {
   switch (wait_of(call)) {
   case Wait::to_read:
   case Wait::to_write:
-    for (const auto &fd : fds)
-      if (fd.number == static_cast<int>(call.arguments[0]))
-        return fd.target;
-    return "";
+    return target_of(fds, call.arguments[0]);
+  case Wait::for_file_lock:
+    return fmt::format("{} {}", call.number == SYS_flock ? "flock" : "fcntl", target_of(fds, call.arguments[0]));
+  case Wait::to_open:
+    return text_at(pid, call.arguments[call.number == SYS_openat ? 1 : 0]);
   case Wait::for_lock:
     return lock ? lock->name : "";
   case Wait::for_child:

@@ -11,16 +11,18 @@
 
 namespace pidleak::census {
 
-/// By what could end the wait. All but the last two never end by themselves.
+/// By what could end the wait. From with_timer on it may end by itself, or by a process that need not be known.
 enum class Wait {
-  to_read,     // one descriptor
-  to_write,    // one descriptor
-  for_any_of,  // poll and the like: some of its descriptors
-  for_lock,    // futex(2)
-  for_child,   // a process's end
-  for_signal,  // whichever
-  with_timer,  // sleeps, or has a timeout
-  unknown_call // one that this table does not have
+  to_read,       // one descriptor
+  to_write,      // one descriptor
+  for_any_of,    // poll and the like: some of its descriptors
+  for_lock,      // futex(2)
+  for_child,     // a process's end
+  for_signal,    // whichever
+  with_timer,    // sleeps, or has a timeout
+  for_file_lock, // flock(2), fcntl(2): whichever process has that file open may hold it
+  to_open,       // open(2): a FIFO's other end
+  unknown_call   // one that this table does not have
 };
 
 Wait wait_of(const os::ProcSyscall &call);
@@ -41,8 +43,9 @@ std::vector<std::string> shared_memory_of(const std::vector<Mapping> &mappings);
 /// The child that a wait for_child is for, where its arguments name one.
 std::optional<pid_t> child_of(const os::ProcSyscall &call);
 
-/// What is waited for in words, where the arguments tell: `pipe:[INODE]`, `lock ...`, `pid N`; empty elsewhere.
-/// `lock`: that of a wait for_lock.
-std::string object_of(const os::ProcSyscall &call, const std::vector<os::ProcFd> &fds, const std::optional<Lock> &lock);
+/// What is waited for in words, where the arguments tell: `pipe:[INODE]`, `lock ...`, `pid N`, `flock PATH`, the path
+/// that is opened; empty elsewhere. `lock`: that of a wait for_lock.
+std::string object_of(pid_t pid, const os::ProcSyscall &call, const std::vector<os::ProcFd> &fds,
+                      const std::optional<Lock> &lock);
 
 } // namespace pidleak::census

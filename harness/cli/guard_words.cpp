@@ -13,7 +13,8 @@ bool show(const reports::Report &report, bool keep) {
     say("pidleak guard: {}\n", printable(report.reason));
     return true;
   }
-  if (report.remaining.empty() && !report.growth && report.verdict == reports::Verdict::clean)
+  bool is_clean = report.verdict == reports::Verdict::clean && !report.growth;
+  if (report.remaining.empty() && report.at_timeout.empty() && is_clean)
     return false;
   say("pidleak guard: {}: {}\n{}{}{}", printable(report.pool), printable(report.reason),
       reports::growth_lines(reports::growing_groups(report), "  "), reports::remaining_lines(report, "  "),

@@ -104,6 +104,8 @@ void Command::enforce_limit(const Hooks &hooks) {
     phase_ = Phase::unkillable;
     return;
   }
+  if (phase_ == Phase::runs && hooks.time_is_over)
+    hooks.time_is_over();
   auto delivery = command_->deliver(phase_ == Phase::runs ? SIGTERM : SIGKILL);
   command_->deliver(SIGCONT); // a stopped process acts on SIGTERM when it is continued
   if (delivery == os::Delivery::forbidden) {

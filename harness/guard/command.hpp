@@ -36,6 +36,8 @@ struct Hooks {
   std::function<Deadline()> look = {};
   /// Something that the user should know now.
   std::function<void(const std::string &)> warn = {};
+  /// Its time is over, and no signal was sent to it yet.
+  std::function<void()> time_is_over = {};
   /// Another child has ended and was reaped.
   std::function<void()> reaped = {};
   /// A stop signal has come, and was passed on.

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace pidleak::guard {
@@ -64,7 +65,7 @@ private:
   }
 
   void wait() {
-    Hooks hooks{.warn = listener_.warn};
+    Hooks hooks{.warn = listener_.warn, .time_is_over = [this] { look_at_what_hangs(); }};
     std::optional<census::Tree> tree;
     if (options_.every) {
       tree.emplace(tree_options(command_.process().pid()));
@@ -76,6 +77,19 @@ private:
       };
     }
     outcome_.command = command_.wait(options_.limit, hooks);
+  }
+
+  /// What the command waits for, and for whom: after the first signal it is another picture.
+  void look_at_what_hangs() {
+    try {
+      census::Tree tree(tree_options(command_.process().pid()));
+      auto members = census::walk_once({.root = ::getpid()});
+      at_timeout_ = explain(tree, members, true);
+      std::stable_partition(at_timeout_.begin(), at_timeout_.end(),
+                            [this](const auto &process) { return process.pid == command_.process().pid(); });
+    } catch (const std::exception &e) {
+      listener_.warn(fmt::format("what hangs could not be looked at: {}", e.what()));
+    }
   }
 
   /// A look that fails is lost. Nothing that goes wrong here may end the service.
@@ -152,6 +166,7 @@ private:
       report.reason =
           fmt::format("the command {} after {} s; {}", outcome_.command.was_spared ? "could not be ended" : "was ended",
                       std::chrono::duration<double>(*options_.limit.timeout).count(), report.reason);
+    report.at_timeout = std::move(at_timeout_);
     if (watch_)
       watch_->conclude(report);
     listener_.judge(report);
@@ -170,6 +185,7 @@ private:
   const census::Boundary boundary_;
   Command command_;
   std::optional<Watch> watch_;
+  std::vector<census::RemainingProcess> at_timeout_;
   Outcome outcome_;
 };
 

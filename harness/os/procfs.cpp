@@ -153,6 +153,8 @@ std::optional<ProcStatus> parse_status(std::string_view text) {
       mask(status.ignored);
     else if (key == "SigCgt")
       mask(status.caught);
+    else if (key == "Uid" && words.size() == 4) // real, effective, saved, of the file system
+      parse_number(words[1], status.user);
     else if (key == "TracerPid" && words.size() == 1)
       parse_number(words[0], status.tracer);
     else if (key == "voluntary_ctxt_switches" && words.size() == 1)

@@ -53,6 +53,7 @@ struct ProcStatus {
   SignalMask thread_pending, shared_pending, blocked, ignored, caught;
   std::uint64_t voluntary_switches = 0, involuntary_switches = 0;
   pid_t tracer = 0;                  // TracerPid; 0: none
+  uid_t user = 0;                    // effective, as the caller's user namespace has it
   std::vector<pid_t> namespace_pids; // NSpid: outermost namespace of this /proc first
 };
 std::optional<ProcStatus> parse_status(std::string_view text);

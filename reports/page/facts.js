@@ -26,6 +26,26 @@ function pipeOf(pipe) {
   return [`fd ${pipe.fd} ${ends} `, element('code', {}, pipe.pipe)];
 }
 
+const pathOf = (name, gone) => [element('code', {}, name), gone ? ' (deleted)' : ''];
+
+// What it is and costs; of an earlier report nothing.
+function attributesOf(attributes) {
+  if (!attributes) return [];
+  const memory = attributes.pss_kib ?? attributes.rss_kib;
+  return [
+    ['executable', attributes.executable ? pathOf(attributes.executable, attributes.executable_deleted) : null],
+    ['directory', attributes.directory ? pathOf(attributes.directory, attributes.directory_deleted) : null],
+    ['user', attributes.user],
+    ['age', duration(attributes.age_ms)],
+    ['CPU', duration(attributes.cpu_ms)],
+    ['memory', memory === null ? null : `${(memory / 1024).toFixed(1)} MiB`],
+    ['listens on', attributes.listens.join(', ')],
+    ['holds locks', attributes.locks.join(', ')],
+    ["holds the command's", attributes.outputs.join(' and ')],
+    ['PID namespace', attributes.is_namespace_init ? 'its first process' : null],
+  ];
+}
+
 function detailsOf(process) {
   const outside = process.outside_pid !== null && process.outside_pid !== process.pid;
   const pending = process.signals?.pending.replace(/^0+$/, '');
@@ -36,6 +56,7 @@ function detailsOf(process) {
     ['role', process.role],
     ['name', element('code', {}, process.comm)],
     ['command line', process.command_line.length > 0 ? element('code', {}, commandLineOf(process)) : null],
+    ...attributesOf(process.attributes),
     ['SIGTERM', process.sigterm],
     ['pending signals', pending ? element('code', {}, pending) : null],
     ['waits', list(process.waits.map(waitOf), { class: 'plain' })],

@@ -98,6 +98,7 @@ function bodyOf(report, cell) {
     part('Evidence', evidenceOf(report)),
     part('Timeline', timelineOf(report)),
     part('What accumulated', growthOf(report)),
+    part('When the time was over', report.at_timeout.length > 0 ? treeOf(report.at_timeout) : null),
     part('What remains', report.remaining.length > 0 ? treeOf(report.remaining) : null),
     part('The pool’s owner', ownerOf(report)),
     part('Suppressions', suppressionsOf(report)),

@@ -142,7 +142,7 @@ std::vector<Specimen> waiting_workers() {
                signalfd_siginfo info{};
                os::read_exactly(::signalfd(-1, &all, SFD_CLOEXEC), &info, sizeof info);
              }),
-      orphan("reads-its-own-socket", "reads one end of a socket pair, and holds the other", "waits-for-peer",
+      orphan("reads-its-own-socket", "reads one end of a socket pair, and holds the other", "pipe-held-open",
              [] {
                int ends[2];
                ::socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
@@ -187,8 +187,8 @@ std::vector<Specimen> waiting_workers() {
                }
              }),
       orphan("waits-for-a-file-lock", "waits for a lock on a file, which another descriptor of its own holds",
-             "unknown", wait_for_a_file_lock),
-      orphan("opens-a-fifo", "opens a FIFO that no process opens for writing", "unknown",
+             "waits-for-lock", wait_for_a_file_lock),
+      orphan("opens-a-fifo", "opens a FIFO that no process opens for writing", "waits-for-peer",
              [] {
                auto path = temporary_path("fifo");
                ::mkfifo(path.c_str(), 0600);

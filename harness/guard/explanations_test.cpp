@@ -1,0 +1,149 @@
+// What guard tells of a process that it finds: what it is and costs, what it waits for, and for whom. Each kind with a
+// twin of which the same must not be said.
+#include "harness/guard/guard_test_support.hpp"
+
+#include <fmt/ranges.h>
+
+using namespace pidleak;
+using namespace pidleak::testing;
+using nlohmann::json;
+
+namespace {
+
+/// The report on a script of sh, whose $1 is a scratch directory. It has a second to come to rest.
+json report_on(const std::string &script, const Scratch &scratch, std::vector<std::string> options = {}) {
+  options.insert(options.end(), {"--grace", "1", "--report", scratch / "report.json"});
+  guard(options, {"/bin/sh", "-c", script, "sh", scratch / "."});
+  expect(os::reap_exited_children(), "no child is left");
+  return scratch.report();
+}
+
+const json &process_named(const json &processes, const std::string &name) {
+  for (const auto &process : processes)
+    if (process.at("comm") == name)
+      return process;
+  throw std::runtime_error(name + " is not among " + processes.dump());
+}
+
+/// What is said of the only process that remains of the script.
+json attributes_of(const std::string &script, const std::string &name) {
+  Scratch scratch;
+  return process_named(report_on(script, scratch).at("remaining"), name).at("attributes");
+}
+
+std::string first_finding(const json &process) {
+  const auto &finding = process.at("diagnosis").at(0);
+  return fmt::format("{}: {}", finding.at("cause").get<std::string>(), finding.at("text").get<std::string>());
+}
+
+void expect_part(const std::string &text, const std::string &part) {
+  expect(text.find(part) != std::string::npos, fmt::format("`{}` is in `{}`", part, text));
+}
+
+const std::string sleeps = "sleep 600 >/dev/null 2>&1 &";
+
+} // namespace
+
+TEST_CASE("a lock that a daemon has inherited is told, with the process that waits for it", "[guard]") {
+  check_in_child([] {
+    Scratch scratch;
+    auto report = report_on("exec 9>$1/lock; flock 9; " + sleeps + " exec 9>&-; flock $1/lock true &", scratch);
+    const auto &holder = process_named(report.at("remaining"), "sleep");
+    expect_part(holder.at("attributes").at("locks").dump(), "flock ");
+    auto waits = first_finding(process_named(report.at("remaining"), "flock"));
+    expect_part(waits, "waits-for-lock: it waits in flock for the lock on ");
+    expect_part(waits, fmt::format("held by: pid {} (sleep)", holder.at("pid").get<int>()));
+  });
+  check_in_child([] {
+    auto twin = attributes_of("exec 9>$1/lock; " + sleeps, "sleep");
+    expect(twin.at("locks").empty(), "the file is open, and not locked");
+  });
+}
+
+TEST_CASE("who opens a FIFO for ever is told which", "[guard]") {
+  check_in_child([] {
+    Scratch scratch;
+    auto left = report_on("mkfifo $1/log; cat $1/log & ", scratch);
+    expect_part(first_finding(left.at("remaining").at(0)), "another process to open the other end of the FIFO ");
+  });
+  check_in_child([] {
+    Scratch scratch; // a name that is gone is gone for every process; the reader must have got it first
+    auto left = report_on("mkfifo $1/log; cat $1/log & "
+                          "until grep -q wait_for_partner /proc/$!/wchan || grep -q 257 /proc/$!/syscall; do :; done; "
+                          "rm $1/log",
+                          scratch);
+    expect_part(first_finding(left.at("remaining").at(0)), "which has no name any more");
+  });
+}
+
+TEST_CASE("what a process listens on is told", "[guard]") {
+  if (python().empty())
+    SKIP("this machine has no python3");
+  auto listen = [](const std::string &more) {
+    return fmt::format("{} -c 'import socket, signal; a = socket.socket(); a.bind((\"127.0.0.1\", 0)); {}; "
+                       "print(a.getsockname()[1], file=open(\"'$1'/port\", \"w\"), flush=True); signal.pause()' & "
+                       "until [ -s $1/port ]; do :; done",
+                       python(), more);
+  };
+  check_in_child([&] {
+    Scratch scratch;
+    auto report = report_on(listen("a.listen()"), scratch);
+    auto port = scratch.text_of("port");
+    expect_equal(report.at("remaining").at(0).at("attributes").at("listens").dump(),
+                 fmt::format("[\"tcp 127.0.0.1:{}\"]", port.substr(0, port.find('\n'))), "listens");
+  });
+  check_in_child([&] {
+    Scratch scratch;
+    auto report = report_on(listen("pass"), scratch);
+    expect(report.at("remaining").at(0).at("attributes").at("listens").empty(), "it is bound, and does not listen");
+  });
+}
+
+TEST_CASE("what a process is called, runs, and where, is told", "[guard]") {
+  check_in_child([] {
+    auto named = attributes_of("bash -c 'exec -a postgres " + sleeps + "'", "sleep");
+    expect(named.at("name_lies").get<bool>(), "it is called postgres, and runs sleep");
+    auto gone = attributes_of("mkdir $1/gone; cd $1/gone; " + sleeps + " rmdir $1/gone", "sleep");
+    expect(gone.at("directory_deleted").get<bool>(), "its directory was deleted");
+    expect_part(gone.at("directory").get<std::string>(), "/gone");
+    auto plain = attributes_of(sleeps, "sleep");
+    expect(!plain.at("name_lies").get<bool>(), "it is called by its name");
+    expect_equal(plain.at("directory").get<std::string>(), "", "the caller's own directory");
+    expect(plain.at("outputs").empty(), "it holds no output of the command's");
+  });
+}
+
+TEST_CASE("a process that keeps the command's output is told: what reads it waits", "[guard]") {
+  check_in_child([] {
+    auto left = attributes_of("sleep 600 &", "sleep");
+    expect_equal(left.at("outputs").dump(), R"(["stdout","stderr"])", "outputs");
+  });
+}
+
+TEST_CASE("a process that computes has had a CPU, and one that sleeps has not", "[guard]") {
+  check_in_child([] {
+    auto computes = attributes_of("(while :; do :; done) & ", "sh");
+    auto waits = attributes_of(sleeps, "sleep");
+    expect(computes.at("cpu_ms").get<double>() > 100, computes.dump());
+    expect(waits.at("cpu_ms").get<double>() < 100, waits.dump());
+    expect(waits.at("age_ms").get<double>() >= 900, waits.dump());
+    expect(waits.at("rss_kib").get<long>() > 0, waits.dump());
+  });
+}
+
+TEST_CASE("a command that hangs is told as it was before the first signal", "[guard]") {
+  check_in_child([] {
+    Scratch scratch;
+    auto report =
+        report_on("out=$(sleep 600 2>/dev/null & echo started); echo \"$out\"", scratch, {"--timeout", "0.5"});
+    const auto &hung = report.at("at_timeout");
+    expect_equal(hung.at(0).at("comm").get<std::string>(), "sh", "the command comes first");
+    expect_part(first_finding(hung.at(0)), "its write end is open in: ");
+    expect_part(first_finding(hung.at(0)), "(sleep)");
+    expect_equal(report.at("remaining").size(), 1U, "left");
+  });
+  check_in_child([] {
+    Scratch scratch;
+    expect(report_on("true", scratch, {"--timeout", "20"}).at("at_timeout").empty(), "it has ended in time");
+  });
+}
