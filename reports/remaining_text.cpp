@@ -205,8 +205,10 @@ std::vector<Alike> group_alike(const std::vector<census::RemainingProcess> &proc
   return groups;
 }
 
-std::string lines_of(const std::string &title, const std::vector<census::RemainingProcess> &processes,
-                     const std::string &indent) {
+} // namespace
+
+std::string process_lines(const std::string &title, const std::vector<census::RemainingProcess> &processes,
+                          const std::string &indent) {
   auto groups = group_alike(processes, indent);
   auto shown = std::min(groups.size(), most_shown);
   std::vector<Row> rows;
@@ -233,13 +235,11 @@ std::string lines_of(const std::string &title, const std::vector<census::Remaini
   return text;
 }
 
-} // namespace
-
 std::string remaining_lines(const Report &report, const std::string &indent) {
-  auto text = lines_of("hung", report.at_timeout, indent);
-  text += lines_of("remains", report.remaining, indent);
+  auto text = process_lines("hung", report.at_timeout, indent);
+  text += process_lines("remains", report.remaining, indent);
   if (report.owner && report.verdict == Verdict::hung) // where shutdown waits
-    text += lines_of("owner", {*report.owner}, indent);
+    text += process_lines("owner", {*report.owner}, indent);
   return text;
 }
 
@@ -281,7 +281,7 @@ std::string growth_lines(const std::vector<census::GrowingGroup> &groups, const 
   std::string text;
   for (const auto &group : groups) {
     text += layout::wrapped(fmt::format("{}{:<9} ", indent, "grows"), sentence_of(group), indent.size() + 10);
-    text += lines_of("oldest", {group.oldest}, indent);
+    text += process_lines("oldest", {group.oldest}, indent);
   }
   return text;
 }

@@ -11,9 +11,13 @@ layout::Row row_of(const census::RemainingProcess &process);
 /// `sigterm-caught: a handler ran, and returned`, one for each finding.
 std::vector<std::string> causes_of(const census::RemainingProcess &process);
 
-/// A line for each process that was there when a command's time was over, and for each that remains, followed by lines that say why it is there and what lets it remain; each after
-/// `indent`.
+/// A line for each process that was there when a command's time was over, and for each that remains, followed by lines
+/// that say why it is there and what lets it remain; each after `indent`.
 std::string remaining_lines(const Report &report, const std::string &indent);
+
+/// The same of any processes, each behind `title`; those alike together.
+std::string process_lines(const std::string &title, const std::vector<census::RemainingProcess> &processes,
+                          const std::string &indent);
 
 /// `python3, started by pid 2 (gunicorn), accumulate: from 3 to 9 (1 zombie) in 8.5 min, 42 an hour; 1 of 10 has
 /// exited`.

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <charconv>
 #include <csignal>
 
 namespace pidleak::census {
@@ -210,17 +209,6 @@ private:
                         wait.object)};
   }
 
-  /// The other end of a unix socket, as `socket:[INODE]`; empty: it is no connected one, or this kernel does not say.
-  static std::string peer_of(const std::string &socket) {
-    std::uint64_t inode = 0;
-    auto digits = std::string_view(socket).substr(std::min(socket.find('[') + 1, socket.size()));
-    if (!socket.starts_with("socket:[") ||
-        std::from_chars(digits.data(), digits.data() + digits.size(), inode).ec != std::errc())
-      return "";
-    auto found = os::find_unix_socket(inode);
-    return found && found->peer != 0 ? fmt::format("socket:[{}]", found->peer) : "";
-  }
-
   std::vector<pid_t> holders_of(const std::string &pipe, bool OpenPipe::*end) const {
     return processes_with(
         [](const RemainingProcess &process) -> const auto & { return process.pipes; },
@@ -229,7 +217,7 @@ private:
 
   Finding explain_pipe(const RemainingProcess &process, const ThreadWait &wait, const char *does, const char *other_end,
                        bool OpenPipe::*end, Cause cause) const {
-    if (auto peer = peer_of(wait.object); !peer.empty()) {
+    if (auto peer = os::peer_of_unix_socket(wait.object); !peer.empty()) {
       auto holders = processes_with(
           [](const RemainingProcess &other) -> const auto & { return other.sockets; },
           [&](const std::string &socket) { return socket == peer; });

@@ -23,8 +23,9 @@ namespace {
 using namespace pidleak::cli;
 
 constexpr std::pair<const char *, Command (*)()> verbs[] = {
-    {"list", list_verb},     {"run", run_verb},     {"sweep", sweep_verb},   {"compare", compare_verb},
-    {"ablate", ablate_verb}, {"guard", guard_verb}, {"report", report_verb}, {"check-adapter", check_adapter_verb},
+    {"list", list_verb},       {"run", run_verb},       {"sweep", sweep_verb},
+    {"compare", compare_verb}, {"ablate", ablate_verb}, {"guard", guard_verb},
+    {"why", why_verb},         {"report", report_verb}, {"check-adapter", check_adapter_verb},
     {"doctor", doctor_verb}};
 
 Command application() {
@@ -40,6 +41,7 @@ Command application() {
               "  pidleak run incident                            the incident, on every preset\n"
               "  pidleak run incident --pool hardened            a regression test: status 0 means no child remains\n"
               "  pidleak report leaks.json --junit leaks.xml     a leak report for other readers\n"
+              "  pidleak why 4711                                what a process that hangs waits for, and for whom\n"
               "  pidleak doctor                                  what this machine can show"};
 }
 

@@ -13,6 +13,7 @@ Command ablate_verb();
 Command report_verb();
 Command check_adapter_verb();
 Command guard_verb();
+Command why_verb();
 Command doctor_verb();
 /// `application` gives all that can be completed.
 Command completions_verb(Command (*application)());

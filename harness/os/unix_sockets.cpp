@@ -2,6 +2,7 @@
 
 #include "harness/os/unique_fd.hpp"
 
+#include <fmt/format.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
@@ -9,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <charconv>
 #include <cstring>
 
 namespace pidleak::os {
@@ -64,6 +66,16 @@ std::optional<UnixSocket> find_unix_socket(std::uint64_t inode) {
       header->nlmsg_len < NLMSG_LENGTH(sizeof(unix_diag_msg)))
     return {};
   return read_answer(*static_cast<const unix_diag_msg *>(NLMSG_DATA(header)), header->nlmsg_len - NLMSG_HDRLEN);
+}
+
+std::string peer_of_unix_socket(const std::string &link) {
+  constexpr std::string_view start = "socket:[";
+  std::uint64_t inode = 0;
+  if (!link.starts_with(start) ||
+      std::from_chars(link.data() + start.size(), link.data() + link.size(), inode).ec != std::errc())
+    return "";
+  auto found = find_unix_socket(inode);
+  return found && found->peer != 0 ? fmt::format("socket:[{}]", found->peer) : "";
 }
 
 } // namespace pidleak::os

@@ -18,4 +18,8 @@ struct UnixSocket {
 /// there is none, or this kernel does not say.
 std::optional<UnixSocket> find_unix_socket(std::uint64_t inode);
 
+/// The other end of the one that a descriptor links to, `socket:[INODE]` both; empty: it is no connected unix socket,
+/// or this kernel does not say.
+std::string peer_of_unix_socket(const std::string &link);
+
 } // namespace pidleak::os
