@@ -45,12 +45,14 @@ fs::path program_named(const std::string &name) {
   return {};
 }
 
-/// Whether the first argument is a name of this program: its own, the start of it (python3), or one that leads to it.
+/// Whether the first argument is a name of this program: its own, the start of it (python3), one that leads to it (sh),
+/// or one with more behind it (`nginx: worker process`).
 bool names(const std::string &argument, const std::string &executable) {
+  auto own = fs::path(executable).filename().string();
   auto name = argument.starts_with('-') ? argument.substr(1) : argument; // a login shell's
   auto last = fs::path(name).filename().string();
-  return !last.empty() &&
-         (fs::path(executable).filename().string().starts_with(last) || program_named(name) == executable);
+  auto word = name.substr(0, name.find_first_of(": "));
+  return (!last.empty() && own.starts_with(last)) || word == own || program_named(name) == executable;
 }
 
 double age_of(const os::ProcStat &stat) {

@@ -103,6 +103,8 @@ TEST_CASE("what a process is called, runs, and where, is told", "[guard]") {
   check_in_child([] {
     auto named = attributes_of("bash -c 'exec -a postgres " + sleeps + "'", "sleep");
     expect(named.at("name_lies").get<bool>(), "it is called postgres, and runs sleep");
+    auto titled = attributes_of("bash -c 'exec -a \"sleep: for long\" " + sleeps + "'", "sleep");
+    expect(!titled.at("name_lies").get<bool>(), "it is called by its name, with more behind it");
     auto gone = attributes_of("mkdir $1/gone; cd $1/gone; " + sleeps + " rmdir $1/gone", "sleep");
     expect(gone.at("directory_deleted").get<bool>(), "its directory was deleted");
     expect_part(gone.at("directory").get<std::string>(), "/gone");

@@ -6,7 +6,7 @@ using pidleak::os::parse_listeners;
 
 namespace {
 
-constexpr const char *head =
+constexpr const char *first_line =
     "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
 
 std::string line(const std::string &local, const std::string &state, const std::string &inode) {
@@ -16,7 +16,7 @@ std::string line(const std::string &local, const std::string &state, const std::
 
 std::string addresses_in(const std::string &lines, bool is_tcp = true) {
   std::string found;
-  for (const auto &listener : parse_listeners(head + lines, is_tcp))
+  for (const auto &listener : parse_listeners(first_line + lines, is_tcp))
     found += std::to_string(listener.inode) + " " + listener.address + "\n";
   return found;
 }
