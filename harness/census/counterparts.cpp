@@ -1,7 +1,5 @@
 #include "harness/census/counterparts.hpp"
 
-#include "harness/os/unix_sockets.hpp"
-
 #include <unistd.h>
 
 #include <algorithm>
@@ -46,10 +44,8 @@ private:
 std::string wanted_by(const ThreadWait &wait) {
   switch (wait.wait) {
   case Wait::to_read:
-  case Wait::to_write: {
-    auto peer = os::peer_of_unix_socket(wait.object);
-    return !peer.empty() ? peer : wait.object.starts_with("pipe:[") ? wait.object : "";
-  }
+  case Wait::to_write:
+    return !wait.peer.empty() ? wait.peer : wait.object.starts_with("pipe:[") ? wait.object : "";
   case Wait::for_file_lock:
     return wait.object.substr(std::min(wait.object.find(' ') + 1, wait.object.size()));
   default:

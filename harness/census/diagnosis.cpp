@@ -1,11 +1,9 @@
 #include "harness/census/diagnosis.hpp"
 
 #include "harness/os/procfs.hpp"
-#include "harness/os/unix_sockets.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <csignal>
@@ -153,7 +151,7 @@ private:
     case Wait::for_file_lock:
       return explain_file_lock(process, wait);
     case Wait::to_open:
-      return explain_open(process, wait);
+      return explain_open(wait);
     case Wait::unknown_call:
       break;
     }
@@ -191,22 +189,14 @@ private:
                                                                : "it is held by: " + names(holders, process.pid))};
   }
 
-  /// Only a FIFO makes open(2) wait for long: for its other end. proc_pid_cwd(5): relative paths begin there.
-  static Finding explain_open(const RemainingProcess &process, const ThreadWait &wait) {
-    if (wait.object.empty())
-      return {Cause::waits_for_peer, fmt::format("it waits in {}, as for the other end of a FIFO", wait.syscall)};
-    struct stat file {};
-    auto path = (wait.object.starts_with('/') ? fmt::format("/proc/{}/root", process.pid)
-                                              : fmt::format("/proc/{}/cwd/", process.pid)) +
-                wait.object;
-    if (::stat(path.c_str(), &file) != 0)
-      return {Cause::waits_for_peer, fmt::format("it waits in {} for another process to open {}, which has no name any "
-                                                 "more: no process can",
-                                                 wait.syscall, wait.object)};
-    return {Cause::waits_for_peer,
-            fmt::format("it waits in {} for {}{}", wait.syscall,
-                        S_ISFIFO(file.st_mode) ? "another process to open the other end of the FIFO " : "",
-                        wait.object)};
+  /// Only a FIFO makes open(2) wait for long: for its other end.
+  static Finding explain_open(const ThreadWait &wait) {
+    auto what =
+        wait.object.empty()                ? ", as for the other end of a FIFO"
+        : wait.object.ends_with(gone_path) ? fmt::format(" for another process to open {}: no process can", wait.object)
+        : wait.object.starts_with(fifo) ? fmt::format(" for another process to open the other end of {}", wait.object)
+                                        : fmt::format(" for {}", wait.object);
+    return {Cause::waits_for_peer, fmt::format("it waits in {}{}", wait.syscall, what)};
   }
 
   std::vector<pid_t> holders_of(const std::string &pipe, bool OpenPipe::*end) const {
@@ -217,10 +207,10 @@ private:
 
   Finding explain_pipe(const RemainingProcess &process, const ThreadWait &wait, const char *does, const char *other_end,
                        bool OpenPipe::*end, Cause cause) const {
-    if (auto peer = os::peer_of_unix_socket(wait.object); !peer.empty()) {
+    if (!wait.peer.empty()) {
       auto holders = processes_with(
           [](const RemainingProcess &other) -> const auto & { return other.sockets; },
-          [&](const std::string &socket) { return socket == peer; });
+          [&](const std::string &socket) { return socket == wait.peer; });
       if (!holders.empty())
         return {cause, fmt::format("it {} {}, a unix socket whose other end is open in: {}", does, wait.object,
                                    names(holders, process.pid))};

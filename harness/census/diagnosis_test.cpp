@@ -18,7 +18,8 @@ constexpr pid_t harness = 1, owner_pid = 2;
 /// As examine() would have found it. A call without a meaning to the census is one that it does not know.
 RemainingProcess process(pid_t pid, const std::string &syscall, const std::string &object = "") {
   const std::map<std::string, Wait> meanings = {
-      {"pause", Wait::for_signal}, {"read", Wait::to_read}, {"futex", Wait::for_lock}, {"wait4", Wait::for_child}};
+      {"pause", Wait::for_signal},    {"read", Wait::to_read},   {"futex", Wait::for_lock}, {"wait4", Wait::for_child},
+      {"flock", Wait::for_file_lock}, {"openat", Wait::to_open}, {"poll", Wait::with_timer}};
   auto meaning = meanings.find(syscall);
   RemainingProcess made;
   made.pid = pid;
@@ -127,6 +128,49 @@ TEST_CASE("a zombie's parent is told, and whether it waits", "[census]") {
   CHECK_THAT(idle.text, ContainsSubstring("no thread of that parent waits for a child"));
   auto waits = main_finding({zombie}, {.harness = harness}, process(owner_pid, "wait4", "pid 4"));
   CHECK_THAT(waits.text, ContainsSubstring("waits for another child"));
+}
+
+TEST_CASE("a lock on a file is held by those that have it, themselves included", "[census]") {
+  auto waits = process(3, "flock", "flock /tmp/a"), holds = process(4, "pause"), has_another = process(5, "pause");
+  holds.comm = "agent";
+  holds.attributes.emplace().locks = {"flock /tmp/a"};
+  has_another.attributes.emplace().locks = {"flock /tmp/b", "fcntl /tmp/a"};
+  CHECK(main_finding({waits, holds, has_another}).text ==
+        "it waits in flock for the lock on /tmp/a; it is held by: pid 4 (agent)");
+  CHECK_THAT(main_finding({waits, has_another}).text, ContainsSubstring("no process that remains holds it"));
+  waits.attributes.emplace().locks = {"flock /tmp/a"};
+  CHECK_THAT(main_finding({waits}).text, ContainsSubstring("held by: itself"));
+}
+
+TEST_CASE("a unix socket is held open by those that have its other end", "[census]") {
+  auto reads = process(3, "read", "socket:[1]"), has_peer = process(4, "pause"), has_another = process(5, "pause");
+  reads.waits[0].peer = "socket:[2]";
+  reads.sockets = {"socket:[1]"};
+  has_peer.sockets = {"socket:[2]"};
+  has_another.sockets = {"socket:[1]", "socket:[3]"};
+  auto held = main_finding({reads, has_peer, has_another});
+  CHECK(held.cause == Cause::pipe_held_open);
+  CHECK_THAT(held.text, ContainsSubstring("whose other end is open in: pid 4"));
+  CHECK(main_cause({reads, has_another}) == "waits-for-peer");
+}
+
+TEST_CASE("what open(2) waits for is told as far as its path says", "[census]") {
+  auto text = [](const std::string &object) { return main_finding({process(3, "openat", object)}).text; };
+  CHECK_THAT(text("FIFO /tmp/f"), ContainsSubstring("to open the other end of FIFO /tmp/f"));
+  CHECK_THAT(text("/tmp/f (deleted)"), ContainsSubstring("no process can"));
+  CHECK(text("/dev/ttyS0") == "it waits in openat for /dev/ttyS0");
+  CHECK_THAT(text(""), ContainsSubstring("as for the other end of a FIFO"));
+}
+
+TEST_CASE("a process that polls is told with how often, and one that has hardly run is not", "[census]") {
+  auto polls = process(3, "poll");
+  polls.attributes.emplace().age_ms = 10'000;
+  polls.status->voluntary_switches = 1000;
+  CHECK_THAT(main_finding({polls}).text, ContainsSubstring("about 100 times a second"));
+  polls.status->voluntary_switches = 12;
+  CHECK(main_finding({polls}).text == "it waits in poll, with a timer");
+  polls.attributes->age_ms = 10;
+  CHECK(main_finding({polls}).text == "it waits in poll, with a timer");
 }
 
 TEST_CASE("what can't be known is said to be unknown", "[census]") {

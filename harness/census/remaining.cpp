@@ -3,6 +3,7 @@
 #include "harness/census/mappings.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/syscall_error.hpp"
+#include "harness/os/unix_sockets.hpp"
 
 #include <sys/stat.h>
 
@@ -51,6 +52,7 @@ std::vector<ThreadWait> read_waits(pid_t pid, const std::vector<os::ProcFd> &fds
         wait.wait = wait_of(*call);
         auto lock = wait.wait == Wait::for_lock ? lock_of(pid, *call, boundary ? *boundary : Boundary()) : std::nullopt;
         wait.object = object_of(pid, *call, fds, lock);
+        wait.peer = os::peer_of_unix_socket(wait.object);
         wait.held_outside = may_be_held_outside(pid, *call, fds, lock, boundary);
       }
     }

@@ -29,6 +29,7 @@ struct ThreadWait {
   std::vector<std::uint64_t> arguments;
   Wait wait = Wait::unknown_call; // what its call means; not a part of reports
   std::string object = {};   // what it waits for, where that can be told: `pipe:[INODE]`, `lock DEVICE:INODE+OFFSET`
+  std::string peer = {};     // of a unix socket that it waits for: its other end; not a part of reports
   bool held_outside = false; // and a process outside may have that in hand; not a part of reports
   std::vector<std::string> stack = {}; // its calls, the innermost first; empty: not taken
 };

@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/futex.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 namespace pidleak::census {
 
@@ -152,6 +154,17 @@ std::string text_at(pid_t pid, std::uint64_t address) {
   return std::string(all.substr(0, all.find('\0')));
 }
 
+/// With what it is: a relative one begins in the process's directory, others at its root, which not every user may see.
+std::string opened_path(pid_t pid, const std::string &path) {
+  if (path.empty())
+    return "";
+  struct stat file {};
+  auto seen_from_here = fmt::format("/proc/{}/{}{}", pid, path.starts_with('/') ? "root" : "cwd/", path);
+  if (::stat(seen_from_here.c_str(), &file) == 0)
+    return S_ISFIFO(file.st_mode) ? fmt::format("{}{}", fifo, path) : path;
+  return errno == ENOENT ? fmt::format("{}{}", path, gone_path) : path;
+}
+
 } // namespace
 
 std::string object_of(pid_t pid, const os::ProcSyscall &call, const std::vector<os::ProcFd> &fds,
@@ -163,7 +176,7 @@ std::string object_of(pid_t pid, const os::ProcSyscall &call, const std::vector<
   case Wait::for_file_lock:
     return fmt::format("{} {}", call.number == SYS_flock ? "flock" : "fcntl", target_of(fds, call.arguments[0]));
   case Wait::to_open:
-    return text_at(pid, call.arguments[call.number == SYS_openat ? 1 : 0]);
+    return opened_path(pid, text_at(pid, call.arguments[call.number == SYS_openat ? 1 : 0]));
   case Wait::for_lock:
     return lock ? lock->name : "";
   case Wait::for_child:

@@ -43,8 +43,11 @@ std::vector<std::string> shared_memory_of(const std::vector<Mapping> &mappings);
 /// The child that a wait for_child is for, where its arguments name one.
 std::optional<pid_t> child_of(const os::ProcSyscall &call);
 
-/// What is waited for in words, where the arguments tell: `pipe:[INODE]`, `lock ...`, `pid N`, `flock PATH`, the path
-/// that is opened; empty elsewhere. `lock`: that of a wait for_lock.
+/// What object_of() puts before the path of a FIFO, and behind one that is there no more.
+constexpr std::string_view fifo = "FIFO ", gone_path = " (deleted)";
+
+/// What is waited for in words, where the arguments tell: `pipe:[INODE]`, `lock ...`, `pid N`, `flock PATH`, of open(2)
+/// `FIFO PATH`, `PATH (deleted)` or another path; empty elsewhere. `lock`: that of a wait for_lock.
 std::string object_of(pid_t pid, const os::ProcSyscall &call, const std::vector<os::ProcFd> &fds,
                       const std::optional<Lock> &lock);
 

@@ -89,7 +89,7 @@ TEST_CASE("why tells which FIFO a process opens, and shows those below it", "[cl
         ::_exit(0);
       }
     });
-    wait_until([&] { return why(above).find("the other end of the FIFO") != std::string::npos; },
+    wait_until([&] { return why(above).find("the other end of FIFO") != std::string::npos; },
                "its child opens the FIFO");
     expect_part(why(above), path);
     expect_part(why(above), "  below     pid ");
