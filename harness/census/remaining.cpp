@@ -93,6 +93,8 @@ std::optional<RemainingProcess> examine(const Member &member, const Surroundings
   process.command_line = os::read_command_line(member.pid);
   auto fds = os::read_fds(member.pid).value_or(std::vector<os::ProcFd>{});
   process.attributes = read_attributes(member.pid, *stat, process.command_line, fds);
+  if (!around.share_outputs)
+    process.attributes->outputs.clear();
   if (member.state != ProcessState::zombie) {
     process.status = os::read_status(member.pid);
     process.waits = read_waits(member.pid, fds, around.boundary);

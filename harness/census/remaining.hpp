@@ -69,6 +69,7 @@ struct Surroundings {
   pid_t session = 0;                                // the subject's
   std::map<pid_t, std::string> helpers;             // pid and role
   std::optional<std::vector<pid_t>> cgroup_members; // nothing: there is no cgroup
+  bool share_outputs = false;                       // the caller stands before them: its output is theirs as well
   const Boundary *boundary = nullptr;               // null: what is held outside is not known
 };
 

@@ -83,6 +83,7 @@ Surroundings Tree::surroundings() const {
   return {.harness = options_.scope.root,
           .subject = options_.subject,
           .session = session > 0 ? session : session_,
+          .share_outputs = true,
           .boundary = &options_.boundary};
 }
 

@@ -1,6 +1,7 @@
 // pidleak why: what a process and those below it wait for, and for whom. It is only looked at.
 #include "harness/census/counterparts.hpp"
 #include "harness/census/diagnosis.hpp"
+#include "harness/cli/service.hpp"
 #include "harness/cli/shell.hpp"
 #include "harness/cli/verbs.hpp"
 #include "reports/remaining_text.hpp"
@@ -31,14 +32,13 @@ Processes tree_of(pid_t pid, const os::ProcStat &stat) {
 }
 
 int why(pid_t pid) {
+  auto asked = fmt::format("why {}", pid);
+  auto held = find_process(pid, asked);
   auto stat = os::read_stat(pid);
-  if (!stat)
-    throw UsageError(fmt::format(
-        "why {}: {}", pid, ::getpgid(pid) >= 0 ? "this user may not see it in /proc" : "there is no such process"));
-  auto all = tree_of(pid, *stat);
-  auto in_tree = static_cast<std::ptrdiff_t>(all.size());
+  auto all = stat ? tree_of(pid, *stat) : Processes{};
   if (all.empty())
-    throw UsageError(fmt::format("why {}: it has just ended", pid));
+    throw UsageError(asked + ": it has just ended");
+  auto in_tree = static_cast<std::ptrdiff_t>(all.size());
   auto command = command_line_of(all.front().command_line);
   for (auto &outside : census::find_counterparts(all))
     all.push_back(std::move(outside));

@@ -98,6 +98,8 @@ TEST_CASE("why tells which FIFO a process opens, and shows those below it", "[cl
 
 TEST_CASE("why of what is no process is told with status 2", "[cli]") {
   check_usage({"why", "4194304"}, "there is no such process");
+  if (::geteuid() == 0 && os::read_stat(2) && os::read_stat(2)->comm == "kthreadd")
+    check_usage({"why", "2"}, "that is a kernel thread");
   check_usage({"why", "0"}, "0");
   check_usage({"why", "x"}, "x");
   check_usage({"why"}, "PID");
