@@ -2,8 +2,8 @@
 #include "harness/census/boundary.hpp"
 #include "harness/census/diagnosis.hpp"
 #include "harness/census/quiescence.hpp"
+#include "harness/census/rest_test_support.hpp"
 #include "harness/os/sources.hpp"
-#include "harness/os/test_support.hpp"
 
 #include <fcntl.h>
 #include <linux/aio_abi.h>
@@ -24,10 +24,7 @@ namespace {
 
 bool alarms_show() { return os::read_alarms() != os::Alarms::not_shown; }
 
-census::Rest rest(const census::Boundary &boundary) {
-  census::Scope scope{.root = ::getpid()};
-  return census::at_rest(census::walk_once(scope), scope, boundary);
-}
+census::Rest rest(const census::Boundary &boundary) { return testing::rest_below({.root = ::getpid()}, boundary); }
 
 void wait_in_poll(int fd, short events = POLLIN) {
   pollfd entry{.fd = fd, .events = events, .revents = 0};

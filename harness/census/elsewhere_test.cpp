@@ -1,7 +1,7 @@
 // What has come into other hands since the boundary was drawn, and descriptors that are not what they seem: each with
 // its twin, which is stuck.
 #include "harness/census/quiescence.hpp"
-#include "harness/os/test_support.hpp"
+#include "harness/census/rest_test_support.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <fcntl.h>
@@ -24,10 +24,7 @@ namespace {
 
 const bool alarms_can_be_seen = ::access("/proc/timer_list", R_OK) == 0;
 
-census::Rest rest_but_for(pid_t outsider) {
-  census::Scope scope{.root = ::getpid(), .except = outsider};
-  return census::at_rest(census::walk_once(scope), scope, {});
-}
+census::Rest rest_but_for(pid_t outsider) { return rest_below({.root = ::getpid(), .except = outsider}, {}); }
 
 /// Something that two processes have, and one waits for.
 struct Shared {
