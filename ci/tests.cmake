@@ -82,6 +82,7 @@ pidleak_tests(cli_tests harness/cli/cli_test.cpp harness/cli/report_test.cpp har
 if(NOT PIDLEAK_SANITIZE)
   pidleak_tests(sweep_tests harness/sweep/planted_pools_test.cpp harness/sweep/recording_test.cpp USES pidleak_os nlohmann_json::nlohmann_json LABELS sweep)
   add_dependencies(sweep_tests pidleak-planted-pool pidleak-planted-server)
+  add_dependencies(cli_tests pidleak-planted-pool)
 endif()
 pidleak_tests(library_tests harness/library/guard_test.cpp harness/library/listeners_test.cpp
   harness/library/parallel_test.cpp harness/library/specimens_test.cpp
