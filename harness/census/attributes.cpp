@@ -3,6 +3,7 @@
 #include "harness/os/listeners.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/syscall_error.hpp"
+#include "harness/os/unix_sockets.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -20,8 +21,6 @@ namespace pidleak::census {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::string_view socket_prefix = "socket:[";
 
 /// The path behind a link of /proc, and whether that file is there no more.
 std::pair<std::string, bool> path_behind(const std::string &link) {
@@ -55,25 +54,28 @@ bool names(const std::string &argument, const std::string &executable) {
   return (!last.empty() && own.starts_with(last)) || word == own || program_named(name) == executable;
 }
 
+double milliseconds_of(std::uint64_t ticks) {
+  return static_cast<double>(ticks) * 1e3 / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
 double age_of(const os::ProcStat &stat) {
   timespec now{};
   ::clock_gettime(CLOCK_BOOTTIME, &now);
   auto since_boot = static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
-  return std::max(0.0, since_boot -
-                           static_cast<double>(stat.start_ticks) * 1e3 / static_cast<double>(::sysconf(_SC_CLK_TCK)));
+  return std::max(0.0, since_boot - milliseconds_of(stat.start_ticks));
 }
 
-/// The number of kB behind `key:` in a file of lines.
-std::optional<long> kib_in(const std::string &path, const std::string &key) {
+/// smaps_rollup, Linux 4.14. Nothing: it has gone, or its memory may not be looked at.
+std::optional<long> proportional_kib(pid_t pid) {
   try {
-    for (const auto &line : os::fdinfo_lines(os::read_file(path), key)) {
+    for (const auto &line : os::fdinfo_lines(os::read_file(fmt::format("/proc/{}/smaps_rollup", pid)), "Pss")) {
       long kib = 0;
       if (!line.empty() && std::from_chars(line[0].data(), line[0].data() + line[0].size(), kib).ec == std::errc())
         return kib;
     }
   } catch (const os::SyscallError &) {
   }
-  return {}; // it has gone, or its memory may not be looked at
+  return {};
 }
 
 /// As /etc/passwd has it: getpwuid(3) would load modules, which a static program can't.
@@ -107,12 +109,11 @@ void add_once(std::vector<std::string> &all, std::string one) {
 
 } // namespace
 
-Attributes read_attributes(pid_t pid, const os::ProcStat &stat, const std::vector<std::string> &command_line,
-                           const std::vector<os::ProcFd> &fds) {
+Attributes read_attributes(pid_t pid, const os::ProcStat &stat, const std::optional<os::ProcStatus> &status,
+                           const std::vector<std::string> &command_line, const std::vector<os::ProcFd> &fds) {
   Attributes attributes;
   attributes.age_ms = age_of(stat);
-  attributes.cpu_ms = static_cast<double>(stat.cpu_ticks) * 1e3 / static_cast<double>(::sysconf(_SC_CLK_TCK));
-  auto status = stat.state == 'Z' && stat.threads <= 1 ? std::nullopt : os::read_status(pid);
+  attributes.cpu_ms = milliseconds_of(stat.cpu_ticks);
   if (!status)
     return attributes;
   auto directory = fmt::format("/proc/{}/", pid);
@@ -125,23 +126,20 @@ Attributes read_attributes(pid_t pid, const os::ProcStat &stat, const std::vecto
     attributes.directory.clear();
   if (status->user != ::geteuid())
     attributes.user = name_of_user(status->user);
-  attributes.rss_kib = kib_in(directory + "status", "VmRSS");
-  attributes.pss_kib = kib_in(directory + "smaps_rollup", "Pss"); // Linux 4.14
+  attributes.rss_kib = status->resident_kib;
+  attributes.pss_kib = proportional_kib(pid);
   attributes.is_namespace_init = status->namespace_pids.size() > 1 && status->namespace_pids.back() == 1;
   std::vector<std::uint64_t> sockets;
   for (const auto &fd : fds) {
     for (auto &lock : locks_through(fd))
       add_once(attributes.locks, std::move(lock));
-    std::uint64_t inode = 0;
-    if (fd.target.starts_with(socket_prefix) &&
-        std::from_chars(fd.target.data() + socket_prefix.size(), fd.target.data() + fd.target.size(), inode).ec ==
-            std::errc())
-      sockets.push_back(inode);
+    if (auto inode = os::socket_inode(fd.target))
+      sockets.push_back(*inode);
   }
   attributes.listens = os::listening_addresses(pid, sockets);
   for (auto [number, name] : {std::pair(STDOUT_FILENO, "stdout"), std::pair(STDERR_FILENO, "stderr")}) {
     auto own = fs::read_symlink(fmt::format("/proc/self/fd/{}", number), none).string();
-    if (own.starts_with("pipe:[") || own.starts_with(socket_prefix))
+    if (own.starts_with("pipe:[") || os::socket_inode(own))
       for (const auto &fd : fds)
         if (fd.target == own)
           add_once(attributes.outputs, name);

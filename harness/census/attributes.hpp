@@ -26,8 +26,8 @@ struct Attributes {
   bool is_namespace_init = false;        // the first of a PID namespace: SIGTERM's default does nothing there
 };
 
-/// Reads them. What may not be read stays as it is above.
-Attributes read_attributes(pid_t pid, const os::ProcStat &stat, const std::vector<std::string> &command_line,
-                           const std::vector<os::ProcFd> &fds);
+/// Reads them. What may not be read stays as it is above. `status`: nothing of a zombie.
+Attributes read_attributes(pid_t pid, const os::ProcStat &stat, const std::optional<os::ProcStatus> &status,
+                           const std::vector<std::string> &command_line, const std::vector<os::ProcFd> &fds);
 
 } // namespace pidleak::census

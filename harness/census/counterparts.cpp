@@ -47,7 +47,7 @@ std::string wanted_by(const ThreadWait &wait) {
   case Wait::to_write:
     return !wait.peer.empty() ? wait.peer : wait.object.starts_with("pipe:[") ? wait.object : "";
   case Wait::for_file_lock:
-    return wait.object.substr(std::min(wait.object.find(' ') + 1, wait.object.size()));
+    return path_of_lock(wait.object);
   default:
     return "";
   }

@@ -183,10 +183,10 @@ private:
     auto holders = processes_with(
         [](const RemainingProcess &other) -> const auto & { return other.attributes ? other.attributes->locks : none; },
         [&](const std::string &lock) { return lock == wait.object; });
-    auto path = wait.object.substr(std::min(wait.object.find(' ') + 1, wait.object.size()));
-    return {Cause::waits_for_lock, fmt::format("it waits in {} for the lock on {}; {}", wait.syscall, path,
-                                               holders.empty() ? "no process that remains holds it"
-                                                               : "it is held by: " + names(holders, process.pid))};
+    return {Cause::waits_for_lock,
+            fmt::format("it waits in {} for the lock on {}; {}", wait.syscall, path_of_lock(wait.object),
+                        holders.empty() ? "no process that remains holds it"
+                                        : "it is held by: " + names(holders, process.pid))};
   }
 
   /// Only a FIFO makes open(2) wait for long: for its other end.

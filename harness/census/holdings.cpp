@@ -14,7 +14,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 
 namespace pidleak::census {
 namespace {
@@ -54,8 +53,8 @@ bool is_always_ready(pid_t pid, const os::ProcFd &fd) {
 
 /// Nothing: it is no unix socket.
 std::optional<os::UnixSocket> socket_behind(const std::string &target) {
-  std::uint64_t inode = 0;
-  return std::sscanf(target.c_str(), "socket:[%lu]", &inode) == 1 ? os::find_unix_socket(inode) : std::nullopt;
+  auto inode = os::socket_inode(target);
+  return inode ? os::find_unix_socket(*inode) : std::nullopt;
 }
 
 bool is_any_of(const std::string &target, std::initializer_list<const char *> starts) {

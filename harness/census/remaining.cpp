@@ -91,21 +91,22 @@ std::optional<RemainingProcess> examine(const Member &member, const Surroundings
     process.role = helper->second;
   process.comm = stat->comm;
   process.command_line = os::read_command_line(member.pid);
-  auto fds = os::read_fds(member.pid).value_or(std::vector<os::ProcFd>{});
-  process.attributes = read_attributes(member.pid, *stat, process.command_line, fds);
-  if (!around.share_outputs)
-    process.attributes->outputs.clear();
+  std::vector<os::ProcFd> fds;
   if (member.state != ProcessState::zombie) {
     process.status = os::read_status(member.pid);
+    fds = os::read_fds(member.pid).value_or(std::vector<os::ProcFd>{});
     process.waits = read_waits(member.pid, fds, around.boundary);
     process.pipes = pipes_among(fds);
     for (const auto &fd : fds)
-      if (fd.target.starts_with("socket:["))
+      if (os::socket_inode(fd.target))
         process.sockets.push_back(fd.target);
     auto mappings = read_mappings(member.pid);
     process.memory_seen = !mappings.empty();
     process.shared_memory = shared_memory_of(mappings);
   }
+  process.attributes = read_attributes(member.pid, *stat, process.status, process.command_line, fds);
+  if (!around.share_outputs)
+    process.attributes->outputs.clear();
   return process;
 }
 

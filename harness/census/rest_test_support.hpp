@@ -6,8 +6,7 @@
 
 namespace pidleak::testing {
 
-/// Asks again while another test of this machine has set an alarm: meanwhile nothing is
-/// known.
+/// Asks again while another test of this machine has set an alarm: meanwhile nothing is known.
 inline census::Rest rest_below(const census::Scope &scope, const census::Boundary &boundary) {
   auto deadline = Deadline::after(hang_bound / 4);
   for (Backoff backoff;; os::wait_for_any_exit({}, backoff.next()))

@@ -25,6 +25,11 @@ bool Tree::at_rest() const {
   return census::at_rest(walk_once(options_.scope), options_.scope, options_.boundary).certain;
 }
 
+bool Tree::at_rest_or_spins(Spinning &spinning) const {
+  auto members = walk_once(options_.scope);
+  return census::at_rest(members, options_.scope, options_.boundary).certain || spinning.look(members);
+}
+
 namespace {
 
 constexpr milliseconds walk_bound{50}; // what has exited meanwhile is not reaped, and the next walk is the longer

@@ -35,8 +35,8 @@ public:
   std::optional<pid_t> first_stranger(const std::vector<pid_t> &pids) const;
   /// Whether nothing moves any more, for certain.
   bool at_rest() const;
-  /// Whether nothing happens any more but a loop that turns, by this look and those before.
-  bool spins(Spinning &spinning) const { return spinning.look(walk_once(options_.scope)); }
+  /// The same, or nothing happens any more but a loop that turns, by this look and those before.
+  bool at_rest_or_spins(Spinning &spinning) const;
 
   /// For settle(): one look, in which those have yet to leave that `may_stay` does not hold of. Reaps first what this
   /// process has adopted, if it is the root.

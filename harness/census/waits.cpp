@@ -188,4 +188,6 @@ std::string object_of(pid_t pid, const os::ProcSyscall &call, const std::vector<
   }
 }
 
+std::string path_of_lock(const std::string &lock) { return lock.substr(std::min(lock.find(' ') + 1, lock.size())); }
+
 } // namespace pidleak::census

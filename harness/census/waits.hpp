@@ -51,4 +51,7 @@ constexpr std::string_view fifo = "FIFO ", gone_path = " (deleted)";
 std::string object_of(pid_t pid, const os::ProcSyscall &call, const std::vector<os::ProcFd> &fds,
                       const std::optional<Lock> &lock);
 
+/// The PATH of `flock PATH` or `fcntl PATH`.
+std::string path_of_lock(const std::string &lock);
+
 } // namespace pidleak::census

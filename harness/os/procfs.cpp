@@ -155,7 +155,10 @@ std::optional<ProcStatus> parse_status(std::string_view text) {
       mask(status.caught);
     else if (key == "Uid" && words.size() == 4) // real, effective, saved, of the file system
       parse_number(words[1], status.user);
-    else if (key == "TracerPid" && words.size() == 1)
+    else if (key == "VmRSS" && !words.empty()) {
+      if (long kib = 0; parse_number(words[0], kib))
+        status.resident_kib = kib;
+    } else if (key == "TracerPid" && words.size() == 1)
       parse_number(words[0], status.tracer);
     else if (key == "voluntary_ctxt_switches" && words.size() == 1)
       parse_number(words[0], status.voluntary_switches);

@@ -54,6 +54,7 @@ struct ProcStatus {
   std::uint64_t voluntary_switches = 0, involuntary_switches = 0;
   pid_t tracer = 0;                  // TracerPid; 0: none
   uid_t user = 0;                    // effective, as the caller's user namespace has it
+  std::optional<long> resident_kib;  // VmRSS; nothing: a kernel thread, or a zombie
   std::vector<pid_t> namespace_pids; // NSpid: outermost namespace of this /proc first
 };
 std::optional<ProcStatus> parse_status(std::string_view text);

@@ -68,13 +68,18 @@ std::optional<UnixSocket> find_unix_socket(std::uint64_t inode) {
   return read_answer(*static_cast<const unix_diag_msg *>(NLMSG_DATA(header)), header->nlmsg_len - NLMSG_HDRLEN);
 }
 
-std::string peer_of_unix_socket(const std::string &link) {
+std::optional<std::uint64_t> socket_inode(const std::string &link) {
   constexpr std::string_view start = "socket:[";
   std::uint64_t inode = 0;
   if (!link.starts_with(start) ||
       std::from_chars(link.data() + start.size(), link.data() + link.size(), inode).ec != std::errc())
-    return "";
-  auto found = find_unix_socket(inode);
+    return {};
+  return inode;
+}
+
+std::string peer_of_unix_socket(const std::string &link) {
+  auto inode = socket_inode(link);
+  auto found = inode ? find_unix_socket(*inode) : std::nullopt;
   return found && found->peer != 0 ? fmt::format("socket:[{}]", found->peer) : "";
 }
 

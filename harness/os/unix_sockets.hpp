@@ -18,6 +18,9 @@ struct UnixSocket {
 /// there is none, or this kernel does not say.
 std::optional<UnixSocket> find_unix_socket(std::uint64_t inode);
 
+/// The N of `socket:[N]`, which a descriptor of any kind of socket links to; nothing: it is no socket.
+std::optional<std::uint64_t> socket_inode(const std::string &link);
+
 /// The other end of the one that a descriptor links to, `socket:[INODE]` both; empty: it is no connected unix socket,
 /// or this kernel does not say.
 std::string peer_of_unix_socket(const std::string &link);

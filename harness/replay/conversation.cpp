@@ -107,7 +107,7 @@ void Conversation::hear_until_rest(const census::Tree &tree, milliseconds bound,
   if (resting_)
     exits.push_back(subject().pidfd());
   while (!done() && !deadline.passed() && may_still_answer())
-    if (!hear(backoff.next(), exits) && (tree.at_rest() || tree.spins(spinning)) && !hear(std::chrono::microseconds(0)))
+    if (!hear(backoff.next(), exits) && tree.at_rest_or_spins(spinning) && !hear(std::chrono::microseconds(0)))
       return;
 }
 
