@@ -6,6 +6,7 @@
 #include "harness/os/end_requests.hpp"
 #include "harness/os/procfs.hpp"
 #include "harness/os/syscall_error.hpp"
+#include "reports/census_record.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -89,14 +90,21 @@ private:
     return {.harness = has_parent ? 0 : member.parent, .subject = service_.pid(), .session = session_};
   }
 
+  static census::Knowledge knowledge() { return {.all_are_known = false}; }
+
   std::vector<census::RemainingProcess> explain(const std::vector<Member> &members) const {
+    auto processes = examine(members);
+    census::diagnose(processes, nullptr, knowledge());
+    return processes;
+  }
+
+  std::vector<census::RemainingProcess> examine(const std::vector<Member> &members) const {
     std::vector<census::RemainingProcess> processes;
     for (const auto &member : members)
       if (auto process = census::examine(member, surroundings_of(member))) {
         process->outside_pid = process->pid;
         processes.push_back(std::move(*process));
       }
-    census::diagnose(processes, nullptr, {.all_are_known = false});
     return processes;
   }
 
@@ -113,12 +121,13 @@ private:
     auto members = others();
     for (; !members.empty() && !deadline.passed() && !requests_.any(); members = others())
       os::wait_for_any_exit({requests_.fd()}, backoff.next());
-    report.settle_ms = milliseconds_between(since, Clock::now());
-    report.settled_by = members.empty() ? reports::SettledBy::all_gone : reports::SettledBy::deadline;
-    if (!members.empty())
-      report.not_quiescent_because = requests_.any() ? "a signal asked guard to end" : "guard is not above the service";
-    report.remaining = explain(members);
-    reports::count_remaining(report);
+    reports::record_settled(
+        report,
+        {.walk = {},
+         .by = members.empty() ? reports::SettledBy::all_gone : reports::SettledBy::deadline,
+         .why_not_quiescent = requests_.any() ? "a signal asked guard to end" : "guard is not above the service"},
+        since);
+    reports::record_remaining(report, examine(members), {}, knowledge());
     auto count = report.remaining.size();
     report.reason = count == 0 ? "nothing that was seen is left of the service"
                                : reports::count_of_processes(count) + " outlived the service";

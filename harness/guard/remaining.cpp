@@ -1,6 +1,6 @@
 #include "harness/guard/remaining.hpp"
 
-#include "harness/census/diagnosis.hpp"
+#include "reports/census_record.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -19,28 +19,30 @@ constexpr int most_late_tries = 3; // to look once more, when the grace is over
 
 class Search {
 public:
-  Search(const Below &below, Deadline deadline, Report &report)
-      : below_(below), deadline_(deadline), report_(report), tree_(below.tree), chain_(below.tree.scope) {}
+  /// `since`: when this search began, or the first of those that failed.
+  Search(const Below &below, Clock::time_point since, Deadline deadline, Report &report)
+      : below_(below), since_(since), deadline_(deadline), report_(report), tree_(below.tree),
+        chain_(below.tree.scope) {}
 
   /// Throws what a look throws.
   void run() {
     auto settled = settle();
-    report_.settled_by = settled.by;
-    report_.not_quiescent_because = why_not_quiescent(settled);
+    settled.why_not_quiescent = why_not_quiescent(settled);
+    reports::record_settled(report_, settled, since_);
     bool all_gone = settled.by == census::SettledBy::all_gone;
-    report_.census_complete = settled.walk.complete || all_gone; // by waitid(2)
-    if (all_gone)
+    if (all_gone) {
+      report_.census_complete = true; // by waitid(2)
       return;
-    report_.remaining = examine(settled.walk);
+    }
+    auto remaining = examine(settled.walk);
     // A process that forks and ends faster than one can look is gone by then. Its child may be met, or none.
     auto bound = Deadline::after(second_look_bound);
-    while (report_.remaining.empty() && settled.walk.hidden.empty() && !bound.passed() && !below_.nothing_is_left()) {
+    while (remaining.empty() && settled.walk.hidden.empty() && !bound.passed() && !below_.nothing_is_left()) {
       below_.reap();
       settled.walk = {.members = census::walk_once(below_.tree.scope, &settled.walk.hidden), .complete = false};
-      report_.remaining = examine(settled.walk);
+      remaining = examine(settled.walk);
     }
-    census::diagnose(report_.remaining, nullptr, {.harness = below_.tree.scope.root});
-    reports::count_remaining(report_);
+    reports::record_remaining(report_, std::move(remaining), {}, {.harness = below_.tree.scope.root});
     judge(settled.walk.hidden);
   }
 
@@ -61,8 +63,6 @@ private:
   bool is_over() const { return deadline_.passed() || below_.asked_to_end() || chain_.shown(); }
 
   std::string why_not_quiescent(const census::Settled &settled) const {
-    if (settled.by != census::SettledBy::deadline)
-      return "";
     if (below_.asked_to_end())
       return "a signal asked guard to end";
     if (chain_.shown())
@@ -97,6 +97,7 @@ private:
   }
 
   const Below &below_;
+  Clock::time_point since_;
   Deadline deadline_;
   Report &report_;
   census::Tree tree_;
@@ -114,8 +115,7 @@ void find_remaining(const Below &below, milliseconds grace, Report &report) {
   for (int late = 0; late < most_late_tries; late += deadline.passed()) {
     try {
       report = before;
-      Search(below, deadline, report).run();
-      report.settle_ms = milliseconds_between(since, Clock::now());
+      Search(below, since, deadline, report).run();
       return;
     } catch (const std::exception &e) {
       failure = e.what();
@@ -128,9 +128,7 @@ void find_remaining(const Below &below, milliseconds grace, Report &report) {
     }
   }
   report = before;
-  report.settle_ms = milliseconds_between(since, Clock::now());
-  report.settled_by = census::SettledBy::deadline;
-  report.not_quiescent_because = failure;
+  reports::record_settled(report, {.walk = {}, .by = census::SettledBy::deadline, .why_not_quiescent = failure}, since);
   report.verdict = Verdict::leaked;
   report.reason = "something may have outlived the command, and could not be looked at: " + failure;
 }

@@ -4,6 +4,7 @@
 #include "harness/census/diagnosis.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/procfs.hpp"
+#include "reports/census_record.hpp"
 #include "reports/document.hpp"
 #include "reports/remaining_text.hpp"
 
@@ -161,10 +162,8 @@ Findings findings_of(const Settled &settled, const GuardOptions &options, const 
   report.pool = options.name.empty() ? command_line() : options.name;
   if (!options.adopt_orphans)
     report.tier_notes.emplace_back("this process adopts no orphans for this guard: daemons may have got out of sight");
-  report.settled_by = settled.by;
-  report.not_quiescent_because = settled.by == reports::SettledBy::deadline ? settled.why_not_quiescent : "";
-  report.settle_ms = report.total_ms = settled.ms;
-  report.census_complete = settled.look.complete;
+  reports::record_settled(report, settled.how, settled.since);
+  report.total_ms = report.settle_ms;
   auto suspects = settled.look.suspects;
   report.remaining = examine(suspects, boundary);
   tolerate(report, suspects, rules);

@@ -10,9 +10,8 @@ namespace pidleak::library {
 struct Settled {
   Look look;
   std::time_t started = 0; // the guard
-  reports::SettledBy by = reports::SettledBy::deadline;
-  std::string why_not_quiescent = {};
-  double ms = 0;
+  census::Settled how;
+  Clock::time_point since; // the wait
 };
 
 /// None if there is no file. Throws std::invalid_argument, or SyscallError if it can't be read.

@@ -118,11 +118,7 @@ private:
                                    .done = [&] { return look.complete; },
                                    // A while longer for the census to become complete.
                                    .is_over = [&] { return deadline.passed() && (look.complete || last.passed()); }});
-    return {.look = std::move(look),
-            .started = started_,
-            .by = settled.by,
-            .why_not_quiescent = settled.why_not_quiescent,
-            .ms = milliseconds_between(since, Clock::now())};
+    return {.look = std::move(look), .started = started_, .how = std::move(settled), .since = since};
   }
 
   /// Another thread of this process could still do what is waited for: write to a pipe, or wait for a child.

@@ -1,7 +1,6 @@
 #include "harness/replay/command.hpp"
 
 #include "harness/base/pattern.hpp"
-#include "harness/census/diagnosis.hpp"
 #include "harness/census/tree.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/signals.hpp"
@@ -10,6 +9,7 @@
 #include "harness/replay/heard.hpp"
 #include "harness/replay/subject.hpp"
 #include "harness/replay/verdict.hpp"
+#include "reports/census_record.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -137,17 +137,18 @@ private:
       wait_while_traced(tree);
       execution_->let_go();
     }
+    auto since = Clock::now();
     auto settled = settle(
         tree, [&] { return process().has_exited(); }, true);
     bool ended = process().has_exited();
     if (ended) {
       if (auto status = process().exit_status())
         timeline_.note("exited", process().pid(), status->text());
-      auto since = Clock::now();
+      since = Clock::now();
       deadline_ = Deadline::after(plan_.settle_bound);
       settled = settle(tree, {}, false);
-      report_.settle_ms = milliseconds_between(since, Clock::now());
     }
+    reports::record_settled(report_, settled, since);
     take_census(tree, settled);
     return verdict(ended, has_come);
   }
@@ -229,14 +230,9 @@ private:
   }
 
   void take_census(const census::Tree &tree, const census::Settled &settled) {
-    report_.settled_by = settled.by;
-    report_.not_quiescent_because = settled.why_not_quiescent;
-    report_.census_complete = settled.walk.complete;
     report_.cgroup_agrees = tree.agrees_with_cgroup(settled.walk);
-    report_.remaining = tree.examine(settled.walk, {});
-    report_.owner = tree.examine_subject(settled.walk);
-    census::diagnose(report_.remaining, report_.owner ? &*report_.owner : nullptr, {.harness = ::getpid()});
-    reports::count_remaining(report_);
+    reports::record_remaining(report_, tree.examine(settled.walk, {}), tree.examine_subject(settled.walk),
+                              {.harness = ::getpid()});
     for (const auto &one : report_.remaining)
       timeline_.note("remains", one.pid, spell(one.kind));
   }

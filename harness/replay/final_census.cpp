@@ -1,7 +1,7 @@
 #include "harness/replay/final_census.hpp"
 
-#include "harness/census/diagnosis.hpp"
 #include "harness/os/subreaper.hpp"
+#include "reports/census_record.hpp"
 
 #include <unistd.h>
 
@@ -46,9 +46,9 @@ census::Knowledge knowledge_of(const CensusSite &site, const std::vector<census:
 }
 
 void keep_remaining(const CensusSite &site, const census::Walk &walk, Report &report) {
-  report.remaining = site.tree.examine(walk, site.conversation.heard().helpers);
-  report.owner = site.tree.examine_subject(walk);
-  census::diagnose(report.remaining, report.owner ? &*report.owner : nullptr, knowledge_of(site, report.remaining));
+  auto remaining = site.tree.examine(walk, site.conversation.heard().helpers);
+  auto knowledge = knowledge_of(site, remaining);
+  reports::record_remaining(report, std::move(remaining), site.tree.examine_subject(walk), knowledge);
   for (const auto &process : report.remaining)
     site.conversation.note("remains", process.pid, spell(process.kind));
 }
@@ -61,13 +61,9 @@ void take_census(const CensusSite &site, Clock::time_point since, Report &report
   auto may_stay = owner_killed ? std::map<pid_t, std::string>() : heard.helpers; // there is no owner to help any more
   auto settled = settle_until(
       site, [&] { return owner_killed || heard.shutdown_returned || !heard.shutdown_called; }, may_stay);
-  report.settle_ms = milliseconds_between(since, Clock::now());
-  report.settled_by = settled.by;
-  report.not_quiescent_because = settled.why_not_quiescent;
-  report.census_complete = settled.walk.complete;
+  reports::record_settled(report, settled, since);
   report.cgroup_agrees = site.tree.agrees_with_cgroup(settled.walk);
   keep_remaining(site, settled.walk, report);
-  reports::count_remaining(report);
 }
 
 void take_census_after_subject(const CensusSite &site, Report &report) {
