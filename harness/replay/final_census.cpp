@@ -69,7 +69,10 @@ void take_census(const CensusSite &site, Clock::time_point since, Report &report
 void take_census_after_subject(const CensusSite &site, Report &report) {
   auto settled = settle_until(site, [] { return true; }, {});
   report.nothing_left_below = os::reap_exited_children();
-  keep_remaining(site, settled.walk, report);
+  Report after; // the counts stay those of the subject's life
+  keep_remaining(site, settled.walk, after);
+  report.remaining = std::move(after.remaining);
+  report.owner = std::move(after.owner);
 }
 
 } // namespace pidleak::replay
