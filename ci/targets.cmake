@@ -7,6 +7,9 @@ target_include_directories(pidleak_settings INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(pidleak_settings INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wno-missing-field-initializers
   $<$<BOOL:${PIDLEAK_WERROR}>:-Werror>)
+# What a program does not call is not in it: a library is compiled in few large pieces.
+target_compile_options(pidleak_settings INTERFACE -ffunction-sections -fdata-sections)
+target_link_options(pidleak_settings INTERFACE -Wl,--gc-sections)
 if(PIDLEAK_SANITIZE)
   # Not vptr: that check looks at memory through a pipe, and where there is no descriptor left it calls objects broken.
   target_compile_options(pidleak_settings INTERFACE -fsanitize=address,undefined -fno-sanitize=vptr

@@ -1,5 +1,7 @@
 #include "reports/census_record.hpp"
 
+#include <fmt/format.h>
+
 namespace pidleak::reports {
 
 void record_settled(Report &report, const census::Settled &settled, Clock::time_point since) {
@@ -15,6 +17,23 @@ void record_remaining(Report &report, std::vector<census::RemainingProcess> rema
   report.owner = std::move(owner);
   census::diagnose(report.remaining, report.owner ? &*report.owner : nullptr, knowledge);
   count_remaining(report);
+}
+
+void record_genealogy(Report &report, const census::Genealogy &genealogy) {
+  report.genealogy = {.state = genealogy.state(), .lacks = genealogy.lacks()};
+  auto explain = [&](census::RemainingProcess &process) {
+    process.created_by = genealogy.creators_of(process.pid);
+    bool is_known = !process.created_by.empty() || genealogy.is_of_command(process.pid);
+    if (!is_known && report.genealogy->state == census::GenealogyState::complete)
+      report.genealogy = {.state = census::GenealogyState::partial,
+                          .lacks = fmt::format("the kernel did not tell who started pid {}", process.pid)};
+  };
+  for (auto *processes : {&report.remaining, &report.at_timeout})
+    for (auto &process : *processes)
+      explain(process);
+  if (report.growth)
+    for (auto &group : report.growth->groups)
+      explain(group.oldest);
 }
 
 } // namespace pidleak::reports

@@ -3,6 +3,7 @@
 
 #include "harness/base/deadline.hpp"
 #include "harness/census/diagnosis.hpp"
+#include "harness/census/genealogy.hpp"
 #include "reports/report.hpp"
 
 namespace pidleak::reports {
@@ -14,5 +15,8 @@ void record_settled(Report &report, const census::Settled &settled, Clock::time_
 /// still runs.
 void record_remaining(Report &report, std::vector<census::RemainingProcess> remaining,
                       std::optional<census::RemainingProcess> owner, const census::Knowledge &knowledge);
+
+/// Who has created each process of the report, and how much of that is known. For after what remains is recorded.
+void record_genealogy(Report &report, const census::Genealogy &genealogy);
 
 } // namespace pidleak::reports

@@ -1,102 +1,9 @@
 // The JSON form of a report. Its schema, with every field explained, is report.schema.json.
-#include "harness/base/spelling.hpp"
-#include "harness/os/signals.hpp"
-#include "reports/report.hpp"
-
-#include <fmt/format.h>
-#include <nlohmann/json.hpp>
-
-#include <charconv>
-#include <csignal>
-#include <limits>
-#include <stdexcept>
-#include <type_traits>
-#include <utility>
+#include "reports/process_json.hpp"
 
 namespace pidleak::reports {
 
-using Json = nlohmann::ordered_json;
-using census::RemainingProcess;
-
 namespace {
-
-template <class T>
-Json or_null(const std::optional<T> &value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
-Json texts(const std::vector<std::string> &all) {
-  Json array = Json::array();
-  for (const auto &text : all)
-    array.push_back(as_utf8(text));
-  return array;
-}
-
-Json texts(const std::map<std::string, std::string> &all) {
-  Json object = Json::object();
-  for (const auto &[name, text] : all)
-    object[as_utf8(name)] = as_utf8(text);
-  return object;
-}
-
-Json signal_sets(const os::ProcStatus &status) {
-  return {{"pending", os::SignalMask(status.thread_pending.bits() | status.shared_pending.bits()).hex()},
-          {"blocked", status.blocked.hex()},
-          {"ignored", status.ignored.hex()},
-          {"caught", status.caught.hex()}};
-}
-
-Json attributes_to_json(const census::Attributes &attributes) {
-  return {{"executable", as_utf8(attributes.executable)},
-          {"executable_deleted", attributes.executable_deleted},
-          {"name_lies", attributes.name_lies},
-          {"directory", as_utf8(attributes.directory)},
-          {"directory_deleted", attributes.directory_deleted},
-          {"user", as_utf8(attributes.user)},
-          {"age_ms", attributes.age_ms},
-          {"cpu_ms", attributes.cpu_ms},
-          {"rss_kib", or_null(attributes.rss_kib)},
-          {"pss_kib", or_null(attributes.pss_kib)},
-          {"listens", texts(attributes.listens)},
-          {"locks", texts(attributes.locks)},
-          {"outputs", texts(attributes.outputs)},
-          {"is_namespace_init", attributes.is_namespace_init}};
-}
-
-Json process_to_json(const RemainingProcess &process) {
-  Json waits = Json::array(), pipes = Json::array(), diagnosis = Json::array();
-  for (const auto &wait : process.waits) {
-    Json arguments = Json::array();
-    for (auto argument : wait.arguments)
-      arguments.push_back(fmt::format("{:#x}", argument));
-    waits.push_back({{"thread", wait.thread},
-                     {"state", as_utf8(std::string(1, wait.state))},
-                     {"syscall", as_utf8(wait.syscall)},
-                     {"arguments", arguments},
-                     {"object", as_utf8(wait.object)},
-                     {"stack", texts(wait.stack)}});
-  }
-  for (const auto &pipe : process.pipes)
-    pipes.push_back({{"fd", pipe.fd}, {"pipe", as_utf8(pipe.target)}, {"reads", pipe.reads}, {"writes", pipe.writes}});
-  for (const auto &finding : process.diagnosis)
-    diagnosis.push_back({{"cause", spell(finding.cause)}, {"text", as_utf8(finding.text)}});
-  return {{"pid", process.pid},
-          {"outside_pid", or_null(process.outside_pid)},
-          {"parent", process.parent},
-          {"start_ticks", process.start_ticks},
-          {"state", spell(process.state)},
-          {"kind", spell(process.kind)},
-          {"role", as_utf8(process.role)},
-          {"comm", as_utf8(process.comm)},
-          {"command_line", texts(process.command_line)},
-          {"sigterm", process.status ? Json(spell(os::action_of(*process.status, SIGTERM))) : Json(nullptr)},
-          {"signals", process.status ? signal_sets(*process.status) : Json(nullptr)},
-          {"waits", waits},
-          {"pipes", pipes},
-          {"attributes", process.attributes ? attributes_to_json(*process.attributes) : Json(nullptr)},
-          {"diagnosis", diagnosis},
-          {"suppressed_by", process.suppressed_by ? Json(as_utf8(*process.suppressed_by)) : Json(nullptr)}};
-}
 
 Json growth_to_json(const census::Growth &growth) {
   Json groups = Json::array();
@@ -142,192 +49,6 @@ Json recording_to_json(const std::vector<RecordedProcess> &recording) {
 }
 
 // --- reading -----------------------------------------------------------------------------------------------------
-
-const Json &member(const Json &object, const char *name) {
-  auto found = object.is_object() ? object.find(name) : object.end();
-  if (!object.is_object() || found == object.end())
-    throw std::invalid_argument(fmt::format("report: \"{}\" is missing", name));
-  return *found;
-}
-
-[[noreturn]] void wrong_type(const char *name) {
-  throw std::invalid_argument(fmt::format("report: \"{}\" has the wrong type", name));
-}
-
-/// The JSON library takes `true` for an int, and cuts numbers that don't fit.
-template <class T>
-bool holds(const Json &value) {
-  if constexpr (std::is_same_v<T, bool>)
-    return value.is_boolean();
-  else if constexpr (std::is_integral_v<T>)
-    return value.is_number_unsigned() ? std::in_range<T>(value.get<std::uint64_t>())
-                                      : value.is_number_integer() && std::in_range<T>(value.get<std::int64_t>());
-  else
-    return true; // get() throws for every other
-}
-
-template <class T>
-T read(const Json &object, const char *name) {
-  const auto &value = member(object, name);
-  if (!holds<T>(value))
-    wrong_type(name);
-  try {
-    return value.get<T>();
-  } catch (const nlohmann::json::exception &) {
-    wrong_type(name);
-  }
-}
-
-/// Nothing that a report counts or measures is less than `least`; the schema has the same bounds.
-template <class T>
-T read_number(const Json &object, const char *name, T least = 0, T most = std::numeric_limits<T>::max()) {
-  auto value = read<T>(object, name);
-  if (!(value >= least && value <= most))
-    throw std::invalid_argument(fmt::format("report: \"{}\" is out of range", name));
-  return value;
-}
-
-constexpr pid_t largest_pid = 4194304; // PID_MAX_LIMIT of a 64-bit kernel
-
-double read_duration(const Json &object, const char *name) { return read_number<double>(object, name); }
-
-int read_count(const Json &object, const char *name) { return read_number<int>(object, name); }
-
-pid_t read_pid(const Json &object, const char *name) { return read_number<pid_t>(object, name, 1, largest_pid); }
-
-template <class Read>
-auto read_or_null(const Json &object, const char *name, Read read) -> std::optional<decltype(read(object, name))> {
-  if (member(object, name).is_null())
-    return {};
-  return read(object, name);
-}
-
-/// An array of objects.
-const Json &list(const Json &object, const char *name) {
-  const auto &value = member(object, name);
-  if (!value.is_array())
-    wrong_type(name);
-  for (const auto &entry : value)
-    if (!entry.is_object())
-      wrong_type(name);
-  return value;
-}
-
-const Json &object_in(const Json &object, const char *name) {
-  const auto &value = member(object, name);
-  if (!value.is_object())
-    wrong_type(name);
-  return value;
-}
-
-template <class E>
-E read_word(const Json &object, const char *name) {
-  auto word = read<std::string>(object, name);
-  if (auto value = parse_spelling<E>(word))
-    return *value;
-  throw std::invalid_argument(
-      fmt::format("report: \"{}\" is \"{}\", which is not known", name, printable(word.substr(0, 80))));
-}
-
-std::uint64_t parse_hex(std::string_view digits, const char *name) {
-  std::uint64_t value = 0;
-  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
-  if (digits.size() > 16 || error != std::errc() || end != digits.data() + digits.size())
-    throw std::invalid_argument(fmt::format("report: \"{}\" is not hexadecimal", name));
-  return value;
-}
-
-/// 16 digits, as the kernel prints it.
-os::SignalMask read_mask(const Json &object, const char *name) {
-  auto digits = read<std::string>(object, name);
-  if (digits.size() != 16)
-    throw std::invalid_argument(fmt::format("report: \"{}\" is not 16 hexadecimal digits", name));
-  return os::SignalMask(parse_hex(digits, name));
-}
-
-/// The letter of /proc/PID/stat.
-char read_letter(const Json &object, const char *name) {
-  auto text = read<std::string>(object, name);
-  if (text.size() != 1)
-    throw std::invalid_argument(fmt::format("report: \"{}\" is not one letter", name));
-  return text[0];
-}
-
-census::ThreadWait wait_from_json(const Json &json) {
-  census::ThreadWait wait{.thread = read_pid(json, "thread"),
-                          .state = read_letter(json, "state"),
-                          .syscall = read<std::string>(json, "syscall"),
-                          .arguments = {},
-                          .object = read<std::string>(json, "object"),
-                          .stack = read<std::vector<std::string>>(json, "stack")};
-  auto arguments = read<std::vector<std::string>>(json, "arguments");
-  if (arguments.size() > 6) // no system call has more
-    throw std::invalid_argument("report: \"arguments\" are too many");
-  for (const auto &argument : arguments) {
-    if (!argument.starts_with("0x"))
-      throw std::invalid_argument("report: \"arguments\" is not hexadecimal");
-    wait.arguments.push_back(parse_hex(std::string_view(argument).substr(2), "arguments"));
-  }
-  return wait;
-}
-
-census::Attributes attributes_from_json(const Json &object, const char *name) {
-  const auto &json = object_in(object, name);
-  auto kib = [](const Json &of, const char *which) { return read_number<long>(of, which); };
-  return {.executable = read<std::string>(json, "executable"),
-          .executable_deleted = read<bool>(json, "executable_deleted"),
-          .name_lies = read<bool>(json, "name_lies"),
-          .directory = read<std::string>(json, "directory"),
-          .directory_deleted = read<bool>(json, "directory_deleted"),
-          .user = read<std::string>(json, "user"),
-          .age_ms = read_duration(json, "age_ms"),
-          .cpu_ms = read_duration(json, "cpu_ms"),
-          .rss_kib = read_or_null(json, "rss_kib", kib),
-          .pss_kib = read_or_null(json, "pss_kib", kib),
-          .listens = read<std::vector<std::string>>(json, "listens"),
-          .locks = read<std::vector<std::string>>(json, "locks"),
-          .outputs = read<std::vector<std::string>>(json, "outputs"),
-          .is_namespace_init = read<bool>(json, "is_namespace_init")};
-}
-
-RemainingProcess process_from_json(const Json &json) {
-  RemainingProcess process;
-  process.pid = read_pid(json, "pid");
-  process.outside_pid = read_or_null(json, "outside_pid", read_pid);
-  process.parent = read_number<pid_t>(json, "parent", 0, largest_pid);
-  process.start_ticks = read<std::uint64_t>(json, "start_ticks");
-  process.state = read_word<census::ProcessState>(json, "state");
-  process.kind = read_word<census::Kind>(json, "kind");
-  process.role = read<std::string>(json, "role");
-  process.comm = read<std::string>(json, "comm");
-  process.command_line = read<std::vector<std::string>>(json, "command_line");
-  if (!member(json, "signals").is_null()) {
-    const auto &sets = object_in(json, "signals");
-    process.status.emplace();
-    process.status->shared_pending = read_mask(sets, "pending");
-    process.status->blocked = read_mask(sets, "blocked");
-    process.status->ignored = read_mask(sets, "ignored");
-    process.status->caught = read_mask(sets, "caught");
-  }
-  // Told twice, for readers who don't take masks apart.
-  auto sigterm = read_or_null(json, "sigterm", read_word<os::SignalAction>);
-  if (sigterm.has_value() != process.status.has_value() ||
-      (sigterm && *sigterm != os::action_of(*process.status, SIGTERM)))
-    throw std::invalid_argument("report: \"sigterm\" is not what \"signals\" say");
-  for (const auto &wait : list(json, "waits"))
-    process.waits.push_back(wait_from_json(wait));
-  for (const auto &pipe : list(json, "pipes"))
-    process.pipes.push_back({.fd = read_count(pipe, "fd"),
-                             .target = read<std::string>(pipe, "pipe"),
-                             .reads = read<bool>(pipe, "reads"),
-                             .writes = read<bool>(pipe, "writes")});
-  process.attributes = read_or_null(json, "attributes", attributes_from_json);
-  for (const auto &finding : list(json, "diagnosis"))
-    process.diagnosis.push_back(
-        {.cause = read_word<census::Cause>(finding, "cause"), .text = read<std::string>(finding, "text")});
-  process.suppressed_by = read_or_null(json, "suppressed_by", read<std::string>);
-  return process;
-}
 
 census::GrowingGroup group_from_json(const Json &json) {
   const auto &starter = object_in(json, "starter");
@@ -401,19 +122,24 @@ void add_what_version_2_has(Json &json) {
   }
 }
 
-/// Every process may have attributes.
+void add_what_processes_have(Json &process) {
+  process["attributes"] = nullptr;
+  process["created_by"] = Json::array();
+}
+
 void add_what_version_5_has(Json &json) {
+  json["genealogy"] = nullptr;
   json["at_timeout"] = Json::array();
   list(json, "remaining");
   for (auto &process : json["remaining"])
-    process["attributes"] = nullptr;
+    add_what_processes_have(process);
   if (json.contains("owner") && json["owner"].is_object())
-    json["owner"]["attributes"] = nullptr;
+    add_what_processes_have(json["owner"]);
   if (json.contains("growth") && json["growth"].is_object()) {
     list(json["growth"], "groups");
     for (auto &group : json["growth"]["groups"]) {
       object_in(group, "oldest");
-      group["oldest"]["attributes"] = nullptr;
+      add_what_processes_have(group["oldest"]);
     }
   }
 }
@@ -481,6 +207,9 @@ Json to_json(const Report &report) {
            {{"complete", report.census_complete},
             {"cgroup_agrees", or_null(report.cgroup_agrees)},
             {"nothing_left_below", or_null(report.nothing_left_below)}}},
+          {"genealogy", report.genealogy ? Json({{"state", spell(report.genealogy->state)},
+                                                 {"lacks", as_utf8(report.genealogy->lacks)}})
+                                         : Json(nullptr)},
           {"remaining", remaining},
           {"at_timeout", at_timeout},
           {"owner", report.owner ? process_to_json(*report.owner) : Json(nullptr)},
@@ -542,6 +271,11 @@ Report from_json(const Json &told) {
   report.census_complete = read<bool>(census, "complete");
   report.cgroup_agrees = read_or_null(census, "cgroup_agrees", read<bool>);
   report.nothing_left_below = read_or_null(census, "nothing_left_below", read<bool>);
+  report.genealogy = read_or_null(json, "genealogy", [](const Json &object, const char *name) {
+    const auto &genealogy = object_in(object, name);
+    return GenealogyTold{.state = read_word<census::GenealogyState>(genealogy, "state"),
+                         .lacks = read<std::string>(genealogy, "lacks")};
+  });
   for (const auto &process : list(json, "at_timeout"))
     report.at_timeout.push_back(process_from_json(process));
   for (const auto &process : list(json, "remaining"))

@@ -79,9 +79,9 @@ constexpr std::size_t most_shown = 50; // of kinds: more of them are for program
 constexpr std::size_t most_pids = 8;   // of one kind
 
 /// The arguments as a shell would show them without quotes, cut in the middle where they are long.
-std::string command_of(const census::RemainingProcess &process) {
+std::string command_of(const Row &command_line) {
   constexpr std::size_t longest = 100, head = 60, tail = 35;
-  auto text = printable(fmt::format("{}", fmt::join(process.command_line, " ")));
+  auto text = printable(fmt::format("{}", fmt::join(command_line, " ")));
   if (text.size() <= longest)
     return text;
   auto is_inside = [&](std::size_t at) { return (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80; };
@@ -114,6 +114,28 @@ std::string nature_of(const census::Attributes &attributes) {
   return fmt::format("{}", fmt::join(parts, "; "));
 }
 
+std::string duration(double ms) {
+  constexpr double second = 1000, minute = 60 * second, hour = 60 * minute, day = 24 * hour;
+  auto [unit, name] = ms < 2 * minute ? std::pair(second, "s")
+                      : ms < 2 * hour ? std::pair(minute, "min")
+                      : ms < 2 * day  ? std::pair(hour, "h")
+                                      : std::pair(day, "days");
+  return fmt::format("{:.{}f} {}", ms / unit, ms < 10 * unit ? 1 : 0, name);
+}
+
+/// `setsid sleep 200 (ended at 0.3 s) <- make test`. Without the times what alike processes have in common.
+std::string chain_of(const std::vector<census::Creator> &creators, bool with_times) {
+  Row links;
+  for (const auto &creator : creators) {
+    auto link = creator.command_line.empty() ? fmt::format("pid {}", creator.pid) : command_of(creator.command_line);
+    if (with_times && creator.ended_ms)
+      link += *creator.ended_ms < 1000 ? fmt::format(" (ended at {:.0f} ms)", *creator.ended_ms)
+                                       : fmt::format(" (ended at {})", duration(*creator.ended_ms));
+    links.push_back(link);
+  }
+  return fmt::format("{}", fmt::join(links, " <- "));
+}
+
 /// What follows a process's first line; the place of what it costs is before what this returns.
 std::string further_lines(const census::RemainingProcess &process, const std::string &indent) {
   std::string text;
@@ -128,15 +150,6 @@ std::string further_lines(const census::RemainingProcess &process, const std::st
     text += layout::wrapped(indent + "            ", "suppressed: " + printable(*process.suppressed_by),
                             indent.size() + 14);
   return text;
-}
-
-std::string duration(double ms) {
-  constexpr double second = 1000, minute = 60 * second, hour = 60 * minute, day = 24 * hour;
-  auto [unit, name] = ms < 2 * minute ? std::pair(second, "s")
-                      : ms < 2 * hour ? std::pair(minute, "min")
-                      : ms < 2 * day  ? std::pair(hour, "h")
-                                      : std::pair(day, "days");
-  return fmt::format("{:.{}f} {}", ms / unit, ms < 10 * unit ? 1 : 0, name);
 }
 
 /// Of one or several processes.
@@ -180,7 +193,7 @@ struct Alike {
   Row pids, outside;
   std::size_t count = 0;
   Row rest; // of their first line
-  std::string command, further;
+  std::string command, creators, further;
   Cost cost = {};
 };
 
@@ -190,10 +203,18 @@ std::vector<Alike> group_alike(const std::vector<census::RemainingProcess> &proc
   for (const auto &process : processes) {
     auto row = row_of(process);
     Row rest(row.begin() + 2, row.end());
-    auto command = command_of(process), further = further_lines(process, indent);
-    auto [place, is_new] = places.emplace(layout::join(rest) + "\n" + command + "\n" + further, groups.size());
+    auto command = command_of(process.command_line), further = further_lines(process, indent);
+    auto [place, is_new] = places.emplace(layout::join(rest) + "\n" + command + "\n" +
+                                              chain_of(process.created_by, false) + "\n" + further,
+                                          groups.size());
     if (is_new)
-      groups.push_back({.pids = {}, .outside = {}, .count = 0, .rest = rest, .command = command, .further = further});
+      groups.push_back({.pids = {},
+                        .outside = {},
+                        .count = 0,
+                        .rest = rest,
+                        .command = command,
+                        .creators = chain_of(process.created_by, true),
+                        .further = further});
     auto &group = groups[place->second];
     group.cost.add(process);
     if (++group.count > most_pids)
@@ -227,6 +248,8 @@ std::string process_lines(const std::string &title, const std::vector<census::Re
     for (const auto &line : {groups[i].command, groups[i].cost.text()})
       if (!line.empty())
         text += fmt::format("{}            {}\n", indent, line);
+    if (!groups[i].creators.empty())
+      text += layout::wrapped(indent + "            created by: ", groups[i].creators, indent.size() + 14);
     text += groups[i].further;
     told += groups[i].count;
   }
@@ -238,6 +261,12 @@ std::string process_lines(const std::string &title, const std::vector<census::Re
 std::string remaining_lines(const Report &report, const std::string &indent) {
   auto text = process_lines("hung", report.at_timeout, indent);
   text += process_lines("remains", report.remaining, indent);
+  if (report.genealogy && !report.genealogy->lacks.empty() && !report.remaining.empty())
+    text += layout::wrapped(indent + "who created ",
+                            report.genealogy->state == census::GenealogyState::none
+                                ? "what is not known: "
+                                : "what is known in part: " + printable(report.genealogy->lacks),
+                            indent.size() + 2);
   if (report.owner && report.verdict == Verdict::hung) // where shutdown waits
     text += process_lines("owner", {*report.owner}, indent);
   return text;

@@ -78,6 +78,12 @@ struct PointFault {
   std::string call;         // what it was in: `read of the call queue's pipe`
 };
 
+/// How much is known of who started whom.
+struct GenealogyTold {
+  census::GenealogyState state = census::GenealogyState::none;
+  std::string lacks; // why it is not complete; empty: it is
+};
+
 struct Report {
   int schema = schema_version;
   std::string tool_version;
@@ -105,6 +111,7 @@ struct Report {
   bool census_complete = false;
   std::optional<bool> cgroup_agrees;      // nothing: no cgroup to compare with
   std::optional<bool> nothing_left_below; // waitid said ECHILD after the subject had gone; nothing: not asked
+  std::optional<GenealogyTold> genealogy; // nothing: it was not asked
   std::vector<census::RemainingProcess> remaining;
   /// Guard's: who was there when the command's time was over, before a signal was sent; the command first. Empty: it
   /// has ended in time.

@@ -181,7 +181,8 @@ TEST_CASE("a member of the wrong type or out of range is refused by its name", "
 TEST_CASE("null is refused where it has no meaning", "[report]") {
   const std::vector<std::string> nullable = {
       "outside_pid", "owner",  "suppressed_by", "pid",        "cgroup_agrees", "settled_by", "nothing_left_below",
-      "shutdown",    "growth", "point_fault",   "attributes", "rss_kib",       "pss_kib"};
+      "shutdown",    "growth", "point_fault",   "attributes", "rss_kib",       "pss_kib",    "genealogy",
+      "ended_ms"};
   auto json = to_json(full_report());
   for (const auto &place : places_in(json)) {
     auto said = refusal(with(json, place, nullptr));
@@ -212,6 +213,7 @@ void erase_what_is_newer_than(int version, Json &report) {
     for (const char *of_version_4 : {"point_fault", "recording", "task_outcomes"})
       report.erase(of_version_4);
   report.erase("at_timeout");
+  report.erase("genealogy");
   std::vector<Json *> processes;
   for (auto &process : report["remaining"])
     processes.push_back(&process);
@@ -220,8 +222,10 @@ void erase_what_is_newer_than(int version, Json &report) {
   if (report.contains("growth") && report["growth"].is_object())
     for (auto &group : report["growth"]["groups"])
       processes.push_back(&group["oldest"]);
-  for (auto *process : processes)
+  for (auto *process : processes) {
     process->erase("attributes");
+    process->erase("created_by");
+  }
 }
 
 TEST_CASE("a report of version 1 is read, and written again as one of the current version", "[report]") {

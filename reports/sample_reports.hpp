@@ -60,6 +60,8 @@ inline census::RemainingProcess live_worker(pid_t pid) {
                                            .locks = {"flock /tmp/lock"},
                                            .outputs = {"stdout", "stderr"},
                                            .is_namespace_init = true},
+          .created_by = {{.pid = 3, .command_line = {"setsid", "perl"}, .started_ms = 12.5, .ended_ms = 300.25},
+                         {.pid = 2, .command_line = {"make", "test"}, .started_ms = 0, .ended_ms = {}}},
           .diagnosis = {{census::Cause::sigterm_caught, "SIGTERM was sent, and the handler returned"},
                         {census::Cause::waits_for_lock, "waits for a lock that pid 4 holds"}},
           .suppressed_by = {}};
@@ -139,6 +141,7 @@ inline Report full_report() {
   report.census_complete = true;
   report.cgroup_agrees = false;
   report.nothing_left_below = true;
+  report.genealogy = {.state = census::GenealogyState::partial, .lacks = "the kernel had no room for all events"};
   report.remaining = {live_worker(3), zombie_worker(4), helper(5)};
   report.at_timeout = {live_worker(8)};
   report.remaining.back().suppressed_by = "it goes with the machine";

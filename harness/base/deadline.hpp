@@ -16,7 +16,7 @@ inline double milliseconds_between(Clock::time_point from, Clock::time_point to)
 /// A moment after which a wait gives up.
 class Deadline {
 public:
-  static Deadline after(milliseconds bound) { return Deadline(Clock::now() + bound); }
+  static Deadline after(std::chrono::nanoseconds bound) { return Deadline(Clock::now() + bound); }
   static Deadline at(Clock::time_point moment) { return Deadline(moment); }
 
   bool passed() const { return Clock::now() >= moment_; }
@@ -26,6 +26,8 @@ public:
     auto left = std::chrono::ceil<milliseconds>(moment_ - Clock::now()).count();
     return static_cast<int>(std::clamp<long long>(left, 0, 1 << 30));
   }
+
+  std::chrono::nanoseconds left() const { return std::max(moment_ - Clock::now(), std::chrono::nanoseconds(0)); }
 
   Deadline sooner_of(Deadline other) const { return Deadline(std::min(moment_, other.moment_)); }
 

@@ -4,6 +4,7 @@
 #include "harness/census/attributes.hpp"
 #include "harness/census/boundary.hpp"
 #include "harness/census/cause.hpp"
+#include "harness/census/genealogy.hpp"
 #include "harness/census/waits.hpp"
 #include "harness/census/walk.hpp"
 #include "harness/os/procfs.hpp"
@@ -55,6 +56,7 @@ struct RemainingProcess {
   std::vector<ThreadWait> waits;
   std::vector<OpenPipe> pipes;
   std::optional<Attributes> attributes = {};     // nothing: not asked, or an earlier report
+  std::vector<Creator> created_by = {};          // see Genealogy::creators_of()
   std::vector<std::string> sockets = {};         // `socket:[INODE]`; not a part of reports
   std::vector<std::string> shared_memory = {};   // what locks may lie in, see Lock; not a part of reports
   bool memory_seen = true;                       // its memory map could be read; not a part of reports

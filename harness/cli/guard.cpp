@@ -39,7 +39,7 @@ struct GuardOptions {
   pid_t service = 0; // 0: a command is run
   int error_exitcode = guard::leak_status;
   std::string report_path, tier = "subreaper", left_by;
-  int keeper_line = -1;
+  int keeper_line = -1, genealogy = -1;
   Outputs outputs;
   Suppressions suppressions;
   std::time_t started = std::time(nullptr);
@@ -149,7 +149,8 @@ int look_for_keeper(GuardOptions &options) {
   if (!guard::read_end(options.left_by) || options.keeper_line < 0)
     throw UsageError("--left-by is for pidleak itself");
   guard::KeeperLine line(options.keeper_line);
-  auto report = guard::look_below_parent(options.guard, line.left_to_parent(), listener_for(options, nullptr));
+  auto report =
+      guard::look_below_parent(options.guard, line.left_to_parent(options.genealogy), listener_for(options, nullptr));
   bool something_is_left = report.verdict == Verdict::leaked;
   auto ending = line.conclude(something_is_left);
   if (something_is_left) {
@@ -254,6 +255,7 @@ std::vector<Option> options_of(GuardOptions &options) {
       // For `pidleak` itself, see harness/guard/keeper.hpp.
       {.name = "--left-by", .into = &options.left_by, .summary = "", .hidden = true},
       {.name = "--keeper-line", .into = &options.keeper_line, .summary = "", .hidden = true},
+      {.name = "--genealogy", .into = &options.genealogy, .summary = "", .hidden = true},
   };
 }
 

@@ -15,9 +15,11 @@
 namespace pidleak::guard {
 namespace {
 
-constexpr int timeout_status = 124;           // as timeout(1)
-constexpr std::chrono::seconds kill_bound{5}; // SIGKILL ends whatever does not wait for a device
-constexpr int most_failures = 20;             // one after the other
+constexpr int timeout_status = 124;                     // as timeout(1)
+constexpr std::chrono::seconds kill_bound{5};           // SIGKILL ends whatever does not wait for a device
+constexpr std::chrono::microseconds ending_bound{100};  // from the end of its last thread to its exit
+constexpr std::chrono::microseconds program_bound{200}; // in which most get their arguments after their exec
+constexpr int most_failures = 20;                       // one after the other
 
 End end_of(const siginfo_t &child, bool timed_out, bool was_spared) {
   bool exited = child.si_code == CLD_EXITED;
@@ -29,6 +31,15 @@ End end_of(const siginfo_t &child, bool timed_out, bool was_spared) {
           .was_spared = was_spared};
 }
 
+/// Empty as well where there is no descriptor now: there may be one soon.
+std::vector<std::string> read_if_possible(pid_t pid) {
+  try {
+    return os::read_command_line(pid);
+  } catch (const std::exception &) {
+    return {};
+  }
+}
+
 bool is_stopped(const os::ProcessRef &process) {
   auto stat = os::read_stat(process.pid());
   return stat && stat->state == 'T';
@@ -36,7 +47,15 @@ bool is_stopped(const os::ProcessRef &process) {
 
 } // namespace
 
-int Command::start(const std::vector<std::string> &command) { return start_with(command, relay_.original()); }
+int Command::start(const std::vector<std::string> &command) {
+  tasks_.emplace();
+  auto since = Clock::now();
+  if (int error = start_with(command, relay_.original()); error != 0)
+    return error;
+  genealogy_ = tasks_->why_none().empty() ? census::Genealogy(command_->pid(), command, since)
+                                          : census::Genealogy(tasks_->why_none());
+  return 0;
+}
 
 int Command::start_own(const std::vector<std::string> &command) {
   Original own;
@@ -51,6 +70,17 @@ int Command::start_with(const std::vector<std::string> &command, const Original 
     return *error;
   command_ = std::move(std::get<os::ProcessRef>(started));
   return 0;
+}
+
+const census::Genealogy &Command::genealogy() {
+  try {
+    if (tasks_)
+      genealogy_.add(tasks_->take(), read_if_possible);
+  } catch (const std::exception &e) { // no memory: the rest is worth more
+    tasks_.reset();
+    genealogy_ = census::Genealogy(e.what());
+  }
+  return genealogy_;
 }
 
 End Command::wait(const TimeLimit &limit, Hooks hooks) {
@@ -84,7 +114,10 @@ std::optional<End> Command::step(Hooks &hooks) {
     hooks.reaped();
   // Where there are many, signals and time pass between one and the next as well.
   auto until = next_look_ ? next_look_->sooner_of(limit_.value_or(*next_look_)) : limit_;
-  auto event = relay_.wait(&*command_, child.si_pid == 0 ? until : Deadline::after(milliseconds(0)), hooks.fd);
+  if (auto soon = soon_again())
+    until = until ? until->sooner_of(*soon) : soon;
+  auto event = relay_.wait(&*command_, child.si_pid == 0 ? until : Deadline::after(milliseconds(0)), hooks.fd,
+                           tasks_ ? tasks_->fd() : -1);
   if (event == Relay::Event::readable && !hooks.readable())
     hooks.fd = -1;
   if (event == Relay::Event::stop && hooks.stop)
@@ -96,6 +129,18 @@ std::optional<End> Command::step(Hooks &hooks) {
   if (phase_ == Phase::unkillable)
     return End{.status = timeout_status, .timed_out = true, .was_spared = true};
   return {};
+}
+
+/// When there is something to do although nothing more happens; nothing: never.
+std::optional<Deadline> Command::soon_again() {
+  if (genealogy().is_reading())
+    return Deadline::after(program_bound);
+  if (!genealogy_.has_command_ended())
+    return {};
+  // To sleep would take longer than its last steps do.
+  if (!ending_)
+    ending_ = Deadline::after(ending_bound);
+  return ending_->passed() ? std::nullopt : std::optional(Deadline::after(milliseconds(0)));
 }
 
 /// Its time is over, or that which it had since it was asked to end.

@@ -2,6 +2,7 @@
 // would.
 #pragma once
 
+#include "harness/census/genealogy.hpp"
 #include "harness/guard/relay.hpp"
 
 #include <functional>
@@ -71,15 +72,23 @@ public:
 
   Relay &relay() { return relay_; }
 
+  /// Who has started whom since start(), up to now. While wait() waits it is kept up by itself; elsewhere each call
+  /// does, and what has come and gone between two of them has no command line.
+  const census::Genealogy &genealogy();
+
 private:
   int start_with(const std::vector<std::string> &command, const Original &original);
   std::optional<End> step(Hooks &hooks);
+  std::optional<Deadline> soon_again();
   void enforce_limit(const Hooks &hooks);
   siginfo_t next_change();
   void stop_as_well();
 
   Relay relay_;
   std::optional<os::ProcessRef> command_;
+  std::optional<os::TaskEvents> tasks_; // from start() on
+  census::Genealogy genealogy_{"no command was started"};
+  std::optional<Deadline> ending_;
 
   // While wait() is there.
   enum class Phase {

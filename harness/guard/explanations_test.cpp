@@ -1,8 +1,17 @@
 // What guard tells of a process that it finds: what it is and costs, what it waits for, and for whom. Each kind with a
 // twin of which the same must not be said.
+#include "harness/cli/cli_test_support.hpp"
 #include "harness/guard/guard_test_support.hpp"
+#include "harness/os/task_events.hpp"
 
 #include <fmt/ranges.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <cstddef>
+#include <iterator>
 
 using namespace pidleak;
 using namespace pidleak::testing;
@@ -147,5 +156,73 @@ TEST_CASE("a command that hangs is told as it was before the first signal", "[gu
   check_in_child([] {
     Scratch scratch;
     expect(report_on("true", scratch, {"--timeout", "20"}).at("at_timeout").empty(), "it has ended in time");
+  });
+}
+
+namespace {
+
+/// `sh -c ... <- make`, without the script itself.
+std::vector<std::string> creators_of(const json &process) {
+  std::vector<std::string> creators;
+  for (const auto &creator : process.at("created_by"))
+    creators.push_back(fmt::format("{}{}", fmt::join(creator.at("command_line").get<std::vector<std::string>>(), " "),
+                                   creator.at("ended_ms").is_null() ? "" : " (ended)"));
+  return creators;
+}
+
+bool is_told_of_tasks() { return os::TaskEvents().why_none().empty(); }
+
+/// The kernel refuses: in a child, to be inherited by guard.
+void forbid_perf_events() {
+  sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_perf_event_open, 0, 1),
+                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  sock_fprog filter{.len = std::size(code), .filter = code};
+  expect(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no new privileges");
+  expect(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0, "the filter holds");
+}
+
+} // namespace
+
+TEST_CASE("all that have led to a process are told, the dead included", "[guard]") {
+  if (!is_told_of_tasks())
+    SKIP("the kernel tells this user of no forks");
+  check_in_child([] {
+    Scratch scratch;
+    // Each lives for a moment: what ends at once may be told by its name alone.
+    auto report =
+        report_on("sh -c 'setsid sh -c \"sh -c \\\"sleep 600 & sleep 0.02\\\"; sleep 0.02\" & sleep 0.02'", scratch);
+    expect_equal(report.at("genealogy").at("state").get<std::string>(), std::string("complete"), "genealogy");
+    auto creators = creators_of(process_named(report.at("remaining"), "sleep"));
+    expect_equal(creators.size(), 4U, fmt::format("creators: {}", fmt::join(creators, " <- ")));
+    expect_equal(creators[0], std::string("sh -c sleep 600 & sleep 0.02 (ended)"), "its parent");
+    expect_part(creators[1], "sh -c sh -c \"sleep 600");
+    expect_part(creators[2], "sh -c setsid sh -c");
+    expect_part(creators[3], "/bin/sh -c sh -c 'setsid");
+  });
+}
+
+TEST_CASE("a chain that is alive is told without ends, and guard without options tells it as well", "[guard]") {
+  if (!is_told_of_tasks())
+    SKIP("the kernel tells this user of no forks");
+  check_in_child([] {
+    Scratch scratch;
+    auto report = report_on("sh -c 'sleep 600; true' >/dev/null 2>&1 &", scratch);
+    auto creators = creators_of(process_named(report.at("remaining"), "sleep"));
+    expect_equal(creators.at(0), std::string("sh -c sleep 600; true"), "it waits for it");
+  });
+  auto ran = run({"guard", "--", "/bin/sh", "-c", sleeps});
+  CHECK(ran.err.find("created by: /bin/sh -c " + sleeps + " (ended at ") != std::string::npos);
+}
+
+TEST_CASE("where the kernel tells nothing of forks the report says so, and all else is told", "[guard]") {
+  check_in_child([] {
+    forbid_perf_events();
+    Scratch scratch;
+    auto report = report_on(sleeps, scratch);
+    expect_equal(report.at("genealogy").at("state").get<std::string>(), std::string("none"), "genealogy");
+    expect_part(report.at("genealogy").at("lacks").get<std::string>(), "perf_event_open");
+    expect(process_named(report.at("remaining"), "sleep").at("created_by").empty(), "no creator is told");
   });
 }

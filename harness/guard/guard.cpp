@@ -5,6 +5,7 @@
 #include "harness/guard/watch.hpp"
 #include "harness/os/process_ref.hpp"
 #include "harness/os/sources.hpp"
+#include "reports/census_record.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -140,6 +141,7 @@ private:
                                  exits.push_back(command_.relay().fd());
                                  os::wait_for_any_exit(exits, at_most);
                                  command_.relay().wait(nullptr, Deadline::after(milliseconds(0)));
+                                 command_.genealogy();
                                },
                            .reap =
                                [&] {
@@ -169,6 +171,7 @@ private:
     report.at_timeout = std::move(at_timeout_);
     if (watch_)
       watch_->conclude(report);
+    reports::record_genealogy(report, command_.genealogy());
     listener_.judge(report);
   }
 
@@ -222,6 +225,7 @@ reports::Report look_below_parent(const Options &options, const LeftToParent &le
        .nothing_is_left = [] { return census::walk_once({.root = ::getppid(), .except = ::getpid()}).empty(); },
        .asked_to_end = [&] { return relay.asked_to_end(); }},
       options.grace, report);
+  reports::record_genealogy(report, left.genealogy);
   listener.judge(report);
   return report;
 }

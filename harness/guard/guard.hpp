@@ -71,6 +71,7 @@ Outcome run(const Options &options, const Listener &listener);
 struct LeftToParent {
   std::function<std::size_t()> reaped;
   int readable_when_reaped = -1;
+  census::Genealogy genealogy; // as that process was told
 };
 /// The report on that. Throws what a look throws.
 reports::Report look_below_parent(const Options &options, const LeftToParent &left, const Listener &listener);

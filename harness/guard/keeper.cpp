@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include <csignal>
@@ -21,6 +22,28 @@ namespace {
 
 constexpr char end_of_words = '\0'; // the end of file says it as well, if the keeper could close its end
 constexpr milliseconds look_bound = default_grace + milliseconds(60000); // a look at very many takes its time
+
+/// For the looker to read, which inherits it; none if the kernel refuses.
+os::UniqueFd write_genealogy(const census::Genealogy &genealogy) {
+  auto file = os::UniqueFd::adopt(::memfd_create("genealogy", 0));
+  try {
+    if (file)
+      os::write_all(file.get(), genealogy.write());
+    return file;
+  } catch (const std::exception &) {
+    return {};
+  }
+}
+
+census::Genealogy read_genealogy(os::UniqueFd file) {
+  if (!file)
+    return census::Genealogy("it could not be handed on");
+  try {
+    return census::Genealogy::read(os::read_file(fmt::format("/proc/self/fd/{}", file.get())));
+  } catch (const std::exception &e) {
+    return census::Genealogy(e.what());
+  }
+}
 
 class Keeper {
 public:
@@ -64,9 +87,17 @@ private:
     auto lookers = os::UniqueFd::adopt(ends[1]);
     if (::fcntl(lookers.get(), F_SETFD, 0) != 0)
       os::throw_errno("fcntl(F_SETFD)");
+    auto genealogy = write_genealogy(guarded_.genealogy());
     auto program = os::sibling_program("pidleak-cli");
-    std::vector<std::string> arguments = {
-        program, "guard", "--left-by", write_end(*end_), "--keeper-line", std::to_string(lookers.get()), "--"};
+    std::vector<std::string> arguments = {program,
+                                          "guard",
+                                          "--left-by",
+                                          write_end(*end_),
+                                          "--keeper-line",
+                                          std::to_string(lookers.get()),
+                                          "--genealogy",
+                                          std::to_string(genealogy.get()),
+                                          "--"};
     arguments.insert(arguments.end(), command_.begin(), command_.end());
     if (int error = guarded_.start_own(arguments); error != 0)
       throw os::SyscallError(error, fmt::format("execve({})", program));
@@ -186,8 +217,10 @@ private:
 
 } // namespace
 
-LeftToParent KeeperLine::left_to_parent() {
-  return {.reaped = [this] { return take_reaped(); }, .readable_when_reaped = fd_.get()};
+LeftToParent KeeperLine::left_to_parent(int genealogy) {
+  return {.reaped = [this] { return take_reaped(); },
+          .readable_when_reaped = fd_.get(),
+          .genealogy = read_genealogy(os::UniqueFd::adopt(genealogy))};
 }
 
 std::size_t KeeperLine::take_reaped() {

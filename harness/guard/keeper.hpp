@@ -22,7 +22,8 @@ class KeeperLine {
 public:
   /// `fd`: as the keeper's arguments name it. Takes it over.
   explicit KeeperLine(int fd) : fd_(os::UniqueFd::adopt(fd)) {}
-  LeftToParent left_to_parent();
+  /// `genealogy`: the descriptor of what the keeper was told, which this takes over; -1: it could not be handed on.
+  LeftToParent left_to_parent(int genealogy);
   /// Tells whether something is left, and waits until the keeper has ended that. What came of it, in words; empty if
   /// the keeper is gone.
   std::string conclude(bool something_is_left);

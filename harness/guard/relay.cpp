@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <initializer_list>
+#include <iterator>
 
 namespace pidleak::guard {
 
@@ -72,10 +73,25 @@ void Relay::pass_on(const signalfd_siginfo &info, const os::ProcessRef *command)
   command->deliver(signal, info.ssi_code == SI_QUEUE ? &queued : nullptr);
 }
 
-Relay::Event Relay::wait(const os::ProcessRef *command, std::optional<Deadline> deadline, int other) {
+namespace {
+
+/// poll(2), and ppoll(2) where a millisecond would be too long: where a filter refuses that, it is none the less.
+int wait_for(pollfd *fds, nfds_t count, std::optional<Deadline> deadline) {
+  if (deadline && deadline->left() < milliseconds(1)) {
+    timespec left{.tv_sec = 0, .tv_nsec = deadline->left().count()};
+    if (int ready = ::ppoll(fds, count, &left, nullptr); ready >= 0 || errno == EINTR)
+      return ready;
+  }
+  return ::poll(fds, count, deadline ? deadline->left_ms() : -1);
+}
+
+} // namespace
+
+Relay::Event Relay::wait(const os::ProcessRef *command, std::optional<Deadline> deadline, int other, int waker) {
   pollfd readable[] = {{.fd = signals_.get(), .events = POLLIN, .revents = 0},
-                       {.fd = other, .events = POLLIN, .revents = 0}};
-  int ready = ::poll(readable, 2, deadline ? deadline->left_ms() : -1);
+                       {.fd = other, .events = POLLIN, .revents = 0},
+                       {.fd = waker, .events = POLLIN, .revents = 0}};
+  int ready = wait_for(readable, std::size(readable), deadline);
   if (ready < 0 && errno != EINTR)
     os::throw_errno("poll(signalfd)");
   signalfd_siginfo info{};

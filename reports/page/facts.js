@@ -46,6 +46,14 @@ function attributesOf(attributes) {
   ];
 }
 
+// The parent at its fork first, the command last.
+function creatorsOf(creators) {
+  return list(creators.map((creator) => [
+    element('code', {}, creator.command_line.join(' ') || `pid ${creator.pid}`),
+    creator.ended_ms === null ? '' : ` (ended at ${duration(creator.ended_ms)})`,
+  ]), { class: 'plain' }, 'ol');
+}
+
 function detailsOf(process) {
   const outside = process.outside_pid !== null && process.outside_pid !== process.pid;
   const pending = process.signals?.pending.replace(/^0+$/, '');
@@ -57,6 +65,7 @@ function detailsOf(process) {
     ['name', element('code', {}, process.comm)],
     ['command line', process.command_line.length > 0 ? element('code', {}, commandLineOf(process)) : null],
     ...attributesOf(process.attributes),
+    ['created by', creatorsOf(process.created_by)],
     ['SIGTERM', process.sigterm],
     ['pending signals', pending ? element('code', {}, pending) : null],
     ['waits', list(process.waits.map(waitOf), { class: 'plain' })],

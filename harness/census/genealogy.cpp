@@ -1,0 +1,234 @@
+#include "harness/census/genealogy.hpp"
+
+#include "harness/base/spelling.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <sstream>
+#include <stdexcept>
+#include <utility>
+
+namespace pidleak::census {
+
+using os::TaskEvent;
+
+namespace {
+
+constexpr std::size_t most_ended = 4096; // that have no child: a zombie may be among them
+// How long a new program takes to get its arguments once its exec was told: those of one that ends soon would be missed
+// by a wait for them.
+constexpr std::chrono::microseconds argument_bound{200}, longest_start{20'000};
+constexpr std::size_t longest_command = 2048; // bytes that are kept of a command line
+
+std::vector<std::string> shortened(std::vector<std::string> words) {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (kept + words[i].size() > longest_command) {
+      words[i] = words[i].substr(0, longest_command - kept) + "...";
+      words.resize(i + 1);
+    }
+    kept += words[i].size();
+  }
+  return words;
+}
+
+} // namespace
+
+Genealogy::Genealogy(pid_t command, std::vector<std::string> command_line,
+                     std::chrono::steady_clock::time_point started)
+    : started_(started) {
+  command_ = make(command, 0);
+  nodes_[command_].program = std::make_shared<std::vector<std::string>>(shortened(std::move(command_line)));
+}
+
+double Genealogy::since_start(std::chrono::steady_clock::time_point at) const {
+  return std::max(0.0, std::chrono::duration<double, std::milli>(at - started_).count());
+}
+
+Genealogy::Id Genealogy::make(pid_t pid, double at_ms) {
+  nodes_[++last_] = {.pid = pid, .started_ms = at_ms};
+  ids_[pid] = last_;
+  return last_;
+}
+
+/// 0: no process of that pid is known.
+Genealogy::Id Genealogy::find(pid_t pid) const {
+  auto found = ids_.find(pid);
+  return found == ids_.end() ? 0 : found->second;
+}
+
+void Genealogy::add(const std::vector<TaskEvent> &events, const ReadCommandLine &read) {
+  for (const auto &event : events)
+    switch (event.kind) {
+    case TaskEvent::Kind::lost:
+      state_ = GenealogyState::partial;
+      lacks_ = "the kernel had no room for all events";
+      break;
+    case TaskEvent::Kind::fork:
+      fork(event);
+      break;
+    case TaskEvent::Kind::exit:
+      exit(event);
+      break;
+    case TaskEvent::Kind::exec:
+      exec(event);
+      break;
+    }
+  auto soon = Deadline::at(events.empty() ? Clock::time_point() : events.back().at + argument_bound);
+  do
+    read_programs(read);
+  while (!unread_.empty() && !soon.passed());
+}
+
+void Genealogy::exec(const TaskEvent &event) {
+  auto id = find(event.pid);
+  if (id != 0 && id == command_ && !std::exchange(has_command_executed_, true)) // that is known
+    return;
+  if (id == 0 || nodes_[id].ended_ms) // its fork is still on its way, from another CPU
+    id = make(event.pid, since_start(event.at));
+  nodes_[id].program = std::make_shared<std::vector<std::string>>(1, event.name);
+  unread_.push_back({.id = id, .program = nodes_[id].program, .until = Deadline::after(longest_start)});
+}
+
+void Genealogy::read_programs(const ReadCommandLine &read) {
+  std::erase_if(unread_, [&](Unread &unread) {
+    auto found = nodes_.find(unread.id);
+    if (found == nodes_.end() || found->second.ended_ms || found->second.program != unread.program)
+      return true; // too late
+    if (auto words = read(found->second.pid); !words.empty()) {
+      *unread.program = shortened(std::move(words));
+      return true;
+    }
+    return unread.until.passed(); // a process may have no arguments at all
+  });
+}
+
+void Genealogy::fork(const TaskEvent &event) {
+  auto parent = find(event.parent);
+  auto id = find(event.pid);
+  if (event.pid == event.parent) { // a thread
+    if (id != 0)
+      ++nodes_[id].threads;
+    return;
+  }
+  if (id == command_ && !nodes_[id].ended_ms) // of this process
+    return;
+  bool is_late = id != 0 && !nodes_[id].ended_ms && nodes_[id].parent == 0; // its exec was told first
+  if (!is_late)
+    id = make(event.pid, since_start(event.at));
+  auto &node = nodes_[id];
+  node.started_ms = since_start(event.at);
+  node.parent = parent;
+  if (parent == 0)
+    return;
+  ++nodes_[parent].children;
+  node.parents_program = nodes_[parent].program;
+  if (!node.program) // until it executes another
+    node.program = node.parents_program;
+}
+
+void Genealogy::exit(const TaskEvent &event) {
+  auto id = find(event.pid);
+  if (id == 0 || nodes_[id].ended_ms || --nodes_[id].threads > 0)
+    return;
+  nodes_[id].ended_ms = since_start(event.at);
+  if (nodes_[id].children > 0)
+    return;
+  ended_.push_back(id);
+  while (ended_.size() > most_ended) {
+    forget_if_useless(ended_.front());
+    ended_.pop_front();
+  }
+}
+
+/// With the ancestors that were kept for it alone.
+void Genealogy::forget_if_useless(Id id) {
+  while (id != 0 && id != command_) {
+    auto found = nodes_.find(id);
+    if (found == nodes_.end() || !found->second.ended_ms || found->second.children > 0)
+      return;
+    auto parent = found->second.parent;
+    if (auto last = ids_.find(found->second.pid); last != ids_.end() && last->second == id)
+      ids_.erase(last);
+    nodes_.erase(found);
+    if (auto of = nodes_.find(parent); of != nodes_.end())
+      --of->second.children;
+    id = parent;
+  }
+}
+
+std::vector<Creator> Genealogy::creators_of(pid_t pid) const {
+  std::vector<Creator> creators;
+  auto child = nodes_.find(find(pid));
+  while (child != nodes_.end()) {
+    auto parent = nodes_.find(child->second.parent);
+    if (parent == nodes_.end())
+      break;
+    const auto &program = child->second.parents_program;
+    creators.push_back({.pid = parent->second.pid,
+                        .command_line = program ? *program : std::vector<std::string>{},
+                        .started_ms = parent->second.started_ms,
+                        .ended_ms = parent->second.ended_ms});
+    child = parent;
+  }
+  return creators;
+}
+
+// A line a process: id, parent's id, pid, start, end or -1, and of its parent's program the number of words and their
+// bytes. The words follow, each with a 0 byte behind it.
+std::string Genealogy::write() const {
+  std::string text = fmt::format("{} {}\n{}\n", command_, spell(state_), lacks_);
+  for (const auto &[id, node] : nodes_) {
+    std::string words;
+    std::size_t count = node.parents_program ? node.parents_program->size() : 0;
+    for (std::size_t i = 0; i < count; ++i)
+      words += (*node.parents_program)[i] + '\0';
+    text += fmt::format("{} {} {} {} {} {} {}\n", id, node.parent, node.pid, node.started_ms,
+                        node.ended_ms.value_or(-1), count, words.size());
+    text += words;
+  }
+  return text;
+}
+
+Genealogy Genealogy::read(const std::string &text) {
+  Genealogy genealogy("");
+  std::istringstream in(text);
+  auto refuse = [] { throw std::invalid_argument("this is no genealogy that pidleak has written"); };
+  std::string word;
+  if (!(in >> genealogy.command_ >> word) || in.get() != '\n' || !std::getline(in, genealogy.lacks_))
+    refuse();
+  if (auto state = parse_spelling<GenealogyState>(word))
+    genealogy.state_ = *state;
+  else
+    refuse();
+  Id id = 0;
+  while (in >> id) {
+    Node node;
+    double ended = -1;
+    std::size_t count = 0, size = 0;
+    if (!(in >> node.parent >> node.pid >> node.started_ms >> ended >> count >> size) || in.get() != '\n' ||
+        size > text.size())
+      refuse();
+    if (ended >= 0)
+      node.ended_ms = ended;
+    std::string bytes(size, '\0');
+    if (!in.read(bytes.data(), static_cast<std::streamsize>(size)))
+      refuse();
+    std::vector<std::string> words;
+    for (std::size_t at = 0, end = 0; words.size() < count; at = end + 1) {
+      end = bytes.find('\0', at);
+      if (end == bytes.npos)
+        refuse();
+      words.push_back(bytes.substr(at, end - at));
+    }
+    node.parents_program = std::make_shared<std::vector<std::string>>(std::move(words));
+    if (auto &last = genealogy.ids_[node.pid]; last < id) // of two with one pid the later one is there
+      last = id;
+    genealogy.last_ = std::max(genealogy.last_, id);
+    genealogy.nodes_.emplace(id, std::move(node));
+  }
+  return genealogy;
+}
+
+} // namespace pidleak::census
