@@ -125,6 +125,7 @@ void add_what_version_2_has(Json &json) {
 void add_what_processes_have(Json &process) {
   process["attributes"] = nullptr;
   process["created_by"] = Json::array();
+  process["ended_by"] = nullptr;
 }
 
 void add_what_version_5_has(Json &json) {

@@ -81,7 +81,8 @@ Json process_to_json(const RemainingProcess &process) {
           {"attributes", process.attributes ? attributes_to_json(*process.attributes) : Json(nullptr)},
           {"created_by", creators_to_json(process.created_by)},
           {"diagnosis", diagnosis},
-          {"suppressed_by", process.suppressed_by ? Json(as_utf8(*process.suppressed_by)) : Json(nullptr)}};
+          {"suppressed_by", process.suppressed_by ? Json(as_utf8(*process.suppressed_by)) : Json(nullptr)},
+          {"ended_by", process.ended_by ? Json(spell(*process.ended_by)) : Json(nullptr)}};
 }
 
 namespace {
@@ -190,6 +191,7 @@ RemainingProcess process_from_json(const Json &json) {
     process.diagnosis.push_back(
         {.cause = read_word<census::Cause>(finding, "cause"), .text = read<std::string>(finding, "text")});
   process.suppressed_by = read_or_null(json, "suppressed_by", read<std::string>);
+  process.ended_by = read_or_null(json, "ended_by", read_word<census::EndedBy>);
   return process;
 }
 

@@ -64,7 +64,8 @@ inline census::RemainingProcess live_worker(pid_t pid) {
                          {.pid = 2, .command_line = {"make", "test"}, .started_ms = 0, .ended_ms = {}}},
           .diagnosis = {{census::Cause::sigterm_caught, "SIGTERM was sent, and the handler returned"},
                         {census::Cause::waits_for_lock, "waits for a lock that pid 4 holds"}},
-          .suppressed_by = {}};
+          .suppressed_by = {},
+          .ended_by = census::EndedBy::sigterm};
 }
 
 inline census::RemainingProcess zombie_worker(pid_t pid) {

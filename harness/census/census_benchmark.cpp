@@ -7,6 +7,7 @@
 //       │    └──fork──▶ leader of the unrelated ones ──fork──▶ up to 5,000 that only wait
 //       └──exec──▶ python, with psutil
 #include "harness/census/walk.hpp"
+#include "harness/os/ending.hpp"
 #include "harness/os/launch.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/subreaper.hpp"

@@ -22,6 +22,9 @@ BOOST_DEFINE_ENUM_CLASS(Kind, live, zombie, stopped,
                         escaped, // it has left the subject's session, or the replay's cgroup
                         helper)  // declared by the pool: a leak only if it outlives the subject
 
+/// After which signal it ended, of those that guard sends to what remains.
+BOOST_DEFINE_ENUM_CLASS(EndedBy, sigterm, sigkill)
+
 /// A thread's wait.
 struct ThreadWait {
   pid_t thread = 0;
@@ -62,6 +65,7 @@ struct RemainingProcess {
   bool memory_seen = true;                       // its memory map could be read; not a part of reports
   std::vector<Finding> diagnosis = {};           // the first one weighs most; empty: not asked
   std::optional<std::string> suppressed_by = {}; // the reason of the rule that lets it remain
+  std::optional<EndedBy> ended_by = {};          // nothing: by neither, as yet
 };
 
 /// What classification needs to know of the replay.

@@ -34,7 +34,7 @@ using reports::Verdict;
 
 struct GuardOptions {
   guard::Options guard;
-  double grace_s = 2, timeout_s = 0, kill_after_s = 5, every_s = 1;
+  double grace_s = 2, end_grace_s = 0.5, timeout_s = 0, kill_after_s = 5, every_s = 1;
   bool watch = false;
   pid_t service = 0; // 0: a command is run
   int error_exitcode = guard::leak_status;
@@ -174,6 +174,7 @@ int watch_service(GuardOptions &options) {
 int run(GuardOptions &options) {
   guard::occupy_standard_streams();
   options.guard.grace = from_seconds(options.grace_s);
+  options.guard.end_grace = from_seconds(options.end_grace_s);
   options.guard.limit.kill_after = from_seconds(options.kill_after_s);
   if (!options.left_by.empty())
     return look_for_keeper(options);
@@ -204,10 +205,12 @@ void check_usage(const Given &given, const GuardOptions &options) {
   if (options.guard.command.empty() == (options.service == 0))
     throw UsageError(options.service == 0 ? "guard: no command given (or --attach PID, for a running service)"
                                           : "--attach: a command was given as well; give one or the other");
+  if (options.guard.keep && given.contains("--end-grace"))
+    throw UsageError("--end-grace: --keep ends nothing");
   if (given.contains("--every") && !options.watch && options.service == 0)
     throw UsageError("--every: no samples are taken without --watch or --attach");
   if (options.service != 0)
-    for (const char *option : {"--keep", "--kill-after", "--tier"})
+    for (const char *option : {"--keep", "--kill-after", "--tier", "--end-grace"})
       if (given.contains(option))
         throw UsageError(fmt::format("{}: --attach ends and isolates nothing", option));
 }
@@ -222,6 +225,8 @@ std::vector<Option> options_of(GuardOptions &options) {
   return {
       {.name = "COMMAND", .into = &options.guard.command, .summary = "The command and its arguments", .value = ""},
       seconds("--grace", options.grace_s, "How long processes may take to leave after the command", {0, day}),
+      seconds("--end-grace", options.end_grace_s,
+              "How long what remains has to leave after SIGTERM before it gets SIGKILL; 0: SIGKILL at once", {0, day}),
       seconds("--timeout", options.timeout_s, "When the command gets SIGTERM, or the watching ends; 0: never",
               {0, 1e7}),
       seconds("-k,--kill-after", options.kill_after_s, "How long after SIGTERM it gets SIGKILL", {0, day}),

@@ -1,5 +1,6 @@
 // A service that runs already is watched, and left alone.
 #include "harness/guard/guard_test_support.hpp"
+#include "harness/os/ending.hpp"
 #include "harness/os/scratch_cgroup.hpp"
 
 #include <sys/wait.h>

@@ -1,7 +1,7 @@
 // What is said of what was ended.
 #pragma once
 
-#include "harness/os/subreaper.hpp"
+#include "harness/os/ending.hpp"
 
 #include <string>
 

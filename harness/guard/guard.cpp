@@ -5,6 +5,7 @@
 #include "harness/guard/watch.hpp"
 #include "harness/os/process_ref.hpp"
 #include "harness/os/sources.hpp"
+#include "harness/os/subreaper.hpp"
 #include "reports/census_record.hpp"
 
 #include <fmt/format.h>
@@ -180,7 +181,17 @@ private:
     for (const auto &process : outcome_.report.remaining)
       if (process.suppressed_by)
         spared.insert(process.pid);
-    outcome_.ending = os::end_all_children(Deadline::after(os::end_bound), spared);
+    outcome_.ending =
+        os::end_all_children(Deadline::after(options_.end_grace + os::end_bound), spared, options_.end_grace);
+    for (auto &process : outcome_.report.remaining)
+      process.ended_by = signal_that_ended(process.pid, *outcome_.ending);
+  }
+
+  static std::optional<census::EndedBy> signal_that_ended(pid_t pid, const os::Ending &ending) {
+    auto is_in = [pid](const auto &pids) { return std::find(pids.begin(), pids.end(), pid) != pids.end(); };
+    if (is_in(ending.by_sigterm))
+      return census::EndedBy::sigterm;
+    return is_in(ending.by_sigkill) ? std::optional(census::EndedBy::sigkill) : std::nullopt;
   }
 
   const Options &options_;

@@ -17,7 +17,7 @@
 #pragma once
 
 #include "harness/guard/command.hpp"
-#include "harness/os/subreaper.hpp"
+#include "harness/os/ending.hpp"
 #include "reports/report.hpp"
 
 #include <functional>
@@ -27,12 +27,17 @@ namespace pidleak::guard {
 /// How long processes may take to leave after the command, by default.
 constexpr milliseconds default_grace{2000};
 
+/// How long what remains has to leave after SIGTERM, by default.
+constexpr milliseconds default_end_grace{500};
+
 struct Options {
   std::vector<std::string> command; // looked up on PATH as execvp(3) does
   /// How long processes may take to leave after the command, when it can't be known that they never will. Too short
   /// calls a slow process leaked.
   milliseconds grace{default_grace};
   TimeLimit limit;
+  /// Between SIGTERM and SIGKILL for what remains; 0: SIGKILL at once.
+  milliseconds end_grace{default_end_grace};
   /// Leaves alone what remains. It goes to the process that adopts the guard's children.
   bool keep = false;
   /// How often the tree is looked at while the command runs, for what accumulates; nothing: never.

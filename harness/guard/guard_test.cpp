@@ -31,7 +31,7 @@ TEST_CASE("a pidleak alone runs commands, ends what they leave, and says what it
   auto left = run({"guard", "--", "/bin/sh", "-c", "sleep 600 >/dev/null 2>&1 & echo $!"}, alone);
   CHECK(left.status == 23);
   CHECK_THAT(left.err, ContainsSubstring("pidleak-cli is neither in") && ContainsSubstring(" sleep;") &&
-                           ContainsSubstring("\n  ended\n"));
+                           ContainsSubstring("\n  ended by SIGTERM\n"));
   CHECK_FALSE(os::read_stat(std::stoi(left.out)));
 }
 

@@ -1,9 +1,11 @@
 #include "harness/guard/keeper.hpp"
 
 #include "harness/guard/ending_words.hpp"
+#include "harness/os/ending.hpp"
 #include "harness/os/installation.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/procfs.hpp"
+#include "harness/os/subreaper.hpp"
 #include "harness/os/syscall_error.hpp"
 
 #include <fcntl.h>
@@ -126,7 +128,8 @@ private:
     guarded_.lift_limit(); // it may have to wait for a reader
     if (verdict == 'l') {
       something_was_left_ = true;
-      auto words = words_of(os::end_all_children(Deadline::after(os::end_bound), {guarded_.process().pid()}));
+      auto words =
+          words_of(os::end_all_children(Deadline::after(os::end_bound), {guarded_.process().pid()}, default_end_grace));
       pollfd writable{.fd = line_.get(), .events = POLLOUT, .revents = 0};
       ::poll(&writable, 1, 1000); // it reads what is in between
       tell(fmt::format("d{}{}", words, end_of_words));
@@ -159,7 +162,7 @@ private:
     if (end_ && all_have_left)
       return;
     auto names = names_of_children();
-    auto ending = os::end_all_children(Deadline::after(os::end_bound));
+    auto ending = os::end_all_children(Deadline::after(os::end_bound), {}, default_end_grace);
     something_was_left_ = true;
     std::fputs(fmt::format("pidleak guard: {}: {}{}; it could not be examined: {}\n  {}\n", as_one_line(command_),
                            end_ ? "something outlived the command: " : "guard could not wait for it, and ended it: ",

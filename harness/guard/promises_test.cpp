@@ -133,7 +133,7 @@ TEST_CASE("very many are ended with few descriptors", "[guard]") {
         auto ran = shell(fmt::format("ulimit -n {}; exec {} guard {} -- sh -c '{}'", limit, binary, options, many));
         expect_equal(ran.status, 23, "status; " + ran.err);
         expect_text(ran.err, "300 processes outlived the command");
-        expect_text(ran.err, "\n  ended\n");
+        expect_text(ran.err, "\n  ended by SIGTERM\n");
         expect_no_child();
       }
   });
@@ -261,7 +261,7 @@ TEST_CASE("a suppressed parent stays, and its child that is not suppressed does 
     auto ran = guard_shell({"--grace", "0.2", "--suppressions", scratch / "rules.json"},
                            "(sleep 600; read never) </dev/zero >/dev/null 2>&1 & echo $!; exit 0");
     expect_equal(ran.status, 23, "status; " + ran.err);
-    expect_text(ran.err, "\n  ended\n");
+    expect_text(ran.err, "\n  ended by SIGTERM\n");
     auto parent = os::ProcessRef::open(std::stoi(ran.out)).value();
     for (pid_t child : os::read_children(parent.pid())) {
       auto stat = os::read_stat(child);

@@ -1,5 +1,6 @@
 #include "harness/guard/refusal_trial.hpp"
 
+#include "harness/os/ending.hpp"
 #include "harness/os/test_support.hpp"
 
 #include <sys/mman.h>

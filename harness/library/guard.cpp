@@ -6,7 +6,7 @@
 #include "harness/library/findings.hpp"
 #include "harness/library/fork_log.hpp"
 #include "harness/os/sources.hpp"
-#include "harness/os/subreaper.hpp"
+#include "harness/os/ending.hpp"
 #include "harness/os/syscall_error.hpp"
 
 #include <unistd.h>

@@ -1,7 +1,11 @@
 // Ending: children and descendants alone, whatever is short.
+#include "harness/os/ending.hpp"
 #include "harness/os/test_support.hpp"
 
 #include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <csignal>
 
 using namespace pidleak;
 using testing::expect;
@@ -62,5 +66,83 @@ TEST_CASE("a child of another user can't be ended: it is named, and not waited f
     expect(!ending.all_ended && ending.of_others == std::vector{others.pid()}, "root's is left");
     expect(own.has_exited(), "its own has ended");
     expect(::setresuid(0, 0, 0) == 0, "setresuid");
+  });
+}
+
+namespace {
+
+constexpr std::chrono::seconds far{60};
+
+Deadline end_of_all() { return Deadline::after(2 * far); }
+
+/// A child that has come to rest with this for SIGTERM.
+os::ProcessRef with_sigterm(void (*handler)(int)) {
+  return testing::plant([=] { expect(std::signal(SIGTERM, handler) != SIG_ERR, "signal"); });
+}
+
+} // namespace
+
+TEST_CASE("what remains is asked first: it ends by SIGTERM, and what catches that by SIGKILL", "[os]") {
+  testing::check_in_child([] {
+    auto polite = testing::plant(), deaf = with_sigterm([](int) {});
+    auto ending = os::end_all_children(end_of_all(), {}, milliseconds(100));
+    expect(ending.all_ended && ending.asked, "all ended");
+    expect(ending.by_sigterm == std::vector{polite.pid()}, "who has left");
+    expect(ending.by_sigkill == std::vector{deaf.pid()}, "who has not");
+  });
+  testing::check_in_child([] { // the twin: nothing is asked
+    auto polite = testing::plant();
+    auto ending = os::end_all_children(end_of_all());
+    expect(ending.all_ended && !ending.asked && ending.by_sigterm.empty(), "all ended");
+    expect(ending.by_sigkill == std::vector{polite.pid()}, "by SIGKILL");
+  });
+}
+
+TEST_CASE("who ignores or blocks SIGTERM is not waited for", "[os]") {
+  testing::check_in_child([] {
+    auto ignores = with_sigterm(SIG_IGN), blocks = testing::plant([] {
+                                            sigset_t set;
+                                            sigemptyset(&set);
+                                            sigaddset(&set, SIGTERM);
+                                            expect(::sigprocmask(SIG_BLOCK, &set, nullptr) == 0, "sigprocmask");
+                                          });
+    auto since = Clock::now();
+    auto ending = os::end_all_children(end_of_all(), {}, far);
+    expect(ending.all_ended && ending.by_sigterm.empty() && ending.by_sigkill.size() == 2, "both by SIGKILL");
+    expect(Clock::now() - since < far, "it does not wait");
+  });
+}
+
+TEST_CASE("a stopped process ends by SIGTERM as well", "[os]") {
+  testing::check_in_child([] {
+    auto stopped = testing::plant();
+    stopped.send(SIGSTOP);
+    testing::wait_until([&] { return os::read_stat(stopped.pid())->state == 'T'; }, "it has stopped");
+    auto ending = os::end_all_children(end_of_all(), {}, far);
+    expect(ending.all_ended && ending.by_sigterm == std::vector{stopped.pid()}, "by SIGTERM");
+  });
+}
+
+TEST_CASE("a supervisor is asked before what it would start anew", "[os]") {
+  testing::check_in_child([] {
+    auto up = os::open_pipe();
+    auto supervisor = testing::start([&] {
+      for (;;) {
+        char started = 's';
+        os::write_all(up.write_end.get(), {&started, 1});
+        pid_t worker = ::fork();
+        if (worker == 0)
+          for (;;)
+            ::pause();
+        ::waitpid(worker, nullptr, 0);
+      }
+    });
+    char started = 0;
+    expect(os::read_exactly(up.read_end.get(), &started, 1), "the first worker is there");
+    auto ending = os::end_all_children(end_of_all(), {}, far);
+    expect(ending.all_ended && ending.by_sigkill.empty() && ending.by_sigterm.size() <= 2, "both by SIGTERM");
+    os::set_nonblocking(up.read_end.get());
+    char further = 0;
+    expect(::read(up.read_end.get(), &further, 1) <= 0, "no second worker was started");
   });
 }

@@ -1,4 +1,5 @@
 // Holding, reaping, starting and ending processes.
+#include "harness/os/ending.hpp"
 #include "harness/os/launch.hpp"
 #include "harness/os/test_support.hpp"
 

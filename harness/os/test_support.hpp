@@ -9,6 +9,7 @@
 // assertion here.
 #pragma once
 
+#include "harness/os/ending.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/process_ref.hpp"
 #include "harness/os/procfs.hpp"

@@ -1,6 +1,7 @@
 #include "harness/replay/sandbox.hpp"
 
 #include "harness/base/spelling.hpp"
+#include "harness/os/ending.hpp"
 #include "harness/os/namespaces.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/signals.hpp"

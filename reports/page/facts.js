@@ -70,6 +70,7 @@ function detailsOf(process) {
     ['pending signals', pending ? element('code', {}, pending) : null],
     ['waits', list(process.waits.map(waitOf), { class: 'plain' })],
     ['pipes', list(process.pipes.map(pipeOf), { class: 'plain' })],
+    ['ended by', process.ended_by],
     ['allowed because', process.suppressed_by === null ? null : process.suppressed_by],
   ], { class: 'facts' });
 }
