@@ -18,6 +18,11 @@ namespace {
 
 constexpr int most_refusals = 3; // of a signal: another user's process refuses it each time, a passing shortage once
 
+bool is_stopped(pid_t pid) {
+  auto stat = read_stat(pid);
+  return stat && stat->state == 'T';
+}
+
 bool ignores_or_blocks_sigterm(pid_t pid) {
   auto status = read_status(pid);
   if (!status)
@@ -37,6 +42,7 @@ public:
   bool signal_new_ones() {
     std::erase_if(held_, [](const auto &entry) { return has_ended(entry.second); });
     of_others_.clear();
+    left_.clear();
     bool met = signal(read_children(::getpid()));
     for (pid_t pid : spared_)
       if (signal_below(pid))
@@ -45,7 +51,7 @@ public:
   }
 
   /// None that was met last time is left, but those of other users.
-  bool empty() const { return held_.empty(); }
+  bool empty() const { return held_.empty() && left_.empty(); }
   const std::set<pid_t> &of_others() const { return of_others_; }
   const std::set<pid_t> &sent() const { return sent_; }
   bool is_left(pid_t pid) const { return held_.contains(pid); }
@@ -55,8 +61,7 @@ public:
   /// SIGTERM does nothing to those that are left.
   bool are_deaf() const {
     try {
-      return std::all_of(held_.begin(), held_.end(),
-                         [](const auto &entry) { return ignores_or_blocks_sigterm(entry.first); });
+      return std::all_of(left_.begin(), left_.end(), ignores_or_blocks_sigterm);
     } catch (const std::exception &) {
       return false;
     }
@@ -70,23 +75,40 @@ public:
   }
 
 private:
-  static constexpr std::size_t most_held = 256; // descriptors are few: the others' turn comes when these are reaped
+  // Descriptors are few: the others' turn comes when these are reaped. Those that are asked may stay: a few are held,
+  // to be waited for.
+  std::size_t most_held() const { return signal_ == SIGTERM ? 2 : 256; }
 
   static bool has_ended(const UniqueFd &pidfd) {
     pollfd ended{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
     return ::poll(&ended, 1, 0) == 1;
   }
 
+  static UniqueFd open_pidfd(pid_t pid) { return UniqueFd::adopt(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
+  static bool is_short_of_descriptors() { return errno == EMFILE || errno == ENFILE; }
+
   /// Those that are asked may stay, and must not keep the others from being asked.
-  bool has_room() const { return signal_ == SIGTERM || held_.size() < most_held; }
+  bool has_room() const { return signal_ == SIGTERM || held_.size() < most_held(); }
+
+  /// It was asked, and is there.
+  bool is_asked(pid_t pid) {
+    bool is = signal_ == SIGTERM && sent_.contains(pid);
+    if (is)
+      left_.push_back(pid);
+    return is;
+  }
 
   bool signal(const std::vector<pid_t> &children) {
     bool met = false;
     for (auto pid = children.rbegin(); pid != children.rend(); ++pid) {
-      if (held_.contains(*pid) || spared_.contains(*pid) || !has_room())
+      if (spared_.contains(*pid) || is_asked(*pid) || held_.contains(*pid) || !has_room())
         continue;
-      auto child = UniqueFd::adopt(static_cast<int>(::syscall(SYS_pidfd_open, *pid, 0)));
-      if (!child && (errno == EMFILE || errno == ENFILE) && !held_.empty())
+      auto child = open_pidfd(*pid);
+      if (!child && is_short_of_descriptors() && signal_ == SIGTERM) {
+        held_.clear(); // to ask needs no hold
+        child = open_pidfd(*pid);
+      }
+      if (!child && is_short_of_descriptors() && !held_.empty())
         break; // their turn comes when these are reaped
       if (!child && errno != ESRCH)
         throw_errno("pidfd_open({})", *pid);
@@ -100,27 +122,24 @@ private:
   bool signal(pid_t pid, UniqueFd process) {
     if (has_ended(process))
       return false;
-    bool is_new = !sent_.contains(pid);
-    if (is_new || signal_ == SIGKILL) {
-      if (::syscall(SYS_pidfd_send_signal, process.get(), signal_, nullptr, 0) != 0) {
-        if (errno == EPERM)
-          of_others_.insert(pid);
-        return false;
-      }
-      if (auto stat = signal_ == SIGTERM ? read_stat(pid) : std::nullopt; stat && stat->state == 'T')
-        ::syscall(SYS_pidfd_send_signal, process.get(), SIGCONT, nullptr, 0);
+    if (::syscall(SYS_pidfd_send_signal, process.get(), signal_, nullptr, 0) != 0) {
+      if (errno == EPERM)
+        of_others_.insert(pid);
+      return false;
     }
     sent_.insert(pid);
-    if (!has_ended(process) && held_.size() < most_held)
+    if (signal_ == SIGTERM && is_stopped(pid))
+      ::syscall(SYS_pidfd_send_signal, process.get(), SIGCONT, nullptr, 0);
+    if (!has_ended(process) && held_.size() < most_held())
       held_.emplace(pid, std::move(process));
-    return is_new || signal_ == SIGKILL;
+    return true;
   }
 
   /// The children of one that is spared, and of those below it that are.
   bool signal_below(pid_t spared) {
     bool met = false;
     for (pid_t pid : read_children(spared)) {
-      if (held_.contains(pid) || spared_.contains(pid) || !has_room())
+      if (spared_.contains(pid) || is_asked(pid) || held_.contains(pid) || !has_room())
         continue;
       auto process = ProcessRef::open(pid);
       if (process && !process->has_exited() && is_descendant(*process))
@@ -133,6 +152,7 @@ private:
   const std::set<pid_t> &spared_;
   std::map<pid_t, UniqueFd> held_;
   std::set<pid_t> sent_;
+  std::vector<pid_t> left_;   // of those that were asked, when they were last met
   std::set<pid_t> of_others_; // that were met last time
 };
 
