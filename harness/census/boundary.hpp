@@ -8,8 +8,10 @@
 // through /proc/PID/fd) see elsewhere.hpp.
 #pragma once
 
+#include "harness/os/alarm_watch.hpp"
 #include "harness/os/procfs.hpp"
 
+#include <memory>
 #include <set>
 #include <string>
 
@@ -22,6 +24,8 @@ struct Boundary {
   std::string scratch = {};
   /// /dev/shm is a mount of the replay's own: what lies there has no name outside.
   bool own_shared_memory = false;
+  /// Tells whether one of the processes has set an alarm; null: the machine's list does, if this user may read it.
+  std::shared_ptr<const os::AlarmWatch> alarms = {};
 
   bool is_below_scratch(const std::string &path) const { return !scratch.empty() && path.starts_with(scratch + "/"); }
 };

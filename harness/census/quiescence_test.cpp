@@ -1,6 +1,5 @@
 // Stuck for good, or merely waiting? Each kind of wait that never ends by itself, and its twin that does.
-#include "harness/census/quiescence.hpp"
-#include "harness/os/test_support.hpp"
+#include "harness/census/rest_test_support.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <fcntl.h>
@@ -26,8 +25,7 @@ namespace {
 const timespec an_hour{.tv_sec = 3600, .tv_nsec = 0};
 
 census::Rest rest() {
-  census::Scope scope{.root = ::getpid()};
-  return census::at_rest(census::walk_once(scope), scope, {});
+  return testing::rest_below({.root = ::getpid()}, {});
 }
 
 struct TriedWait {
@@ -257,4 +255,30 @@ TEST_CASE("a pipe that a process outside holds may still be written to", "[censu
     os::wait_for_any_exit({child.pidfd()}, std::chrono::seconds(10));
     expect(child.has_exited(), "it went on");
   });
+}
+
+TEST_CASE("under a watch alarms are known to any user, and those of other processes do not matter", "[census]") {
+  if (::geteuid() != 0)
+    SKIP("only root may ask for a watch outside of a sandbox");
+  enum class Sets { nothing, alarm, timer_by_a_grandchild };
+  for (auto sets : {Sets::nothing, Sets::alarm, Sets::timer_by_a_grandchild})
+    testing::check_in_child([=] {
+      ::alarm(100); // before the watch: this process's own, which is not among those that are asked for
+      census::Boundary watched{.alarms = os::AlarmWatch::start()};
+      if (!watched.alarms)
+        return; // a kernel before 5.5, or a filter
+      auto child = testing::plant([=] {
+        if (sets == Sets::alarm)
+          ::alarm(100);
+        if (sets == Sets::timer_by_a_grandchild)
+          testing::plant([] {
+            itimerval soon{.it_interval = {}, .it_value = {.tv_sec = 100, .tv_usec = 0}};
+            expect(::setitimer(ITIMER_REAL, &soon, nullptr) == 0, "setitimer");
+          });
+      });
+      census::Scope scope{.root = ::getpid()};
+      auto found = census::at_rest(census::walk_once(scope), scope, watched);
+      expect(found.certain == (sets == Sets::nothing), found.certain ? "an alarm is missed" : found.why_not);
+      expect(!census::at_rest(census::walk_once(scope), scope, {}).certain, "without a watch it is not known");
+    });
 }

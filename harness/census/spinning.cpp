@@ -9,6 +9,14 @@ namespace {
 
 bool is_running(const ThreadLook &look) { return look.state == 'R'; }
 
+/// A call that may wait is `sleeping` for a moment even where it does not: wait4(2) with WNOHANG. A thread that really
+/// slept has given up its CPU since.
+void take_for_running(Looks &now, const Looks &then) {
+  for (std::size_t i = 0; i < std::min(now.size(), then.size()); ++i)
+    if (is_running(then[i]) && then[i].thread == now[i].thread && then[i].waits == now[i].waits)
+      now[i].state = 'R';
+}
+
 bool is_same(const ThreadLook &then, const ThreadLook &now) {
   if (!is_running(now))
     return then == now;
@@ -19,6 +27,7 @@ bool is_same(const ThreadLook &then, const ThreadLook &now) {
 
 bool Spinning::look(const std::vector<Member> &members) {
   auto now = look_at(members);
+  take_for_running(now, first_);
   bool is_loop = std::any_of(now.begin(), now.end(), is_running) &&
                  std::all_of(now.begin(), now.end(),
                              [](const auto &look) { return is_running(look) || why_moving(look).empty(); });

@@ -158,6 +158,8 @@ private:
       auto boundary = census::inherited();
       inside_.boundary.outside = std::move(boundary.outside);
       inside_.boundary.scratch = inside_.scratch;
+      if (os::read_alarms() != os::Alarms::none) // else the machine's list will do, at no cost
+        inside_.boundary.alarms = os::AlarmWatch::start();
       // What the pool makes there goes with the sandbox, and its sockets are out of reach for all other processes.
       ::setenv("TMPDIR", make_directory(inside_.scratch + "/tmp").c_str(), 1);
       if (!init_group_.empty())
