@@ -19,6 +19,10 @@ constexpr std::size_t most_ended = 4096; // that have no child: a zombie may be 
 // How long a new program takes to get its arguments once its exec was told: those of one that ends soon would be missed
 // by a wait for them.
 constexpr std::chrono::microseconds argument_bound{200}, longest_start{20'000};
+// Only of what forks the command line will be asked for, and it is read then at the latest. That may be too late for
+// one that ends with its fork; so all are read at once as long as that takes no more than this much of the time.
+constexpr milliseconds eager_at_least{5};
+constexpr int eager_of = 1000;
 constexpr std::size_t longest_command = 2048; // bytes that are kept of a command line
 
 std::vector<std::string> shortened(std::vector<std::string> words) {
@@ -75,11 +79,16 @@ void Genealogy::add(const std::vector<TaskEvent> &events, const ReadCommandLine 
       exec(event);
       break;
     }
-  auto soon = Deadline::at(events.empty() ? Clock::time_point() : events.back().at + argument_bound);
+  auto since = Clock::now();
+  bool eager = may_be_eager() && !events.empty();
+  auto soon = Deadline::at(eager ? events.back().at + argument_bound : Clock::time_point());
   do
     read_programs(read);
-  while (!unread_.empty() && !soon.passed());
+  while (!due_.empty() && !soon.passed());
+  eager_for_ += Clock::now() - since;
 }
+
+bool Genealogy::may_be_eager() const { return eager_for_ < eager_at_least + (Clock::now() - started_) / eager_of; }
 
 void Genealogy::exec(const TaskEvent &event) {
   auto id = find(event.pid);
@@ -87,20 +96,26 @@ void Genealogy::exec(const TaskEvent &event) {
     return;
   if (id == 0 || nodes_[id].ended_ms) // its fork is still on its way, from another CPU
     id = make(event.pid, since_start(event.at));
-  nodes_[id].program = std::make_shared<std::vector<std::string>>(1, event.name);
-  unread_.push_back({.id = id, .program = nodes_[id].program, .until = Deadline::after(longest_start)});
+  auto &node = nodes_[id];
+  node.program = std::make_shared<std::vector<std::string>>(1, event.name);
+  node.is_read = false;
+  if (may_be_eager())
+    due_.push_back({.id = id, .program = node.program, .until = Deadline::after(longest_start)});
 }
 
 void Genealogy::read_programs(const ReadCommandLine &read) {
-  std::erase_if(unread_, [&](Unread &unread) {
-    auto found = nodes_.find(unread.id);
-    if (found == nodes_.end() || found->second.ended_ms || found->second.program != unread.program)
-      return true; // too late
-    if (auto words = read(found->second.pid); !words.empty()) {
-      *unread.program = shortened(std::move(words));
+  std::erase_if(due_, [&](const Due &due) {
+    auto found = nodes_.find(due.id);
+    if (found == nodes_.end())
       return true;
+    auto &node = found->second;
+    if (node.is_read || node.ended_ms || node.program != due.program)
+      return true; // it is too late
+    if (auto words = read(node.pid); !words.empty()) {
+      *node.program = shortened(std::move(words));
+      node.is_read = true;
     }
-    return unread.until.passed(); // a process may have no arguments at all
+    return node.is_read || due.until.passed();
   });
 }
 
@@ -123,7 +138,10 @@ void Genealogy::fork(const TaskEvent &event) {
   if (parent == 0)
     return;
   ++nodes_[parent].children;
-  node.parents_program = nodes_[parent].program;
+  auto &creator = nodes_[parent];
+  node.parents_program = creator.program;
+  if (!creator.is_read)
+    due_.push_back({.id = parent, .program = creator.program, .until = Deadline::after(longest_start)});
   if (!node.program) // until it executes another
     node.program = node.parents_program;
 }

@@ -50,7 +50,7 @@ public:
   /// program has its arguments: where there are none yet, they are read with the next call.
   void add(const std::vector<os::TaskEvent> &events, const ReadCommandLine &read);
   /// A command line could be read by now that could not before: add() is to be called soon, though nothing happens.
-  bool is_reading() const { return !unread_.empty(); }
+  bool is_reading() const { return !due_.empty(); }
 
   /// Its parent first, the command last. Empty: not known, or it is the command.
   std::vector<Creator> creators_of(pid_t pid) const;
@@ -74,6 +74,7 @@ private:
     pid_t pid = 0;
     Id parent = 0; // 0: none that is known
     Program program = {};
+    bool is_read = true;          // of a program that was executed its name is known before its arguments
     Program parents_program = {}; // when it was forked
     double started_ms = 0;
     std::optional<double> ended_ms = {};
@@ -86,6 +87,7 @@ private:
   void fork(const os::TaskEvent &event);
   void exec(const os::TaskEvent &event);
   void exit(const os::TaskEvent &event);
+  bool may_be_eager() const;
   void read_programs(const ReadCommandLine &read);
   void forget_if_useless(Id id);
 
@@ -93,12 +95,14 @@ private:
   std::unordered_map<Id, Node> nodes_;
   std::unordered_map<pid_t, Id> ids_; // of the last process that had the pid
   std::deque<Id> ended_;              // without children, the oldest first
-  struct Unread {
+  /// Its command line is to be read now.
+  struct Due {
     Id id = 0;
     Program program;
     Deadline until; // it may have no arguments at all
   };
-  std::vector<Unread> unread_;
+  std::vector<Due> due_;
+  Clock::duration eager_for_{}; // what that has taken so far, but for those that have forked
   Id last_ = 0, command_ = 0;
   bool has_command_executed_ = false;
   GenealogyState state_ = GenealogyState::complete;
