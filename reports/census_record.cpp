@@ -20,13 +20,16 @@ void record_remaining(Report &report, std::vector<census::RemainingProcess> rema
 }
 
 void record_genealogy(Report &report, const census::Genealogy &genealogy) {
-  report.genealogy = {.state = genealogy.state(), .lacks = genealogy.lacks()};
+  const auto &programs = genealogy.handed_over();
+  report.genealogy = {
+      .state = genealogy.state(), .lacks = genealogy.lacks(), .handed_over = {programs.begin(), programs.end()}};
   auto explain = [&](census::RemainingProcess &process) {
     process.created_by = genealogy.creators_of(process.pid);
     bool is_known = !process.created_by.empty() || genealogy.is_of_command(process.pid);
-    if (!is_known && report.genealogy->state == census::GenealogyState::complete)
-      report.genealogy = {.state = census::GenealogyState::partial,
-                          .lacks = fmt::format("the kernel did not tell who started pid {}", process.pid)};
+    if (!is_known && report.genealogy->state == census::GenealogyState::complete) {
+      report.genealogy->state = census::GenealogyState::partial;
+      report.genealogy->lacks = fmt::format("the kernel did not tell who started pid {}", process.pid);
+    }
   };
   for (auto *processes : {&report.remaining, &report.at_timeout})
     for (auto &process : *processes)

@@ -209,7 +209,8 @@ Json to_json(const Report &report) {
             {"cgroup_agrees", or_null(report.cgroup_agrees)},
             {"nothing_left_below", or_null(report.nothing_left_below)}}},
           {"genealogy", report.genealogy ? Json({{"state", spell(report.genealogy->state)},
-                                                 {"lacks", as_utf8(report.genealogy->lacks)}})
+                                                 {"lacks", as_utf8(report.genealogy->lacks)},
+                                                 {"handed_over", texts(report.genealogy->handed_over)}})
                                          : Json(nullptr)},
           {"remaining", remaining},
           {"at_timeout", at_timeout},
@@ -275,7 +276,8 @@ Report from_json(const Json &told) {
   report.genealogy = read_or_null(json, "genealogy", [](const Json &object, const char *name) {
     const auto &genealogy = object_in(object, name);
     return GenealogyTold{.state = read_word<census::GenealogyState>(genealogy, "state"),
-                         .lacks = read<std::string>(genealogy, "lacks")};
+                         .lacks = read<std::string>(genealogy, "lacks"),
+                         .handed_over = read<std::vector<std::string>>(genealogy, "handed_over")};
   });
   for (const auto &process : list(json, "at_timeout"))
     report.at_timeout.push_back(process_from_json(process));

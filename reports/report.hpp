@@ -81,7 +81,8 @@ struct PointFault {
 /// How much is known of who started whom.
 struct GenealogyTold {
   census::GenealogyState state = census::GenealogyState::none;
-  std::string lacks; // why it is not complete; empty: it is
+  std::string lacks;                         // why it is not complete; empty: it is
+  std::vector<std::string> handed_over = {}; // programs that hand work to a daemon, Genealogy::handed_over()
 };
 
 struct Report {

@@ -142,7 +142,9 @@ inline Report full_report() {
   report.census_complete = true;
   report.cgroup_agrees = false;
   report.nothing_left_below = true;
-  report.genealogy = {.state = census::GenealogyState::partial, .lacks = "the kernel had no room for all events"};
+  report.genealogy = {.state = census::GenealogyState::partial,
+                      .lacks = "the kernel had no room for all events",
+                      .handed_over = {"docker"}};
   report.remaining = {live_worker(3), zombie_worker(4), helper(5)};
   report.at_timeout = {live_worker(8)};
   report.remaining.back().suppressed_by = "it goes with the machine";

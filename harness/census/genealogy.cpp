@@ -3,10 +3,13 @@
 #include "harness/base/spelling.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <iterator>
 #include <sstream>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 
 namespace pidleak::census {
@@ -24,6 +27,10 @@ constexpr std::chrono::microseconds argument_bound{200}, longest_start{20'000};
 constexpr milliseconds eager_at_least{5};
 constexpr int eager_of = 1000;
 constexpr std::size_t longest_command = 2048; // bytes that are kept of a command line
+
+// What they are asked for is done by a daemon: of containers, of services, of a clock.
+constexpr std::string_view hand_over[] = {"docker",      "podman",    "nerdctl", "crictl", "ctr",     "kubectl",   "oc",
+                                          "systemd-run", "systemctl", "at",      "batch",  "crontab", "machinectl"};
 
 std::vector<std::string> shortened(std::vector<std::string> words) {
   std::size_t kept = 0;
@@ -91,6 +98,8 @@ void Genealogy::add(const std::vector<TaskEvent> &events, const ReadCommandLine 
 bool Genealogy::may_be_eager() const { return eager_for_ < eager_at_least + (Clock::now() - started_) / eager_of; }
 
 void Genealogy::exec(const TaskEvent &event) {
+  if (std::find(std::begin(hand_over), std::end(hand_over), event.name) != std::end(hand_over))
+    handed_over_.insert(event.name);
   auto id = find(event.pid);
   if (id != 0 && id == command_ && !std::exchange(has_command_executed_, true)) // that is known
     return;
@@ -196,7 +205,7 @@ std::vector<Creator> Genealogy::creators_of(pid_t pid) const {
 // A line a process: id, parent's id, pid, start, end or -1, and of its parent's program the number of words and their
 // bytes. The words follow, each with a 0 byte behind it.
 std::string Genealogy::write() const {
-  std::string text = fmt::format("{} {}\n{}\n", command_, spell(state_), lacks_);
+  std::string text = fmt::format("{} {}\n{}\n{}\n", command_, spell(state_), lacks_, fmt::join(handed_over_, " "));
   for (const auto &[id, node] : nodes_) {
     std::string words;
     std::size_t count = node.parents_program ? node.parents_program->size() : 0;
@@ -214,8 +223,13 @@ Genealogy Genealogy::read(const std::string &text) {
   std::istringstream in(text);
   auto refuse = [] { throw std::invalid_argument("this is no genealogy that pidleak has written"); };
   std::string word;
-  if (!(in >> genealogy.command_ >> word) || in.get() != '\n' || !std::getline(in, genealogy.lacks_))
+  std::string programs;
+  if (!(in >> genealogy.command_ >> word) || in.get() != '\n' || !std::getline(in, genealogy.lacks_) ||
+      !std::getline(in, programs))
     refuse();
+  std::istringstream names(programs);
+  for (std::string name; names >> name;)
+    genealogy.handed_over_.insert(name);
   if (auto state = parse_spelling<GenealogyState>(word))
     genealogy.state_ = *state;
   else

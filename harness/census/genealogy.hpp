@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -54,6 +55,8 @@ public:
 
   /// Its parent first, the command last. Empty: not known, or it is the command.
   std::vector<Creator> creators_of(pid_t pid) const;
+  /// Programs that were executed and hand work to a daemon, which is no descendant: `docker`. At most one of each.
+  const std::set<std::string> &handed_over() const { return handed_over_; }
   /// The command's last thread has ended, and it can be waited for in a moment.
   bool has_command_ended() const { return command_ != 0 && nodes_.at(command_).ended_ms.has_value(); }
   /// Whether that is the command's own pid.
@@ -102,6 +105,7 @@ private:
     Deadline until; // it may have no arguments at all
   };
   std::vector<Due> due_;
+  std::set<std::string> handed_over_;
   Clock::duration eager_for_{}; // what that has taken so far, but for those that have forked
   Id last_ = 0, command_ = 0;
   bool has_command_executed_ = false;

@@ -122,6 +122,8 @@ int conclude(GuardOptions &options, const guard::Outcome &outcome) {
   if (outcome.ending)
     say("  {}\n", guard::words_of(*outcome.ending));
   bool written = write_all(options, report);
+  if (auto hint = report.genealogy ? guard::hint_of(report.genealogy->handed_over) : ""; !hint.empty())
+    say("pidleak guard: {}\n", hint);
   const auto &command = outcome.command;
   if (command.timed_out && !told)
     say("pidleak guard: {}\n", report.reason);

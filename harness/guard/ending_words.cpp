@@ -35,4 +35,11 @@ std::string words_of(const os::Ending &ending) {
   return "not all of them could be ended";
 }
 
+std::string hint_of(const std::vector<std::string> &handed_over) {
+  return handed_over.empty()
+             ? ""
+             : fmt::format("{} was run: what it has handed to a daemon is not below this command, and may go on unseen",
+                           fmt::join(handed_over, ", "));
+}
+
 } // namespace pidleak::guard

@@ -226,3 +226,26 @@ TEST_CASE("where the kernel tells nothing of forks the report says so, and all e
     expect(process_named(report.at("remaining"), "sleep").at("created_by").empty(), "no creator is told");
   });
 }
+
+TEST_CASE("a program that hands work to a daemon is told of, and no other", "[guard]") {
+  if (!is_told_of_tasks())
+    SKIP("the kernel tells this user of no forks");
+  check_in_child([] {
+    Scratch scratch;
+    for (const char *name : {"docker", "dockers"}) // stand-ins: what counts is that one of that name is run
+      scratch.write(name, "#!/bin/sh\nexit 0\n");
+    shell(fmt::format("chmod +x {0}/docker {0}/dockers", scratch / "."));
+    auto program = [&](const char *name) { return scratch / name; };
+    for (std::vector<std::string> options : {std::vector<std::string>{}, {"--grace", "1"}}) {
+      std::vector<std::string> arguments = {"guard"};
+      arguments.insert(arguments.end(), options.begin(), options.end());
+      arguments.insert(arguments.end(), {"--", "/bin/sh", "-c", program("docker") + "; " + program("dockers")});
+      auto ran = run(arguments);
+      expect_equal(ran.status, 0, "it is clean");
+      expect_equal(ran.err,
+                   std::string("pidleak guard: docker was run: what it has handed to a daemon is not below this "
+                               "command, and may go on unseen\n"),
+                   "the last line");
+    }
+  });
+}

@@ -58,20 +58,29 @@ public:
       return {};
     try {
       end_ = guarded_.wait();
-      if (os::reap_exited_children())
+      if (os::reap_exited_children()) {
+        tell_hint();
         return end_;
+      }
       look();
     } catch (const std::exception &e) {
       failure_ = e.what();
     }
     if (!is_settled())
       settle_alone();
+    tell_hint();
     if (end_ && end_->status == 0 && something_was_left_)
       end_->status = leak_status;
     return end_ ? end_ : End{.status = 5}; // the harness broke: it was not waited for
   }
 
 private:
+  void tell_hint() {
+    const auto &programs = guarded_.genealogy().handed_over();
+    if (auto hint = hint_of({programs.begin(), programs.end()}); !hint.empty())
+      std::fputs(fmt::format("pidleak guard: {}\n", hint).c_str(), stderr);
+  }
+
   /// Found by the look, and nothing is there any more.
   bool is_settled() const {
     try {
