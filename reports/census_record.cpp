@@ -24,7 +24,8 @@ void record_genealogy(Report &report, const census::Genealogy &genealogy) {
   report.genealogy = {
       .state = genealogy.state(), .lacks = genealogy.lacks(), .handed_over = {programs.begin(), programs.end()}};
   auto explain = [&](census::RemainingProcess &process) {
-    process.created_by = genealogy.creators_of(process.pid);
+    if (process.created_by.empty()) // else they were recorded as they were then
+      process.created_by = genealogy.creators_of(process.pid);
     bool is_known = !process.created_by.empty() || genealogy.is_of_command(process.pid);
     if (!is_known && report.genealogy->state == census::GenealogyState::complete) {
       report.genealogy->state = census::GenealogyState::partial;

@@ -76,7 +76,7 @@ void write_early(const std::string &path, const Report &so_far) {
 void judge(Report &report, GuardOptions &options, const os::ProcessRef *service) {
   os::ignore_sigpipe(); // the command has what it inherits; a reader that is gone must not end guard before the rest
   bool recorded = !options.report_path.empty() || options.outputs.wanted();
-  if (recorded || report.verdict != Verdict::clean || report.growth)
+  if (recorded || report.verdict != Verdict::clean || report.growth || !report.at_timeout.empty())
     describe(report, options, service);
   apply_suppressions(options.suppressions, report);
 }

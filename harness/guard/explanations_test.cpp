@@ -148,6 +148,9 @@ TEST_CASE("a command that hangs is told as it was before the first signal", "[gu
     auto report =
         report_on("out=$(sleep 600 2>/dev/null & echo started); echo \"$out\"", scratch, {"--timeout", "0.5"});
     const auto &hung = report.at("at_timeout");
+    for (const auto &process : hung)
+      for (const auto &creator : process.at("created_by"))
+        expect(creator.at("pid") != hung.at(0).at("pid") || creator.at("ended_ms").is_null(), "the command runs then");
     expect_equal(hung.at(0).at("comm").get<std::string>(), "sh", "the command comes first");
     expect_part(first_finding(hung.at(0)), "its write end is open in: ");
     expect_part(first_finding(hung.at(0)), "(sleep)");
@@ -156,6 +159,10 @@ TEST_CASE("a command that hangs is told as it was before the first signal", "[gu
   check_in_child([] {
     Scratch scratch;
     expect(report_on("true", scratch, {"--timeout", "20"}).at("at_timeout").empty(), "it has ended in time");
+  });
+  check_in_child([] { // nothing is left, and the command is named all the same
+    auto ran = run({"guard", "--timeout", "0.2", "--", "sleep", "600"});
+    expect_part(ran.err, "pidleak guard: sleep 600: the command was ended after 0.2 s; nothing is left");
   });
 }
 

@@ -87,6 +87,8 @@ private:
       census::Tree tree(tree_options(command_.process().pid()));
       auto members = census::walk_once({.root = ::getpid()});
       at_timeout_ = explain(tree, members, true);
+      for (auto &process : at_timeout_)
+        process.created_by = command_.genealogy().creators_of(process.pid);
       std::stable_partition(at_timeout_.begin(), at_timeout_.end(),
                             [this](const auto &process) { return process.pid == command_.process().pid(); });
     } catch (const std::exception &e) {

@@ -154,20 +154,20 @@ std::vector<census::Member> those_to_end(const Look &look, const std::vector<Sup
   return those_that_count({.suspects = std::move(suspects)});
 }
 
-Findings findings_of(const Settled &settled, const GuardOptions &options, const std::vector<SuppressionRule> &rules,
+Findings findings_of(const Checked &checked, const GuardOptions &options, const std::vector<SuppressionRule> &rules,
                      const census::Boundary &boundary) {
   Report report;
-  reports::sign(report, settled.started);
+  reports::sign(report, checked.started);
   report.scenario = "guard";
   report.pool = options.name.empty() ? command_line() : options.name;
   if (!options.adopt_orphans)
     report.tier_notes.emplace_back("this process adopts no orphans for this guard: daemons may have got out of sight");
-  reports::record_settled(report, settled.how, settled.since);
+  reports::record_settled(report, checked.how, checked.since);
   report.total_ms = report.settle_ms;
-  auto suspects = settled.look.suspects;
+  auto suspects = checked.look.suspects;
   report.remaining = examine(suspects, boundary);
   tolerate(report, suspects, rules);
-  judge(report, settled.look.family.hidden);
+  judge(report, checked.look.family.hidden);
 
   Findings findings;
   findings.complete = report.census_complete;

@@ -7,7 +7,7 @@
 
 namespace pidleak::library {
 
-struct Settled {
+struct Checked {
   Look look;
   std::time_t started = 0; // the guard
   census::Settled how;
@@ -23,7 +23,7 @@ std::vector<census::Member> those_that_count(const Look &look);
 std::vector<census::Member> those_to_end(const Look &look, const std::vector<reports::SuppressionRule> &rules,
                                          const census::Boundary &boundary);
 
-Findings findings_of(const Settled &settled, const GuardOptions &options,
+Findings findings_of(const Checked &checked, const GuardOptions &options,
                      const std::vector<reports::SuppressionRule> &rules, const census::Boundary &boundary);
 
 } // namespace pidleak::library

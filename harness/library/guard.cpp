@@ -93,7 +93,7 @@ public:
   }
 
 private:
-  library::Settled settle() {
+  library::Checked settle() {
     auto since = Clock::now();
     auto deadline = Deadline::after(options_.grace), last = Deadline::after(options_.grace + census_bound);
     library::Look look;

@@ -4,6 +4,7 @@
 #include "harness/os/process_ref.hpp"
 #include "harness/os/procfs.hpp"
 #include "harness/os/syscall_error.hpp"
+#include "harness/os/task_events.hpp"
 #include "harness/os/unix_sockets.hpp"
 
 #include <fcntl.h>
@@ -181,7 +182,7 @@ std::vector<Source> try_sources() {
                      errno_unless(static_cast<bool>(timers), "/proc/PID/timers (CONFIG_CHECKPOINT_RESTORE)"), no_rest});
   sources.push_back({"alarms visible",
                      unless(read_alarms() == Alarms::some, "/proc/timer_list is for root, masked or without symbols"),
-                     no_rest});
+                     "outside of replays in a PID namespace, which see their own, " + no_rest});
   char copy = 0;
   iovec here{.iov_base = &copy, .iov_len = 1}, there{.iov_base = const_cast<void *>(guinea.memory()), .iov_len = 1};
   sources.push_back({"memory of others",
@@ -190,6 +191,7 @@ std::vector<Source> try_sources() {
   auto duplicate = UniqueFd::adopt(static_cast<int>(::syscall(SYS_pidfd_getfd, process.pidfd(), guinea.pipe(), 0)));
   sources.push_back({"time-outs of sockets", errno_unless(static_cast<bool>(duplicate), "pidfd_getfd()"),
                      "for processes that wait for a socket, " + no_rest});
+  sources.push_back({"forks and execs", TaskEvents().why_none(), "guard can't tell who created what remains"});
   sources.push_back({"peers of unix sockets", why_no_peers(), "for processes that wait for one, " + no_rest});
   return sources;
 }

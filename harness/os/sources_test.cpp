@@ -45,7 +45,7 @@ TEST_CASE("a process that can't see its children says why, and one that can does
 TEST_CASE("every source is tried, and on this machine the census has what it needs", "[os]") {
   testing::check_in_child([] {
     auto sources = os::try_sources();
-    expect(sources.size() >= 9, "all are named");
+    expect(sources.size() >= 10, "all are named");
     for (const auto &source : sources)
       expect(!source.without_it.empty(), source.name + " has a weight");
     for (std::size_t i = 0; i < 3; ++i)
