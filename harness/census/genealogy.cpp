@@ -106,7 +106,10 @@ void Genealogy::exec(const TaskEvent &event) {
   if (id == 0 || nodes_[id].ended_ms) // its fork is still on its way, from another CPU
     id = make(event.pid, since_start(event.at));
   auto &node = nodes_[id];
+  if (node.is_read && node.read_at > event.at) // it was this program's that was read, and not the one's before
+    *node.program = {node.name};
   node.program = std::make_shared<std::vector<std::string>>(1, event.name);
+  node.name = event.name;
   node.is_read = false;
   if (may_be_eager())
     due_.push_back({.id = id, .program = node.program, .until = Deadline::after(longest_start)});
@@ -120,6 +123,7 @@ void Genealogy::read_programs(const ReadCommandLine &read) {
     auto &node = found->second;
     if (node.is_read || node.ended_ms || node.program != due.program)
       return true; // it is too late
+    node.read_at = Clock::now();
     if (auto words = read(node.pid); !words.empty()) {
       *node.program = shortened(std::move(words));
       node.is_read = true;

@@ -77,7 +77,9 @@ private:
     pid_t pid = 0;
     Id parent = 0; // 0: none that is known
     Program program = {};
-    bool is_read = true;          // of a program that was executed its name is known before its arguments
+    bool is_read = true; // of a program that was executed its name is known before its arguments
+    std::string name = {};
+    Clock::time_point read_at = {};
     Program parents_program = {}; // when it was forked
     double started_ms = 0;
     std::optional<double> ended_ms = {};

@@ -67,7 +67,8 @@ TEST_CASE("a creator has the command line that it had when it forked", "[genealo
   genealogy.add({event(What::fork, 11, 10, 1), event(What::exec, 11, 0, 1, "sh")}, read);
   genealogy.add({event(What::fork, 12, 11, 2)}, read);
   now = "second";
-  genealogy.add({event(What::exec, 11, 0, 3, "sh"), event(What::fork, 13, 11, 4)}, read);
+  constexpr int later = 2'000'000'000; // than now, when the first was read
+  genealogy.add({event(What::exec, 11, 0, later, "sh"), event(What::fork, 13, 11, later)}, read);
   CHECK(chain(genealogy, 12) == "sh first <- make test");
   CHECK(chain(genealogy, 13) == "sh second <- make test");
 }
@@ -88,6 +89,21 @@ TEST_CASE("a command line that is not there yet is read later, and never that of
                 read);
   CHECK_FALSE(genealogy.is_reading()); // it has ended
   CHECK(chain(genealogy, 13) == "gone (ended at 4) <- make");
+}
+
+TEST_CASE("a command line that was read after the next exec is not that of the program before", "[genealogy]") {
+  auto of_the_next = [](pid_t) { return std::vector<std::string>{"sleep", "9"}; };
+  Genealogy genealogy(10, {"make"}, Clock::now());
+  auto at = [](What kind, pid_t pid, pid_t parent, Clock::duration ago, const std::string &name = "") {
+    return TaskEvent{.kind = kind, .pid = pid, .parent = parent, .name = name, .at = Clock::now() - ago};
+  };
+  genealogy.add({at(What::fork, 11, 10, milliseconds(9)), at(What::exec, 11, 0, milliseconds(8), "sh"),
+                 at(What::fork, 12, 11, milliseconds(7))},
+                of_the_next);
+  genealogy.add({at(What::exec, 11, 0, milliseconds(6), "sleep"), at(What::fork, 13, 11, milliseconds(5))},
+                of_the_next);
+  CHECK(chain(genealogy, 12) == "sh <- make");
+  CHECK(chain(genealogy, 13) == "sleep 9 <- make");
 }
 
 TEST_CASE("events of different CPUs may come in the wrong order", "[genealogy]") {
