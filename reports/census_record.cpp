@@ -26,10 +26,13 @@ void record_genealogy(Report &report, const census::Genealogy &genealogy) {
   auto explain = [&](census::RemainingProcess &process) {
     if (process.created_by.empty()) // else they were recorded as they were then
       process.created_by = genealogy.creators_of(process.pid);
-    bool is_known = !process.created_by.empty() || genealogy.is_of_command(process.pid);
+    bool is_known = process.created_by.empty() ? genealogy.is_of_command(process.pid)
+                                               : genealogy.is_of_command(process.created_by.back().pid);
     if (!is_known && report.genealogy->state == census::GenealogyState::complete) {
       report.genealogy->state = census::GenealogyState::partial;
-      report.genealogy->lacks = fmt::format("the kernel did not tell who started pid {}", process.pid);
+      report.genealogy->lacks = fmt::format(
+          "the kernel did not tell who started pid {} (it tells nothing below a setuid or unreadable program)",
+          process.pid);
     }
   };
   for (auto *processes : {&report.remaining, &report.at_timeout})

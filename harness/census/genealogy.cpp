@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <iterator>
@@ -29,8 +30,9 @@ constexpr int eager_of = 1000;
 constexpr std::size_t longest_command = 2048; // bytes that are kept of a command line
 
 // What they are asked for is done by a daemon: of containers, of services, of a clock.
-constexpr std::string_view hand_over[] = {"docker",      "podman",    "nerdctl", "crictl", "ctr",     "kubectl",   "oc",
-                                          "systemd-run", "systemctl", "at",      "batch",  "crontab", "machinectl"};
+constexpr std::string_view hand_over[] = {"docker", "docker-compose", "podman",  "nerdctl",     "crictl",
+                                          "ctr",    "kubectl",        "oc",      "systemd-run", "systemctl",
+                                          "at",     "batch",          "crontab", "machinectl"};
 
 std::vector<std::string> shortened(std::vector<std::string> words) {
   std::size_t kept = 0;
@@ -142,6 +144,10 @@ void Genealogy::fork(const TaskEvent &event) {
   }
   if (id == command_ && !nodes_[id].ended_ms) // of this process
     return;
+  if (parent == 0 && event.parent != ::getpid()) { // its fork is still on its way, from another CPU
+    parent = make(event.parent, since_start(event.at));
+    nodes_[parent].program = std::make_shared<std::vector<std::string>>();
+  }
   bool is_late = id != 0 && !nodes_[id].ended_ms && nodes_[id].parent == 0; // its exec was told first
   if (!is_late)
     id = make(event.pid, since_start(event.at));
@@ -157,6 +163,8 @@ void Genealogy::fork(const TaskEvent &event) {
     due_.push_back({.id = parent, .program = creator.program, .until = Deadline::after(longest_start)});
   if (!node.program) // until it executes another
     node.program = node.parents_program;
+  else if (node.program->empty() && node.parents_program)
+    *node.program = *node.parents_program;
 }
 
 void Genealogy::exit(const TaskEvent &event) {

@@ -21,6 +21,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
@@ -46,7 +47,7 @@ struct GuardOptions {
   Clock::time_point since = Clock::now();
 };
 
-milliseconds from_seconds(double seconds) { return milliseconds(static_cast<long long>(seconds * 1000)); }
+milliseconds from_seconds(double seconds) { return milliseconds(static_cast<long long>(std::ceil(seconds * 1000))); }
 
 void describe(Report &report, GuardOptions &options, const os::ProcessRef *service) {
   if (service && !service->has_exited()) // it may have executed another program since: its name is that of now

@@ -38,8 +38,8 @@ std::string words_of(const os::Ending &ending) {
 std::string hint_of(const std::vector<std::string> &handed_over) {
   return handed_over.empty()
              ? ""
-             : fmt::format("{} was run: what it has handed to a daemon is not below this command, and may go on unseen",
-                           fmt::join(handed_over, ", "));
+             : fmt::format("{} {} run: what was handed to a daemon is not below this command, and may go on unseen",
+                           fmt::join(handed_over, ", "), handed_over.size() == 1 ? "was" : "were");
 }
 
 } // namespace pidleak::guard

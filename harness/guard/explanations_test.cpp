@@ -250,7 +250,7 @@ TEST_CASE("a program that hands work to a daemon is told of, and no other", "[gu
       auto ran = run(arguments);
       expect_equal(ran.status, 0, "it is clean");
       expect_equal(ran.err,
-                   std::string("pidleak guard: docker was run: what it has handed to a daemon is not below this "
+                   std::string("pidleak guard: docker was run: what was handed to a daemon is not below this "
                                "command, and may go on unseen\n"),
                    "the last line");
     }

@@ -183,8 +183,14 @@ private:
     for (const auto &process : outcome_.report.remaining)
       if (process.suppressed_by)
         spared.insert(process.pid);
-    outcome_.ending =
-        os::end_all_children(Deadline::after(options_.end_grace + os::end_bound), spared, options_.end_grace);
+    auto &relay = command_.relay();
+    relay.forget_signals();
+    auto is_asked_again = [&] { // a user who asks guard to end now does not wait for the grace
+      relay.wait(nullptr, Deadline::after(milliseconds(0)));
+      return relay.asked_to_end();
+    };
+    outcome_.ending = os::end_all_children(Deadline::after(options_.end_grace + os::end_bound), spared,
+                                           options_.end_grace, is_asked_again);
     for (auto &process : outcome_.report.remaining)
       process.ended_by = signal_that_ended(process.pid, *outcome_.ending);
   }

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <csignal>
 #include <map>
+#include <optional>
 
 namespace pidleak::os {
 namespace {
@@ -23,12 +24,10 @@ bool is_stopped(pid_t pid) {
   return stat && stat->state == 'T';
 }
 
-bool ignores_or_blocks_sigterm(pid_t pid) {
+/// One that blocks it may take it by signalfd(2) or sigwait(3).
+bool ignores_sigterm(pid_t pid) {
   auto status = read_status(pid);
-  if (!status)
-    return false;
-  bool is_pending = status->shared_pending.contains(SIGTERM);
-  return status->ignored.contains(SIGTERM) || (is_pending && status->blocked.contains(SIGTERM));
+  return status && status->ignored.contains(SIGTERM);
 }
 
 /// Children that were sent a signal, SIGTERM or SIGKILL, and have not ended yet. Their numbers are theirs until this
@@ -50,6 +49,15 @@ public:
     return met;
   }
 
+  /// What is below those that were asked and are still there: what supervises others has had its turn by now. True if
+  /// there was any that was not asked.
+  bool ask_below() {
+    bool met = false;
+    for (std::size_t i = 0; i < left_.size(); ++i) // it grows by those that are found
+      met = signal_below(left_[i]) || met;
+    return met;
+  }
+
   /// None that was met last time is left, but those of other users.
   bool empty() const { return held_.empty() && left_.empty(); }
   const std::set<pid_t> &of_others() const { return of_others_; }
@@ -61,7 +69,7 @@ public:
   /// SIGTERM does nothing to those that are left.
   bool are_deaf() const {
     try {
-      return std::all_of(left_.begin(), left_.end(), ignores_or_blocks_sigterm);
+      return std::all_of(left_.begin(), left_.end(), ignores_sigterm);
     } catch (const std::exception &) {
       return false;
     }
@@ -156,8 +164,14 @@ private:
   std::set<pid_t> of_others_; // that were met last time
 };
 
+/// SIGTERM to all, and in the second half of the time to what is below those that are still there.
+struct Asking {
+  Deadline half;
+  const std::function<bool()> &is_cut_short;
+};
+
 /// Until none is left that may not stay (true), or the deadline has passed, or it is no use (false).
-bool end_by(Signalled &signalled, bool by_asking, Deadline deadline, bool some_are_spared) {
+bool end_by(Signalled &signalled, std::optional<Asking> asking, Deadline deadline, bool some_are_spared) {
   int refusals = 0; // one after the other
   for (Backoff backoff;;) {
     try {
@@ -170,7 +184,12 @@ bool end_by(Signalled &signalled, bool by_asking, Deadline deadline, bool some_a
       refusals = none_is_left && !signalled.of_others().empty() ? refusals + 1 : 0;
       if (refusals == most_refusals) // to wait for these is to wait for ever
         return false;
-      if (deadline.passed() || (by_asking && !met && !signalled.empty() && signalled.are_deaf()))
+      if (deadline.passed() || (asking && asking->is_cut_short && asking->is_cut_short()))
+        return false;
+      bool are_deaf = asking && !met && !signalled.empty() && signalled.are_deaf();
+      if (asking && (are_deaf || asking->half.passed()) && signalled.ask_below())
+        continue;
+      if (are_deaf && signalled.are_deaf()) // those below them as well
         return false;
       if (!met) // else no time may be lost: a chain of forks ends only so
         signalled.wait_for_any(backoff.next());
@@ -185,12 +204,14 @@ bool end_by(Signalled &signalled, bool by_asking, Deadline deadline, bool some_a
 
 } // namespace
 
-Ending end_all_children(Deadline deadline, const std::set<pid_t> &spared, milliseconds ask_first) {
+Ending end_all_children(Deadline deadline, const std::set<pid_t> &spared, milliseconds ask_first,
+                        const std::function<bool()> &cut_short) {
   Signalled asked(SIGTERM, spared), killed(SIGKILL, spared);
   Ending ending{.asked = ask_first > milliseconds(0)};
-  ending.all_ended =
-      (ending.asked && end_by(asked, true, Deadline::after(ask_first).sooner_of(deadline), !spared.empty())) ||
-      end_by(killed, false, deadline, !spared.empty());
+  Asking asking{.half = Deadline::after(ask_first / 2), .is_cut_short = cut_short};
+  auto asked_until = Deadline::after(ask_first).sooner_of(deadline);
+  ending.all_ended = (ending.asked && end_by(asked, asking, asked_until, !spared.empty())) ||
+                     end_by(killed, {}, deadline, !spared.empty());
   ending.of_others = {killed.of_others().begin(), killed.of_others().end()};
   for (pid_t pid : asked.sent())
     if (!killed.sent().contains(pid) && !killed.of_others().contains(pid))

@@ -98,17 +98,51 @@ TEST_CASE("what remains is asked first: it ends by SIGTERM, and what catches tha
   });
 }
 
-TEST_CASE("who ignores or blocks SIGTERM is not waited for", "[os]") {
+TEST_CASE("who ignores SIGTERM is not waited for, and who takes it by sigwait is", "[os]") {
   testing::check_in_child([] {
-    auto ignores = with_sigterm(SIG_IGN), blocks = testing::plant([] {
-                                            sigset_t set;
-                                            sigemptyset(&set);
-                                            sigaddset(&set, SIGTERM);
-                                            expect(::sigprocmask(SIG_BLOCK, &set, nullptr) == 0, "sigprocmask");
-                                          });
+    auto ignores = with_sigterm(SIG_IGN);
     auto since = Clock::now();
     auto ending = os::end_all_children(end_of_all(), {}, far);
-    expect(ending.all_ended && ending.by_sigterm.empty() && ending.by_sigkill.size() == 2, "both by SIGKILL");
+    expect(ending.all_ended && ending.by_sigkill == std::vector{ignores.pid()}, "by SIGKILL");
+    expect(Clock::now() - since < far, "it does not wait");
+  });
+  testing::check_in_child([] {
+    sigset_t term;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    expect(::sigprocmask(SIG_BLOCK, &term, nullptr) == 0, "sigprocmask");
+    auto waits = testing::start([&] {
+      int signal = 0;
+      ::sigwait(&term, &signal);
+    });
+    auto ending = os::end_all_children(end_of_all(), {}, far);
+    expect(ending.all_ended && ending.by_sigterm == std::vector{waits.pid()}, "by SIGTERM");
+  });
+}
+
+TEST_CASE("what is below one that ignores SIGTERM, or waits for it, is asked as well", "[os]") {
+  for (auto handler : {SIG_IGN, +[](int) {}})
+    testing::check_in_child([=] {
+      auto up = os::open_pipe();
+      auto parent = testing::plant([&] {
+        pid_t pid = testing::plant().pid();
+        std::signal(SIGTERM, handler);
+        os::write_all(up.write_end.get(), {reinterpret_cast<const char *>(&pid), sizeof pid});
+      });
+      pid_t below = 0;
+      expect(os::read_exactly(up.read_end.get(), &below, sizeof below), "its pid");
+      auto ending = os::end_all_children(end_of_all(), {}, milliseconds(400));
+      expect(ending.all_ended && ending.by_sigkill == std::vector{parent.pid()}, "it is ended");
+      expect(ending.by_sigterm == std::vector{below}, "its child has been asked");
+    });
+}
+
+TEST_CASE("a wait for those that were asked can be cut short", "[os]") {
+  testing::check_in_child([] {
+    auto deaf = with_sigterm([](int) {});
+    auto since = Clock::now();
+    auto ending = os::end_all_children(end_of_all(), {}, far, [&] { return Clock::now() - since > milliseconds(50); });
+    expect(ending.all_ended && ending.by_sigkill == std::vector{deaf.pid()}, "by SIGKILL");
     expect(Clock::now() - since < far, "it does not wait");
   });
 }

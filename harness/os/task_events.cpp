@@ -7,11 +7,13 @@
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <stdexcept>
 
 namespace pidleak::os {
 namespace {
@@ -159,10 +161,16 @@ TaskEvents::TaskEvents() {
 }
 
 void TaskEvents::open() {
+  auto cpus = ::sysconf(_SC_NPROCESSORS_CONF);
+  constexpr rlim_t for_all_else = 32;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < static_cast<rlim_t>(cpus) + for_all_else)
+    throw std::runtime_error(fmt::format("it takes a descriptor for each of {} CPUs, and there may be only {} (ulimit "
+                                         "-n)",
+                                         cpus, limit.rlim_cur));
   readable_ = UniqueFd::adopt(::epoll_create1(EPOLL_CLOEXEC));
   if (!readable_)
     throw_errno("epoll_create1()");
-  auto cpus = ::sysconf(_SC_NPROCESSORS_CONF);
   for (int cpu = 0; cpu < cpus; ++cpu) {
     auto event = open_event(cpu);
     if (!event && errno == ENODEV) // it is off
