@@ -261,12 +261,11 @@ std::string process_lines(const std::string &title, const std::vector<census::Re
 std::string remaining_lines(const Report &report, const std::string &indent) {
   auto text = process_lines("hung", report.at_timeout, indent);
   text += process_lines("remains", report.remaining, indent);
-  if (report.genealogy && !report.genealogy->lacks.empty() && !report.remaining.empty())
-    text += layout::wrapped(indent + "who created ",
-                            report.genealogy->state == census::GenealogyState::none
-                                ? "what is not known: "
-                                : "what is known in part: " + printable(report.genealogy->lacks),
-                            indent.size() + 2);
+  if (report.genealogy && !report.genealogy->lacks.empty() && !report.remaining.empty()) {
+    auto none = report.genealogy->state == census::GenealogyState::none;
+    text += layout::wrapped(fmt::format("{}creators  {}: ", indent, none ? "not known" : "not all known"),
+                            printable(report.genealogy->lacks), indent.size() + 10);
+  }
   if (report.owner && report.verdict == Verdict::hung) // where shutdown waits
     text += process_lines("owner", {*report.owner}, indent);
   return text;

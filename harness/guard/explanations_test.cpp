@@ -231,6 +231,7 @@ TEST_CASE("where the kernel tells nothing of forks the report says so, and all e
     expect_equal(report.at("genealogy").at("state").get<std::string>(), std::string("none"), "genealogy");
     expect_part(report.at("genealogy").at("lacks").get<std::string>(), "perf_event_open");
     expect(process_named(report.at("remaining"), "sleep").at("created_by").empty(), "no creator is told");
+    expect_part(run({"guard", "--", "/bin/sh", "-c", sleeps}).err, "\n  creators  not known: perf_event_open");
   });
 }
 
