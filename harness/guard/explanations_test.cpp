@@ -199,11 +199,11 @@ TEST_CASE("all that have led to a process are told, the dead included", "[guard]
     Scratch scratch;
     // Each lives for a moment: what ends at once may be told by its name alone.
     auto report =
-        report_on("sh -c 'setsid sh -c \"sh -c \\\"sleep 600 & sleep 0.02\\\"; sleep 0.02\" & sleep 0.02'", scratch);
+        report_on("sh -c 'setsid sh -c \"sh -c \\\"sleep 600 & sleep 0.3\\\"; sleep 0.3\" & sleep 0.3'", scratch);
     expect_equal(report.at("genealogy").at("state").get<std::string>(), std::string("complete"), "genealogy");
     auto creators = creators_of(process_named(report.at("remaining"), "sleep"));
     expect_equal(creators.size(), 4U, fmt::format("creators: {}", fmt::join(creators, " <- ")));
-    expect_equal(creators[0], std::string("sh -c sleep 600 & sleep 0.02 (ended)"), "its parent");
+    expect_equal(creators[0], std::string("sh -c sleep 600 & sleep 0.3 (ended)"), "its parent");
     expect_part(creators[1], "sh -c sh -c \"sleep 600");
     expect_part(creators[2], "sh -c setsid sh -c");
     expect_part(creators[3], "/bin/sh -c sh -c 'setsid");

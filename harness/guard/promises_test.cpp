@@ -133,7 +133,7 @@ TEST_CASE("very many are ended with few descriptors", "[guard]") {
         auto ran = shell(fmt::format("ulimit -n {}; exec {} guard {} -- sh -c '{}'", limit, binary, options, many));
         expect_equal(ran.status, 23, "status; " + ran.err);
         expect_text(ran.err, "300 processes outlived the command");
-        expect_text(ran.err, "\n  ended by SIGTERM\n");
+        expect_text(ran.err, "\n  ended by SIGTERM");
         expect_no_child();
       }
   });

@@ -85,7 +85,7 @@ os::ProcessRef with_sigterm(void (*handler)(int)) {
 TEST_CASE("what remains is asked first: it ends by SIGTERM, and what catches that by SIGKILL", "[os]") {
   testing::check_in_child([] {
     auto polite = testing::plant(), deaf = with_sigterm([](int) {});
-    auto ending = os::end_all_children(end_of_all(), {}, milliseconds(100));
+    auto ending = os::end_all_children(end_of_all(), {}, milliseconds(2000));
     expect(ending.all_ended && ending.asked, "all ended");
     expect(ending.by_sigterm == std::vector{polite.pid()}, "who has left");
     expect(ending.by_sigkill == std::vector{deaf.pid()}, "who has not");
@@ -131,7 +131,7 @@ TEST_CASE("what is below one that ignores SIGTERM, or waits for it, is asked as 
       });
       pid_t below = 0;
       expect(os::read_exactly(up.read_end.get(), &below, sizeof below), "its pid");
-      auto ending = os::end_all_children(end_of_all(), {}, milliseconds(400));
+      auto ending = os::end_all_children(end_of_all(), {}, milliseconds(3000));
       expect(ending.all_ended && ending.by_sigkill == std::vector{parent.pid()}, "it is ended");
       expect(ending.by_sigterm == std::vector{below}, "its child has been asked");
     });
