@@ -214,17 +214,17 @@ std::vector<Creator> Genealogy::creators_of(pid_t pid) const {
   return creators;
 }
 
-// A line a process: id, parent's id, pid, start, end or -1, and of its parent's program the number of words and their
-// bytes. The words follow, each with a 0 byte behind it.
+// A line a process: id, parent's id, pid, start, end or -1, and the bytes of its parent's program. Its words follow,
+// each with a 0 byte behind it.
 std::string Genealogy::write() const {
   std::string text = fmt::format("{} {}\n{}\n{}\n", command_, spell(state_), lacks_, fmt::join(handed_over_, " "));
   for (const auto &[id, node] : nodes_) {
     std::string words;
-    std::size_t count = node.parents_program ? node.parents_program->size() : 0;
-    for (std::size_t i = 0; i < count; ++i)
-      words += (*node.parents_program)[i] + '\0';
-    text += fmt::format("{} {} {} {} {} {} {}\n", id, node.parent, node.pid, node.started_ms,
-                        node.ended_ms.value_or(-1), count, words.size());
+    if (node.parents_program)
+      for (const auto &word : *node.parents_program)
+        words += word + '\0';
+    text += fmt::format("{} {} {} {} {} {}\n", id, node.parent, node.pid, node.started_ms, node.ended_ms.value_or(-1),
+                        words.size());
     text += words;
   }
   return text;
@@ -250,9 +250,8 @@ Genealogy Genealogy::read(const std::string &text) {
   while (in >> id) {
     Node node;
     double ended = -1;
-    std::size_t count = 0, size = 0;
-    if (!(in >> node.parent >> node.pid >> node.started_ms >> ended >> count >> size) || in.get() != '\n' ||
-        size > text.size())
+    std::size_t size = 0;
+    if (!(in >> node.parent >> node.pid >> node.started_ms >> ended >> size) || in.get() != '\n' || size > text.size())
       refuse();
     if (ended >= 0)
       node.ended_ms = ended;
@@ -260,7 +259,7 @@ Genealogy Genealogy::read(const std::string &text) {
     if (!in.read(bytes.data(), static_cast<std::streamsize>(size)))
       refuse();
     std::vector<std::string> words;
-    for (std::size_t at = 0, end = 0; words.size() < count; at = end + 1) {
+    for (std::size_t at = 0, end = 0; at < size; at = end + 1) {
       end = bytes.find('\0', at);
       if (end == bytes.npos)
         refuse();

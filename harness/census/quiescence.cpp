@@ -165,16 +165,12 @@ std::string why_alarms_are_possible(const Boundary &boundary) {
   if (boundary.alarms && !boundary.alarms->has_seen_one())
     return "";
   auto alarms = os::read_alarms();
-  if (boundary.alarms && alarms != os::Alarms::none)
-    return "one of these processes has set an alarm";
-  switch (alarms) {
-  case os::Alarms::none:
+  if (alarms == os::Alarms::none)
     return "";
-  case os::Alarms::some:
+  if (boundary.alarms)
+    return "one of these processes has set an alarm";
+  if (alarms == os::Alarms::some)
     return "some process of this machine has set an alarm, which may be one of these";
-  case os::Alarms::not_shown:
-    break;
-  }
   return "alarms can't be seen (/proc/timer_list is for root, masked, or without symbols)";
 }
 

@@ -24,9 +24,7 @@ namespace {
 
 const timespec an_hour{.tv_sec = 3600, .tv_nsec = 0};
 
-census::Rest rest() {
-  return testing::rest_below({.root = ::getpid()}, {});
-}
+census::Rest rest() { return testing::rest_below({.root = ::getpid()}, {}); }
 
 struct TriedWait {
   const char *name;

@@ -40,11 +40,6 @@ std::vector<std::string> read_if_possible(pid_t pid) {
   }
 }
 
-bool is_stopped(const os::ProcessRef &process) {
-  auto stat = os::read_stat(process.pid());
-  return stat && stat->state == 'T';
-}
-
 } // namespace
 
 int Command::start(const std::vector<std::string> &command) {
@@ -181,10 +176,10 @@ siginfo_t Command::next_change() {
 /// The parent of this process is to see that the command has stopped, whether the terminal has stopped it or another
 /// process. The command has stopped first: by then it has put the terminal in order.
 void Command::stop_as_well() {
-  if (!is_stopped(*command_) || ::getpid() == 1) // the init of a PID namespace can't be stopped
+  if (!os::is_stopped(command_->pid()) || ::getpid() == 1) // the init of a PID namespace can't be stopped
     return;
   stop_until(
-      *command_, [this] { return !is_stopped(*command_); }, limit_);
+      *command_, [this] { return !os::is_stopped(command_->pid()); }, limit_);
   // Continued alone, or with the command? That may even have been stopped again by now: its state does not tell.
   siginfo_t since{};
   constexpr int any = WEXITED | WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT;

@@ -4,12 +4,8 @@
 #include "harness/guard/guard_test_support.hpp"
 #include "scenarios/cases.hpp"
 
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include <cstddef>
 #include <map>
 
 using namespace pidleak;
@@ -49,19 +45,6 @@ const std::string mask_paths =
     " for p in bus fs irq sys sysrq-trigger; do [ ! -e /proc/$p ] ||"
     " { mount --bind /proc/$p /proc/$p && mount -o remount,bind,ro /proc/$p; }; done;"
     " mount -t tmpfs -o ro,size=0 none /sys/firmware";
-
-/// A filter that says no to one system call, with that errno, in this process and all that it starts.
-void deny(long call, int error) {
-  sock_filter program[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(call), 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error)),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  sock_fprog filter{.len = std::size(program), .filter = program};
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
-    os::throw_errno("prctl(PR_SET_SECCOMP)");
-}
 
 std::vector<Environment> environments() {
   std::vector<Environment> all = {

@@ -1,17 +1,10 @@
 // What guard tells of a process that it finds: what it is and costs, what it waits for, and for whom. Each kind with a
 // twin of which the same must not be said.
-#include "harness/cli/cli_test_support.hpp"
 #include "harness/guard/guard_test_support.hpp"
 #include "harness/os/task_events.hpp"
 
 #include <fmt/ranges.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
-
-#include <cstddef>
-#include <iterator>
 
 using namespace pidleak;
 using namespace pidleak::testing;
@@ -43,10 +36,6 @@ json attributes_of(const std::string &script, const std::string &name) {
 std::string first_finding(const json &process) {
   const auto &finding = process.at("diagnosis").at(0);
   return fmt::format("{}: {}", finding.at("cause").get<std::string>(), finding.at("text").get<std::string>());
-}
-
-void expect_part(const std::string &text, const std::string &part) {
-  expect(text.find(part) != std::string::npos, fmt::format("`{}` is in `{}`", part, text));
 }
 
 const std::string sleeps = "sleep 600 >/dev/null 2>&1 &";
@@ -179,17 +168,6 @@ std::vector<std::string> creators_of(const json &process) {
 
 bool is_told_of_tasks() { return os::TaskEvents().why_none().empty(); }
 
-/// The kernel refuses: in a child, to be inherited by guard.
-void forbid_perf_events() {
-  sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-                        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_perf_event_open, 0, 1),
-                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-                        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-  sock_fprog filter{.len = std::size(code), .filter = code};
-  expect(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no new privileges");
-  expect(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0, "the filter holds");
-}
-
 } // namespace
 
 TEST_CASE("all that have led to a process are told, the dead included", "[guard]") {
@@ -225,7 +203,7 @@ TEST_CASE("a chain that is alive is told without ends, and guard without options
 
 TEST_CASE("where the kernel tells nothing of forks the report says so, and all else is told", "[guard]") {
   check_in_child([] {
-    forbid_perf_events();
+    deny(SYS_perf_event_open, EPERM);
     Scratch scratch;
     auto report = report_on(sleeps, scratch);
     expect_equal(report.at("genealogy").at("state").get<std::string>(), std::string("none"), "genealogy");

@@ -2,13 +2,32 @@
 #pragma once
 
 #include "harness/cli/cli_test_support.hpp"
+#include "harness/os/syscall_error.hpp"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <nlohmann/json.hpp>
+#include <sys/prctl.h>
 
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 namespace pidleak::testing {
+
+/// A filter that says no to one system call, with that errno, in this process and all that it starts.
+inline void deny(long call, int error) {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(call), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  sock_fprog filter{.len = std::size(program), .filter = program};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+    os::throw_errno("prctl(PR_SET_SECCOMP)");
+}
 
 /// `pidleak guard OPTIONS -- COMMAND`.
 inline std::vector<std::string> guarded(std::vector<std::string> options, const std::vector<std::string> &command) {

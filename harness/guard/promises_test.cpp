@@ -24,10 +24,6 @@ void expect_no_child(Where where = BOOST_CURRENT_LOCATION) {
 /// As check_in_child(), for what takes its time on a busy machine.
 void check_long(const std::function<void()> &body) { CHECK(run_in_child(body, std::chrono::seconds(90)) == ""); }
 
-void expect_text(const std::string &text, const std::string &wanted, Where where = BOOST_CURRENT_LOCATION) {
-  expect(text.find(wanted) != std::string::npos, "`" + wanted + "` is in `" + text + "`", where);
-}
-
 } // namespace
 
 TEST_CASE("a slow reader of what a straggler writes gets every byte, when the grace allows it", "[guard]") {
@@ -54,7 +50,7 @@ TEST_CASE("a command that was stopped and is continued alone goes on, and guard 
       wait_until_state(running.guard(), 'T');
       command.send(SIGCONT);
       expect_equal(running.finish(), 5, "status");
-      expect_text(running.text(), "resumed");
+      expect_part(running.text(), "resumed");
     }
     expect_no_child();
   });
@@ -101,7 +97,7 @@ TEST_CASE("a watch goes on, and its service with it, whatever a sample meets", "
     expect(!service.has_exited(), "the service runs");
     service.send(SIGTERM);
     expect_equal(running.finish(), 128 + SIGTERM, "status");
-    expect_text(running.text(), "samples that failed: ");
+    expect_part(running.text(), "samples that failed: ");
   });
 }
 
@@ -120,7 +116,7 @@ TEST_CASE("a file that is too deep to be named is no reason to leave its holder"
     std::filesystem::create_directory(scratch / "deep");
     auto ran = guard({"--grace", "0.2"}, {python(), scratch / "deep.py", scratch / "deep"});
     expect_equal(ran.status, 23, "status; " + ran.err);
-    expect_text(ran.err, "a process outlived the command");
+    expect_part(ran.err, "a process outlived the command");
     expect_no_child();
   });
 }
@@ -132,8 +128,8 @@ TEST_CASE("very many are ended with few descriptors", "[guard]") {
       for (const char *options : {"", "--grace 0.2"}) {
         auto ran = shell(fmt::format("ulimit -n {}; exec {} guard {} -- sh -c '{}'", limit, binary, options, many));
         expect_equal(ran.status, 23, "status; " + ran.err);
-        expect_text(ran.err, "300 processes outlived the command");
-        expect_text(ran.err, "\n  ended by SIGTERM");
+        expect_part(ran.err, "300 processes outlived the command");
+        expect_part(ran.err, "\n  ended by SIGTERM");
         expect_no_child();
       }
   });
@@ -148,7 +144,7 @@ TEST_CASE("very many are told within the grace once more", "[guard]") {
     auto ran = guard_shell({"--grace", std::to_string(grace_s)},
                            "i=0; while [ $i -lt 1500 ]; do sleep 600 >/dev/null 2>&1 & i=$((i+1)); done; date +%s.%N");
     std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
-    expect_text(ran.err, "1500 processes outlived the command");
+    expect_part(ran.err, "1500 processes outlived the command");
     auto took_s = now.count() - std::stod(ran.out);
     expect(took_s < 2 * grace_s, fmt::format("told {} s after the command's end", took_s));
     expect_no_child();
@@ -249,7 +245,7 @@ TEST_CASE("guard as an init spares what enters its PID namespace from outside", 
       expect(status == os::WaitStatus{.signaled = false, .value = 4}, "the command's status");
       std::string text(4096, '\0');
       text.resize(static_cast<std::size_t>(std::max<ssize_t>(0, ::read(out.read_end.get(), text.data(), text.size()))));
-      expect_text(text, "a process outlived the command"); // its own, and no other
+      expect_part(text, "a process outlived the command"); // its own, and no other
       expect(text.find("700") == std::string::npos, "the other's is not blamed: " + text);
     });
 }
@@ -261,7 +257,7 @@ TEST_CASE("a suppressed parent stays, and its child that is not suppressed does 
     auto ran = guard_shell({"--grace", "0.2", "--suppressions", scratch / "rules.json"},
                            "(sleep 600; read never) </dev/zero >/dev/null 2>&1 & echo $!; exit 0");
     expect_equal(ran.status, 23, "status; " + ran.err);
-    expect_text(ran.err, "\n  ended by SIGTERM\n");
+    expect_part(ran.err, "\n  ended by SIGTERM\n");
     auto parent = os::ProcessRef::open(std::stoi(ran.out)).value();
     for (pid_t child : os::read_children(parent.pid())) {
       auto stat = os::read_stat(child);

@@ -89,11 +89,6 @@ private:
 
 const std::vector<std::string> interactive_bash = {"/bin/bash", "--norc", "--noprofile", "-i"};
 
-bool is_stopped(const os::ProcessRef &process) {
-  auto stat = os::read_stat(process.pid());
-  return stat && stat->state == 'T';
-}
-
 } // namespace
 
 TEST_CASE("Ctrl-C and Ctrl-\\ end the command, with the status of that", "[guard]") {
@@ -127,9 +122,9 @@ TEST_CASE("Ctrl-Z stops the job, and fg and bg continue it", "[guard]") {
     for (int times = 0; times < 20; ++times) { // each might meet another order of guard's stop and the command's
       terminal.type("\x1a");
       terminal.wait_for("Stopped");
-      expect(is_stopped(cat), "the command has stopped");
+      expect(os::is_stopped(cat.pid()), "the command has stopped");
       terminal.type("fg\r");
-      wait_until([&] { return !is_stopped(cat); }, "the command goes on");
+      wait_until([&] { return !os::is_stopped(cat.pid()); }, "the command goes on");
       terminal.wait_for_process("cat");
       terminal.type("a line\r");
       terminal.wait_for("a line\r\na line\r\n"); // typed, and from cat
@@ -185,7 +180,7 @@ TEST_CASE("a shell under guard has the terminal and its jobs", "[guard]") {
     terminal.type("\x1a");
     terminal.wait_for("Stopped");
     terminal.type("fg\r");
-    wait_until([&] { return !is_stopped(cat); }, "the command goes on");
+    wait_until([&] { return !os::is_stopped(cat.pid()); }, "the command goes on");
     terminal.wait_for_process("cat");
     terminal.type("\x03");
     terminal.expect_status(130);

@@ -5,8 +5,8 @@
 #include "harness/census/settle.hpp"
 #include "harness/library/findings.hpp"
 #include "harness/library/fork_log.hpp"
-#include "harness/os/sources.hpp"
 #include "harness/os/ending.hpp"
+#include "harness/os/sources.hpp"
 #include "harness/os/syscall_error.hpp"
 
 #include <unistd.h>
@@ -88,7 +88,8 @@ public:
         if (dying.size() < most_held &&
             std::none_of(dying.begin(), dying.end(), [&](const auto &other) { return other.pid() == process.pid; }))
           end(process, dying);
-      os::wait_for_any_exit(census::Leaving(doomed).exits(), std::min(backoff.next(), left(deadline)));
+      os::wait_for_any_exit(census::Leaving(doomed).exits(),
+                            std::min(backoff.next(), std::chrono::ceil<std::chrono::microseconds>(deadline.left())));
     }
   }
 
@@ -130,8 +131,6 @@ private:
       sight.no_rest = "this process has other threads";
     return sight;
   }
-
-  static std::chrono::microseconds left(Deadline deadline) { return milliseconds(deadline.left_ms()); }
 
   static void end(const census::Member &process, std::vector<os::ProcessRef> &dying) {
     auto held = os::ProcessRef::open(process.pid);

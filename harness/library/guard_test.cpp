@@ -40,7 +40,7 @@ TEST_CASE("a child that was not waited for remains, and stays to be waited for",
     expect_equal(found.parent, ::getpid(), "parent");
     expect_equal(found.kind, "zombie", "kind");
     expect_equal(found.diagnosis.at(0).cause, "not-reaped", "cause");
-    expect_says(found.diagnosis[0].text, "exited with 3");
+    expect_part(found.diagnosis[0].text, "exited with 3");
     expect_equal(os::reap(child).value, 3, "status, after all");
     expect_clean(guard.check());
   });
@@ -57,7 +57,7 @@ TEST_CASE("a child that runs remains until it is ended, and so does its child", 
       expect(!process.command_line.empty(), "its command line is known");
       expect_equal(process.parent, process.pid == child.pid() ? ::getpid() : child.pid(), "parent");
     }
-    expect_says(findings.text, "of a test: 2 processes remain");
+    expect_part(findings.text, "of a test: 2 processes remain");
     expect(guard.end_remaining(), "they could be ended");
     expect_clean(guard.check());
     expect_no_child();
@@ -78,7 +78,7 @@ TEST_CASE("a daemon that runs is found by a guard that adopts, and missed by one
     start_daemon(true);
     auto findings = guard.check();
     expect_clean(findings);
-    expect_says(findings.json, "adopts no orphans");
+    expect_part(findings.json, "adopts no orphans");
   });
 }
 
@@ -122,7 +122,7 @@ TEST_CASE("an ended child that may be an orphan is tolerated but for the strict,
     auto findings = guard.check();
     expect_clean(findings);
     expect(findings.doubtful(), "there is doubt");
-    expect_says(findings.tolerated.at(0).tolerated_because, "the kernel does not say");
+    expect_part(findings.tolerated.at(0).tolerated_because, "the kernel does not say");
     expect(guard.end_remaining(), "nothing is there that counts");
     expect_equal(os::read_children(::getpid()).size(), 1U, "it was left alone");
   });
@@ -432,7 +432,7 @@ TEST_CASE("without the /proc that it needs there is no guard, and it says why", 
       Guard guard;
       expect(false, "it throws");
     } catch (const std::system_error &e) {
-      expect_says(e.what(), why);
+      expect_part(e.what(), why);
     }
     expect(!os::is_subreaper(), "nothing has changed");
   };

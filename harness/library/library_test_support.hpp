@@ -49,10 +49,6 @@ inline void expect_clean(const Findings &findings, Where where = BOOST_CURRENT_L
   expect(findings.clean(), "clean; " + findings.text, where);
 }
 
-inline void expect_says(const std::string &text, const std::string &wanted, Where where = BOOST_CURRENT_LOCATION) {
-  expect(text.find(wanted) != std::string::npos, "`" + wanted + "` is in " + text, where);
-}
-
 /// No child is left, not even a zombie.
 inline void expect_no_child(Where where = BOOST_CURRENT_LOCATION) {
   expect(os::read_children(::getpid()).empty(), "no child", where);

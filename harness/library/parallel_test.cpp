@@ -74,7 +74,7 @@ TEST_CASE("an orphan that may be another guard's is left to it, and counted by t
                   judged.wait();
                   auto findings = guard.check();
                   expect_equal(only(findings).may_be_of, std::vector<std::string>{"the other"}, "the doubt");
-                  expect_says(findings.text, "it may belong to another guard");
+                  expect_part(findings.text, "it may belong to another guard");
                   expect(guard.end_remaining(), "nothing is left that may be ended");
                 },
                 [&] {
@@ -83,8 +83,8 @@ TEST_CASE("an orphan that may be another guard's is left to it, and counted by t
                   planted.wait();
                   auto findings = guard.check();
                   expect_clean(findings);
-                  expect_says(findings.tolerated.at(0).tolerated_because, "the one with the daemon");
-                  expect_says(findings.text, "left to the guards that have not been checked yet");
+                  expect_part(findings.tolerated.at(0).tolerated_because, "the one with the daemon");
+                  expect_part(findings.text, "left to the guards that have not been checked yet");
                   expect(guard.end_remaining(), "nothing of its own is there");
                   expect_equal(os::read_children(::getpid()).size(), 1U, "and the daemon was spared");
                   judged.count_down();

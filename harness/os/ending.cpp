@@ -19,11 +19,6 @@ namespace {
 
 constexpr int most_refusals = 3; // of a signal: another user's process refuses it each time, a passing shortage once
 
-bool is_stopped(pid_t pid) {
-  auto stat = read_stat(pid);
-  return stat && stat->state == 'T';
-}
-
 /// One that blocks it may take it by signalfd(2) or sigwait(3).
 bool ignores_sigterm(pid_t pid) {
   auto status = read_status(pid);
@@ -83,8 +78,8 @@ public:
   }
 
 private:
-  // Descriptors are few: the others' turn comes when these are reaped. Those that are asked may stay: a few are held,
-  // to be waited for.
+  // Descriptors are few: the others' turn comes when these are reaped. Those that are asked may stay, and must not keep
+  // the others from being asked: a few are held, to be waited for.
   std::size_t most_held() const { return signal_ == SIGTERM ? 2 : 256; }
 
   static bool has_ended(const UniqueFd &pidfd) {
@@ -93,9 +88,7 @@ private:
   }
 
   static UniqueFd open_pidfd(pid_t pid) { return UniqueFd::adopt(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
-  static bool is_short_of_descriptors() { return errno == EMFILE || errno == ENFILE; }
 
-  /// Those that are asked may stay, and must not keep the others from being asked.
   bool has_room() const { return signal_ == SIGTERM || held_.size() < most_held(); }
 
   /// It was asked, and is there.
@@ -112,12 +105,12 @@ private:
       if (spared_.contains(*pid) || is_asked(*pid) || held_.contains(*pid) || !has_room())
         continue;
       auto child = open_pidfd(*pid);
-      if (!child && is_short_of_descriptors() && signal_ == SIGTERM) {
+      if (!child && (errno == EMFILE || errno == ENFILE) && !held_.empty()) {
+        if (signal_ == SIGKILL)
+          break;       // their turn comes when these are reaped
         held_.clear(); // to ask needs no hold
         child = open_pidfd(*pid);
       }
-      if (!child && is_short_of_descriptors() && !held_.empty())
-        break; // their turn comes when these are reaped
       if (!child && errno != ESRCH)
         throw_errno("pidfd_open({})", *pid);
       // The list may be of another PID namespace, or the child may have been another's.

@@ -119,6 +119,10 @@ std::optional<ProcStat> parse_stat(std::string_view text) {
 }
 
 std::optional<ProcStat> read_stat(pid_t pid) { return parse_file(proc_path(pid, "stat"), parse_stat); }
+bool is_stopped(pid_t pid) {
+  auto stat = read_stat(pid);
+  return stat && stat->state == 'T';
+}
 std::optional<ProcStat> read_thread_stat(pid_t pid, pid_t thread) {
   return parse_file(thread_path(pid, thread, "stat"), parse_stat);
 }

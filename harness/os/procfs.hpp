@@ -33,6 +33,8 @@ struct ProcStat {
 };
 std::optional<ProcStat> parse_stat(std::string_view text);
 std::optional<ProcStat> read_stat(pid_t pid);
+/// By a signal. False as well if it has gone.
+bool is_stopped(pid_t pid);
 std::optional<ProcStat> read_thread_stat(pid_t pid, pid_t thread);
 
 /// A set of signals as /proc/PID/status prints it.

@@ -37,6 +37,10 @@ inline void expect(bool holds, std::string_view what, Where where = BOOST_CURREN
     throw std::runtime_error(fmt::format("{}:{}: not so: {}", where.file_name(), where.line(), what));
 }
 
+inline void expect_part(std::string_view text, std::string_view part, Where where = BOOST_CURRENT_LOCATION) {
+  expect(text.find(part) != text.npos, fmt::format("`{}` is in `{}`", part, text), where);
+}
+
 /// The same for a text that is the reason; for anything that fmt can print.
 template <class Actual, class Wanted>
 void expect_equal(const Actual &actual, const Wanted &wanted, std::string_view what,

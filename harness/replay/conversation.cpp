@@ -86,17 +86,12 @@ void Conversation::hear_until(const Done &done, const std::string &what) {
       throw Stalled{what};
     if (!done())
       throw SubjectFailure(fmt::format("the subject did not {} within {} ms{}", what, step_bound_.count(),
-                                       is_stopped() ? ": it is stopped" : ""));
+                                       os::is_stopped(subject().pid()) ? ": it is stopped" : ""));
   } catch (const SubjectFailure &e) {
     if (!subject().has_exited())
       throw;
     throw SubjectFailure(fmt::format("{}, and was to {}", e.what(), what));
   }
-}
-
-bool Conversation::is_stopped() const {
-  auto stat = os::read_stat(subject().pid());
-  return stat && stat->state == 'T';
 }
 
 void Conversation::hear_until_rest(const census::Tree &tree, milliseconds bound, const Done &done) {

@@ -69,8 +69,6 @@ public:
   bool hear_until_exit(const os::ProcessRef &process);
 
 private:
-  bool is_stopped() const;
-
   bool may_still_answer() const { return !resting_ || (error_.empty() && !subject().has_exited()); }
 
   const census::Tree *resting_ = nullptr;
