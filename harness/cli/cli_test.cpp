@@ -211,16 +211,16 @@ TEST_CASE("pools of any size are replayed", "[cli][once]") {
 
 namespace {
 
-/// A shell starts a long run, and sends it the signal when the sixth replay begins.
+/// A shell starts a long run, lets five replays through the gate, and sends the signal when the sixth waits there.
 Ran interrupted(const std::string &signal, const TemporaryDirectory &directory) {
   return run(
-      {"-c",
-       "cd " + directory.path() +
-           "; mkfifo begun; exec 3<>begun; printf '#!/bin/sh\\necho >%s/begun; exec %s/pidleak-subject\\n' \"$PWD\" "
-           "'" PIDLEAK_BINARY_DIR "' >subject; chmod +x subject; '" PIDLEAK_BINARY_DIR
-           "/pidleak' run incident --pool exec:./subject --repeat 1000 --report r.json >out & "
-           "for i in 1 2 3 4 5 6; do read line <&3; done; kill -" +
-           signal + " $!; wait $!; echo status $?; cat out"},
+      {"-c", "cd " + directory.path() +
+                 "; mkfifo begun gate; exec 3<>begun 4<>gate; printf '#!/bin/sh\\necho >%s/begun; read line <%s/gate; "
+                 "exec %s/pidleak-subject\\n' \"$PWD\" \"$PWD\" '" PIDLEAK_BINARY_DIR
+                 "' >subject; chmod +x subject; '" PIDLEAK_BINARY_DIR
+                 "/pidleak' run incident --pool exec:./subject --repeat 1000 --report r.json >out & "
+                 "for i in 1 2 3 4 5; do read line <&3; echo >&4; done; read line <&3; kill -" +
+                 signal + " $!; wait $!; echo status $?; cat out"},
       "/bin/bash");
 }
 
