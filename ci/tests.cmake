@@ -55,10 +55,10 @@ function(pidleak_tests name)
     PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" SKIP_RETURN_CODE 4 ${environment})
 endfunction()
 
-pidleak_tests(os_tests harness/os/ending_test.cpp harness/os/listeners_test.cpp harness/os/sources_test.cpp harness/os/procfs_test.cpp harness/os/scratch_cgroup_test.cpp harness/os/process_test.cpp
+pidleak_tests(os_tests harness/os/ending_test.cpp harness/os/inet_sockets_test.cpp harness/os/sources_test.cpp harness/os/procfs_test.cpp harness/os/scratch_cgroup_test.cpp harness/os/process_test.cpp
   USES pidleak_os LABELS os)
 pidleak_tests(census_tests harness/census/boundary_test.cpp harness/census/diagnosis_test.cpp harness/census/elsewhere_test.cpp harness/census/genealogy_test.cpp harness/census/growth_test.cpp harness/census/walk_test.cpp
-  harness/census/remaining_test.cpp harness/census/quiescence_test.cpp harness/census/spinning_test.cpp USES pidleak_census LABELS census)
+  harness/census/remaining_test.cpp harness/census/roots_test.cpp harness/census/quiescence_test.cpp harness/census/spinning_test.cpp USES pidleak_census LABELS census)
 pidleak_tests(pool_tests harness/pool/call_queue_test.cpp harness/pool/result_queue_test.cpp
   harness/pool/pool_test.cpp harness/pool/broken_pool_test.cpp USES pidleak_worker_code LABELS pool)
 pidleak_tests(protocol_tests harness/protocol/message_test.cpp harness/protocol/mistakes_test.cpp
@@ -107,7 +107,7 @@ if(NOT PIDLEAK_SANITIZE)
 endif()
 pidleak_tests(guard_tests harness/guard/attach_test.cpp harness/guard/commands_test.cpp harness/guard/explanations_test.cpp harness/guard/guard_test.cpp
   harness/guard/isolation_test.cpp harness/guard/leaks_test.cpp harness/guard/signals_test.cpp
-  harness/guard/terminal_test.cpp harness/guard/watch_test.cpp ${refusing_tests}
+  harness/guard/terminal_test.cpp harness/guard/watch_test.cpp harness/guard/whom_test.cpp ${refusing_tests}
   USES pidleak_specimens pidleak_replay LABELS guard MANY_PROCESSES)
 add_dependencies(guard_tests pidleak-specimen)
 pidleak_tests(scenario_tests scenarios/scenarios_test.cpp scenarios/ground_truth_test.cpp

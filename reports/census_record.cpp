@@ -1,5 +1,7 @@
 #include "reports/census_record.hpp"
 
+#include "harness/census/roots.hpp"
+
 #include <fmt/format.h>
 
 namespace pidleak::reports {
@@ -16,6 +18,7 @@ void record_remaining(Report &report, std::vector<census::RemainingProcess> rema
   report.remaining = std::move(remaining);
   report.owner = std::move(owner);
   census::diagnose(report.remaining, report.owner ? &*report.owner : nullptr, knowledge);
+  census::order_by_roots(report.remaining);
   count_remaining(report);
 }
 

@@ -126,6 +126,12 @@ void add_what_processes_have(Json &process) {
   process["attributes"] = nullptr;
   process["created_by"] = Json::array();
   process["ended_by"] = nullptr;
+  process["is_root"] = true;
+  list(process, "diagnosis");
+  for (auto &finding : process["diagnosis"]) {
+    finding["waits_for"] = Json::array();
+    finding["cure"] = "";
+  }
 }
 
 void add_what_version_5_has(Json &json) {

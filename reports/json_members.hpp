@@ -73,13 +73,17 @@ T read(const Json &object, const char *name) {
   }
 }
 
-/// Nothing that a report counts or measures is less than `least`; the schema has the same bounds.
 template <class T>
-T read_number(const Json &object, const char *name, T least = 0, T most = std::numeric_limits<T>::max()) {
-  auto value = read<T>(object, name);
+T in_range(T value, const char *name, T least, T most) {
   if (!(value >= least && value <= most))
     throw std::invalid_argument(fmt::format("report: \"{}\" is out of range", name));
   return value;
+}
+
+/// Nothing that a report counts or measures is less than `least`; the schema has the same bounds.
+template <class T>
+T read_number(const Json &object, const char *name, T least = 0, T most = std::numeric_limits<T>::max()) {
+  return in_range(read<T>(object, name), name, least, most);
 }
 
 constexpr pid_t largest_pid = 4194304; // PID_MAX_LIMIT of a 64-bit kernel
@@ -89,6 +93,19 @@ inline double read_duration(const Json &object, const char *name) { return read_
 inline int read_count(const Json &object, const char *name) { return read_number<int>(object, name); }
 
 inline pid_t read_pid(const Json &object, const char *name) { return read_number<pid_t>(object, name, 1, largest_pid); }
+
+inline std::vector<pid_t> read_pids(const Json &object, const char *name) {
+  const auto &value = member(object, name);
+  if (!value.is_array())
+    wrong_type(name);
+  std::vector<pid_t> pids;
+  for (const auto &pid : value) {
+    if (!holds<pid_t>(pid))
+      wrong_type(name);
+    pids.push_back(in_range(pid.get<pid_t>(), name, 1, largest_pid));
+  }
+  return pids;
+}
 
 template <class Read>
 auto read_or_null(const Json &object, const char *name, Read read) -> std::optional<decltype(read(object, name))> {

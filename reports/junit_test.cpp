@@ -29,7 +29,7 @@ TEST_CASE("a leak that is expected has passed in JUnit, shows what remains, and 
   auto text = render_junit({leaked()}, expected_leak);
   CHECK_THAT(text, ContainsSubstring(R"(failures="0")"));
   CHECK_THAT(text, ContainsSubstring("<system-out>3 live workers remain"));
-  CHECK_THAT(text, ContainsSubstring("remains   pid 11"));
+  CHECK_THAT(text, ContainsSubstring("  waits   pid 11"));
   text = render_junit({clean()}, expected_leak);
   CHECK_THAT(text, ContainsSubstring(R"(<failure type="clean" message="expected: leaked, 3 live; but no process)"));
   text = render_junit({invalid()}, [](const Report &) { return ""; }); // an invalid replay never passes

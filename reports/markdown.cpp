@@ -36,8 +36,11 @@ std::string table(const std::vector<Row> &rows) {
 /// Why it is there, and what lets it remain.
 std::string why(const census::RemainingProcess &process) {
   Row lines;
-  for (const auto &cause : causes_of(process))
-    lines.push_back(markdown_text(cause));
+  for (const auto &finding : process.diagnosis) {
+    lines.push_back(markdown_text(cause_of(finding)));
+    if (!finding.cure.empty())
+      lines.push_back("cure: " + markdown_text(printable(finding.cure)));
+  }
   if (process.suppressed_by)
     lines.push_back(fmt::format("suppressed: {}", markdown_text(*process.suppressed_by)));
   return fmt::format("{}", fmt::join(lines, "<br>"));

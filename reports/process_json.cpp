@@ -64,7 +64,10 @@ Json process_to_json(const RemainingProcess &process) {
   for (const auto &pipe : process.pipes)
     pipes.push_back({{"fd", pipe.fd}, {"pipe", as_utf8(pipe.target)}, {"reads", pipe.reads}, {"writes", pipe.writes}});
   for (const auto &finding : process.diagnosis)
-    diagnosis.push_back({{"cause", spell(finding.cause)}, {"text", as_utf8(finding.text)}});
+    diagnosis.push_back({{"cause", spell(finding.cause)},
+                         {"text", as_utf8(finding.text)},
+                         {"waits_for", finding.waits_for},
+                         {"cure", as_utf8(finding.cure)}});
   return {{"pid", process.pid},
           {"outside_pid", or_null(process.outside_pid)},
           {"parent", process.parent},
@@ -81,6 +84,7 @@ Json process_to_json(const RemainingProcess &process) {
           {"attributes", process.attributes ? attributes_to_json(*process.attributes) : Json(nullptr)},
           {"created_by", creators_to_json(process.created_by)},
           {"diagnosis", diagnosis},
+          {"is_root", process.is_root},
           {"suppressed_by", process.suppressed_by ? Json(as_utf8(*process.suppressed_by)) : Json(nullptr)},
           {"ended_by", process.ended_by ? Json(spell(*process.ended_by)) : Json(nullptr)}};
 }
@@ -188,8 +192,11 @@ RemainingProcess process_from_json(const Json &json) {
                                   .started_ms = read_duration(creator, "started_ms"),
                                   .ended_ms = read_or_null(creator, "ended_ms", read_duration)});
   for (const auto &finding : list(json, "diagnosis"))
-    process.diagnosis.push_back(
-        {.cause = read_word<census::Cause>(finding, "cause"), .text = read<std::string>(finding, "text")});
+    process.diagnosis.push_back({.cause = read_word<census::Cause>(finding, "cause"),
+                                 .text = read<std::string>(finding, "text"),
+                                 .waits_for = read_pids(finding, "waits_for"),
+                                 .cure = read<std::string>(finding, "cure")});
+  process.is_root = read<bool>(json, "is_root");
   process.suppressed_by = read_or_null(json, "suppressed_by", read<std::string>);
   process.ended_by = read_or_null(json, "ended_by", read_word<census::EndedBy>);
   return process;

@@ -1,6 +1,7 @@
 #include "reports/remaining_text.hpp"
 
 #include "harness/base/spelling.hpp"
+#include "harness/census/roots.hpp"
 #include "harness/os/procfs.hpp"
 
 #include <fmt/format.h>
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <csignal>
 #include <map>
+#include <set>
 
 namespace pidleak::reports {
 namespace {
@@ -46,11 +48,8 @@ Row row_of(const census::RemainingProcess &process) {
           waits_of(process)};
 }
 
-std::vector<std::string> causes_of(const census::RemainingProcess &process) {
-  std::vector<std::string> causes;
-  for (const auto &finding : process.diagnosis)
-    causes.push_back(fmt::format("{}: {}", spell(finding.cause), printable(finding.text)));
-  return causes;
+std::string cause_of(const census::Finding &finding) {
+  return fmt::format("{}: {}", spell(finding.cause), printable(finding.text));
 }
 
 namespace {
@@ -144,8 +143,13 @@ std::string further_lines(const census::RemainingProcess &process, const std::st
   for (const auto &wait : process.waits)
     if (!wait.stack.empty())
       text += fmt::format("{}            thread {} is in {}\n", indent, wait.thread, innermost_calls(wait.stack));
-  for (const auto &cause : causes_of(process))
-    text += layout::wrapped(indent + "            ", cause, indent.size() + 14);
+  for (const auto &finding : process.diagnosis) {
+    text += layout::wrapped(indent + "            ", cause_of(finding), indent.size() + 14);
+    if (!finding.cure.empty())
+      text += layout::wrapped(indent + "            cure: ", printable(finding.cure), indent.size() + 14);
+  }
+  if (process.is_root && !census::waits_for(process).empty())
+    text += indent + "            in a circle: those that it waits for wait for it as well\n";
   if (process.suppressed_by)
     text += layout::wrapped(indent + "            ", "suppressed: " + printable(*process.suppressed_by),
                             indent.size() + 14);
@@ -192,25 +196,37 @@ struct Cost {
 struct Alike {
   Row pids, outside;
   std::size_t count = 0;
+  bool stands_behind = false;
   Row rest; // of their first line
   std::string command, creators, further;
   Cost cost = {};
 };
 
+/// It is told behind the root that it waits for.
+bool stands_behind(const census::RemainingProcess &process, const std::set<pid_t> &told) {
+  auto others = process.is_root ? std::vector<pid_t>() : census::waits_for(process);
+  return std::any_of(others.begin(), others.end(), [&](pid_t pid) { return told.contains(pid); });
+}
+
 std::vector<Alike> group_alike(const std::vector<census::RemainingProcess> &processes, const std::string &indent) {
   std::vector<Alike> groups;
+  std::set<pid_t> told;
+  for (const auto &process : processes)
+    told.insert(process.pid);
   std::map<std::string, std::size_t> places; // in `groups`
   for (const auto &process : processes) {
     auto row = row_of(process);
     Row rest(row.begin() + 2, row.end());
+    bool is_behind = stands_behind(process, told);
     auto command = command_of(process.command_line), further = further_lines(process, indent);
-    auto [place, is_new] = places.emplace(layout::join(rest) + "\n" + command + "\n" +
-                                              chain_of(process.created_by, false) + "\n" + further,
+    auto [place, is_new] = places.emplace(fmt::format("{}\n{}\n{}\n{}\n{}", is_behind, layout::join(rest), command,
+                                                      chain_of(process.created_by, false), further),
                                           groups.size());
     if (is_new)
       groups.push_back({.pids = {},
                         .outside = {},
                         .count = 0,
+                        .stands_behind = is_behind,
                         .rest = rest,
                         .command = command,
                         .creators = chain_of(process.created_by, true),
@@ -230,7 +246,9 @@ std::vector<Alike> group_alike(const std::vector<census::RemainingProcess> &proc
 
 std::string process_lines(const std::string &title, const std::vector<census::RemainingProcess> &processes,
                           const std::string &indent) {
-  auto groups = group_alike(processes, indent);
+  auto ordered = processes;
+  census::order_by_roots(ordered);
+  auto groups = group_alike(ordered, indent);
   auto shown = std::min(groups.size(), most_shown);
   std::vector<Row> rows;
   for (std::size_t i = 0; i < shown; ++i) {
@@ -244,8 +262,8 @@ std::string process_lines(const std::string &title, const std::vector<census::Re
   std::string text;
   std::size_t told = 0;
   for (std::size_t i = 0; i < shown; ++i) {
-    text += fmt::format("{}{:<9} {}\n", indent, title, layout::join(rows[i]));
-    for (const auto &line : {groups[i].command, groups[i].cost.text()})
+    text += fmt::format("{}{:<9} {}\n", indent, groups[i].stands_behind ? "  waits" : title, layout::join(rows[i]));
+    for (const auto &line : {groups[i].command, groups[i].stands_behind ? "" : groups[i].cost.text()})
       if (!line.empty())
         text += fmt::format("{}            {}\n", indent, line);
     if (!groups[i].creators.empty())

@@ -8,14 +8,14 @@ namespace pidleak::reports {
 /// `pid 3`, `host pid 9003`, kind, name, `SIGTERM handler`, `waits in futex`; what is not known is empty.
 layout::Row row_of(const census::RemainingProcess &process);
 
-/// `sigterm-caught: a handler ran, and returned`, one for each finding.
-std::vector<std::string> causes_of(const census::RemainingProcess &process);
+/// `sigterm-caught: a handler ran, and returned`.
+std::string cause_of(const census::Finding &finding);
 
 /// A line for each process that was there when a command's time was over, and for each that remains, followed by lines
 /// that say why it is there and what lets it remain; each after `indent`.
 std::string remaining_lines(const Report &report, const std::string &indent);
 
-/// The same of any processes, each behind `title`; those alike together.
+/// The same of any processes, each behind `title`, or in short behind the root that it waits for; those alike together.
 std::string process_lines(const std::string &title, const std::vector<census::RemainingProcess> &processes,
                           const std::string &indent);
 

@@ -226,6 +226,10 @@ void erase_what_is_newer_than(int version, Json &report) {
     process->erase("attributes");
     process->erase("created_by");
     process->erase("ended_by");
+    process->erase("is_root");
+    for (auto &finding : (*process)["diagnosis"])
+      for (const char *newer : {"waits_for", "cure"})
+        finding.erase(newer);
   }
 }
 

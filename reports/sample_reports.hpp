@@ -63,7 +63,11 @@ inline census::RemainingProcess live_worker(pid_t pid) {
           .created_by = {{.pid = 3, .command_line = {"setsid", "perl"}, .started_ms = 12.5, .ended_ms = 300.25},
                          {.pid = 2, .command_line = {"make", "test"}, .started_ms = 0, .ended_ms = {}}},
           .diagnosis = {{census::Cause::sigterm_caught, "SIGTERM was sent, and the handler returned"},
-                        {census::Cause::waits_for_lock, "waits for a lock that pid 4 holds"}},
+                        {.cause = census::Cause::waits_for_lock,
+                         .text = "waits for a lock that pid 4 holds",
+                         .waits_for = pid == 4 ? std::vector<pid_t>() : std::vector<pid_t>{4},
+                         .cure = "use a robust mutex"}},
+          .is_root = pid == 4,
           .suppressed_by = {},
           .ended_by = census::EndedBy::sigterm};
 }

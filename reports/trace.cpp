@@ -186,8 +186,8 @@ private:
 
   static Json about(const census::RemainingProcess &process) {
     Json causes = Json::array();
-    for (const auto &cause : causes_of(process))
-      causes.push_back(cause);
+    for (const auto &finding : process.diagnosis)
+      causes.push_back(cause_of(finding));
     Json arguments = {{"kind", spell(process.kind)},
                       {"comm", as_utf8(process.comm)},
                       {"process", layout::join(row_of(process))},

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <boost/describe/enum.hpp>
+#include <sys/types.h>
 
 #include <string>
+#include <vector>
 
 namespace pidleak::census {
 
@@ -35,6 +37,8 @@ BOOST_DEFINE_ENUM_CLASS(
 struct Finding {
   Cause cause = Cause::unknown;
   std::string text;
+  std::vector<pid_t> waits_for = {}; // the other known processes that could end its wait
+  std::string cure = {};             // what its author can do; empty: that is not known
 };
 
 } // namespace pidleak::census

@@ -1,12 +1,16 @@
 #include "harness/census/diagnosis.hpp"
 
+#include "harness/census/cures.hpp"
+#include "harness/census/roots.hpp"
 #include "harness/os/procfs.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
+#include <cstdlib>
 
 namespace pidleak::census {
 namespace {
@@ -41,10 +45,22 @@ public:
     if (findings.empty())
       findings.push_back({Cause::unknown, "the kernel does not say what it waits for"});
     std::stable_sort(findings.begin(), findings.end(), [](const auto &a, const auto &b) { return a.cause < b.cause; });
+    for (auto &finding : findings)
+      std::erase(finding.waits_for, process.pid);
+    cure_orphan(process, findings);
     return findings;
   }
 
 private:
+  /// One that would go on by itself, and has lost its parent.
+  static void cure_orphan(const RemainingProcess &process, std::vector<Finding> &findings) {
+    auto &main = findings.front();
+    constexpr std::array goes_on = {Cause::timer, Cause::waits_for_signal, Cause::waits_for_events, Cause::runs};
+    if (process.kind == Kind::orphan && main.cure.empty() && main.waits_for.empty() &&
+        std::find(goes_on.begin(), goes_on.end(), main.cause) != goes_on.end())
+      main.cure = cures::notice_death;
+  }
+
   /// Threads that say the same say it once.
   static void add(std::vector<Finding> &findings, Finding finding) {
     if (std::none_of(findings.begin(), findings.end(), [&](const auto &f) { return f.text == finding.text; }))
@@ -80,13 +96,18 @@ private:
     auto text = end == knowledge_.ends.end() ? "it has ended" : "it has ended: " + end->second;
     if (process.parent == knowledge_.harness)
       return {Cause::not_reaped, text + "; its parent is gone"};
+    Finding finding{.cause = Cause::not_reaped, .text = "", .cure = cures::reap};
     text += fmt::format(", and its parent, {}, has not waited for it", name(process.parent, process.pid));
-    if (const auto *parent = find_process(process.parent); parent && !parent->waits.empty()) {
+    const auto *parent = find_process(process.parent);
+    if (parent)
+      finding.waits_for = {parent->pid};
+    if (parent && !parent->waits.empty()) {
       bool waits = std::any_of(parent->waits.begin(), parent->waits.end(),
                                [](const auto &wait) { return wait.wait == Wait::for_child; });
       text += waits ? "; that parent waits for another child" : "; no thread of that parent waits for a child";
     }
-    return {Cause::not_reaped, text};
+    finding.text = std::move(text);
+    return finding;
   }
 
   void explain_sigterm(const RemainingProcess &process, std::vector<Finding> &findings) const {
@@ -99,25 +120,33 @@ private:
     switch (os::action_of(status, SIGTERM)) {
     case os::SignalAction::handler:
       if (process.state != ProcessState::stopped)
-        findings.push_back({Cause::sigterm_caught, "a handler caught SIGTERM" + origin_of_handler(process.pid)});
+        findings.push_back({.cause = Cause::sigterm_caught,
+                            .text = "a handler caught SIGTERM" + origin_of_handler(process.pid),
+                            .cure = is_inherited_handler(process.pid) ? cures::reset_handlers : ""});
       return;
     case os::SignalAction::ignored:
-      findings.push_back({Cause::sigterm_ignored, "SIGTERM was sent, but is ignored"});
+      findings.push_back(
+          {.cause = Cause::sigterm_ignored, .text = "SIGTERM was sent, but is ignored", .cure = cures::reset_ignored});
       return;
     case os::SignalAction::blocked:
-      findings.push_back(
-          {Cause::sigterm_blocked, pending ? "SIGTERM is pending, but blocked" : "SIGTERM was sent, but is blocked"});
+      findings.push_back({.cause = Cause::sigterm_blocked,
+                          .text = pending ? "SIGTERM is pending, but blocked" : "SIGTERM was sent, but is blocked",
+                          .cure = cures::unblock});
       return;
     case os::SignalAction::default_:
       return;
     }
   }
 
+  bool is_inherited_handler(pid_t pid) const {
+    return knowledge_.inherit_handlers && knowledge_.caught_from_the_start.contains(pid);
+  }
+
   std::string origin_of_handler(pid_t pid) const {
     if (!knowledge_.caught_from_the_start.contains(pid))
       return "";
-    return knowledge_.inherit_handlers ? "; it was inherited from the pool's owner, and there before the first task"
-                                       : "; it was there before the first task";
+    return is_inherited_handler(pid) ? "; it was inherited from the pool's owner, and there before the first task"
+                                     : "; it was there before the first task";
   }
 
   static std::string explain_stop(const RemainingProcess &process) {
@@ -128,6 +157,8 @@ private:
   Finding explain_wait(const RemainingProcess &process, const ThreadWait &wait) const {
     if (wait.state == 'R' || wait.syscall == "running")
       return {Cause::runs, "it runs on a CPU"};
+    if (wait.state == 'D' && (wait.syscall == "vfork" || wait.syscall.starts_with("clone")))
+      return explain_vfork(process, wait);
     if (wait.state == 'D')
       return {Cause::uninterruptible, fmt::format("it waits in {}, where no signal reaches it", wait.syscall)};
     if (auto task = knowledge_.in_task.find(process.pid); task != knowledge_.in_task.end())
@@ -140,14 +171,13 @@ private:
     case Wait::for_lock:
       return explain_lock(process, wait);
     case Wait::for_child:
-      return {Cause::waits_for_child,
-              fmt::format("it waits for {} to end", wait.object.empty() ? "a child" : wait.object)};
+      return explain_wait_for_child(process, wait);
     case Wait::for_signal:
       return {Cause::waits_for_signal, fmt::format("it waits in {} for a signal", wait.syscall)};
     case Wait::for_any_of:
-      return {Cause::waits_for_events, explain_events(process, wait)};
+      return explain_events(process, wait, Cause::waits_for_events, " without a timeout");
     case Wait::with_timer:
-      return {Cause::timer, fmt::format("it waits in {}, with a timer{}", wait.syscall, how_often(process))};
+      return explain_events(process, wait, Cause::timer, ", with a timer" + how_often(process));
     case Wait::for_file_lock:
       return explain_file_lock(process, wait);
     case Wait::to_open:
@@ -183,10 +213,28 @@ private:
     auto holders = processes_with(
         [](const RemainingProcess &other) -> const auto & { return other.attributes ? other.attributes->locks : none; },
         [&](const std::string &lock) { return lock == wait.object; });
-    return {Cause::waits_for_lock,
-            fmt::format("it waits in {} for the lock on {}; {}", wait.syscall, path_of_lock(wait.object),
-                        holders.empty() ? "no process that remains holds it"
-                                        : "it is held by: " + names(holders, process.pid))};
+    return {.cause = Cause::waits_for_lock,
+            .text = fmt::format("it waits in {} for the lock on {}; {}", wait.syscall, path_of_lock(wait.object),
+                                holders.empty() ? "no process that remains holds it"
+                                                : "it is held by: " + names(holders, process.pid)),
+            .waits_for = holders,
+            .cure = cure_of_file_lock(process, wait, holders)};
+  }
+
+  /// A lock of flock(2) goes on to children, one of fcntl(2) does not.
+  std::string cure_of_file_lock(const RemainingProcess &process, const ThreadWait &wait,
+                                const std::vector<pid_t> &holders) const {
+    auto waits_for_this = [&](pid_t pid) {
+      const auto *holder = find_process(pid);
+      const auto &locks = process.attributes ? process.attributes->locks : std::vector<std::string>();
+      return holder && std::any_of(holder->waits.begin(), holder->waits.end(), [&](const ThreadWait &other) {
+               return other.wait == Wait::for_file_lock &&
+                      std::find(locks.begin(), locks.end(), other.object) != locks.end();
+             });
+    };
+    if (std::any_of(holders.begin(), holders.end(), waits_for_this))
+      return cures::order_locks;
+    return !holders.empty() && wait.object.starts_with("flock ") ? cures::close_lock : "";
   }
 
   /// Only a FIFO makes open(2) wait for long: for its other end.
@@ -196,7 +244,9 @@ private:
         : wait.object.ends_with(gone_path) ? fmt::format(" for another process to open {}: no process can", wait.object)
         : wait.object.starts_with(fifo) ? fmt::format(" for another process to open the other end of {}", wait.object)
                                         : fmt::format(" for {}", wait.object);
-    return {Cause::waits_for_peer, fmt::format("it waits in {}{}", wait.syscall, what)};
+    return {.cause = Cause::waits_for_peer,
+            .text = fmt::format("it waits in {}{}", wait.syscall, what),
+            .cure = wait.object.starts_with(fifo) || wait.object.ends_with(gone_path) ? cures::open_with_a_limit : ""};
   }
 
   std::vector<pid_t> holders_of(const std::string &pipe, bool OpenPipe::*end) const {
@@ -205,23 +255,60 @@ private:
         [&](const OpenPipe &open) { return open.target == pipe && open.*end; });
   }
 
+  /// Those that have a socket or eventfd.
+  std::vector<pid_t> holders_of(const std::string &identity) const {
+    return processes_with(
+        [](const RemainingProcess &process) -> const auto & { return process.held; },
+        [&](const std::string &held) { return held == identity; });
+  }
+
   Finding explain_pipe(const RemainingProcess &process, const ThreadWait &wait, const char *does, const char *other_end,
                        bool OpenPipe::*end, Cause cause) const {
-    if (!wait.peer.empty()) {
-      auto holders = processes_with(
-          [](const RemainingProcess &other) -> const auto & { return other.sockets; },
-          [&](const std::string &socket) { return socket == wait.peer; });
-      if (!holders.empty())
-        return {cause, fmt::format("it {} {}, a unix socket whose other end is open in: {}", does, wait.object,
-                                   names(holders, process.pid))};
-    }
-    if (!wait.object.starts_with("pipe:"))
+    auto held_by = [&](const std::vector<pid_t> &holders, const std::string &text) -> Finding {
+      bool by_itself_alone = holders == std::vector{process.pid};
+      return {.cause = cause,
+              .text = fmt::format("{} is open in: {}", text, names(holders, process.pid)),
+              .waits_for = holders,
+              .cure = cause == Cause::pipe_full ? cures::drain
+                      : by_itself_alone         ? cures::close_own_end
+                                                : cures::close_inherited_end};
+    };
+    if (auto holders = wait.peer.empty() ? std::vector<pid_t>() : holders_of(wait.peer); !holders.empty())
+      return held_by(holders, fmt::format("it {} {}, a socket whose other end", does, wait.object));
+    if (!wait.object.starts_with("pipe:") && holders_of(wait.object, end).empty())
       return {Cause::waits_for_peer, fmt::format("it {} {}", does, wait.object.empty() ? "a descriptor" : wait.object)};
     auto holders = holders_of(wait.object, end);
     if (holders.empty())
       return {Cause::waits_for_peer, fmt::format("it {} {}; its {} end is held outside", does, wait.object, other_end)};
-    return {cause, fmt::format("it {} {}; its {} end is open in: {}", does, wait.object, other_end,
-                               names(holders, process.pid))};
+    return held_by(holders, fmt::format("it {} {}; its {} end", does, wait.object, other_end));
+  }
+
+  std::vector<pid_t> living_children(const RemainingProcess &process) const {
+    std::vector<pid_t> children;
+    for (const auto *child : all_)
+      if (child->parent == process.pid && child->state != ProcessState::zombie)
+        children.push_back(child->pid);
+    return children;
+  }
+
+  Finding explain_wait_for_child(const RemainingProcess &process, const ThreadWait &wait) const {
+    auto children = living_children(process);
+    if (!wait.object.empty())
+      std::erase_if(children, [&](pid_t child) { return wait.object != fmt::format("pid {}", child); });
+    auto known = names(children, process.pid);
+    return {.cause = Cause::waits_for_child,
+            .text = wait.object.empty() ? "it waits for a child to end" + (known.empty() ? "" : ": " + known)
+                                        : fmt::format("it waits for {} to end", known.empty() ? wait.object : known),
+            .waits_for = children};
+  }
+
+  /// Until that has executed or ended, the child has its memory.
+  Finding explain_vfork(const RemainingProcess &process, const ThreadWait &wait) const {
+    auto children = living_children(process);
+    return {.cause = Cause::waits_for_child,
+            .text = fmt::format("it waits in {} until a child that has its memory executes or ends{}", wait.syscall,
+                                children.empty() ? "" : ": " + names(children, process.pid)),
+            .waits_for = children};
   }
 
   static bool waits_for(const RemainingProcess &process, const std::string &lock) {
@@ -256,21 +343,29 @@ private:
     if (holders.empty() && (wait.held_outside || !all_seen))
       return {Cause::waits_for_lock, shared + "; a process that could not be examined may hold it"};
     if (holders.empty())
-      return {Cause::lock_of_the_dead, shared + "; every process that maps it waits too: its holder has exited"};
+      return {.cause = Cause::lock_of_the_dead,
+              .text = shared + "; every process that maps it waits too: its holder has exited",
+              .cure = cures::robust_lock};
     std::erase_if(holders, [&](const auto *holder) { return holder == owner_; });
     if (knowledge_.died_with_lock && holders.empty())
-      return {Cause::lock_of_the_dead,
-              fmt::format("{}; pid {} was killed while it held the lock, and every other worker waits for it", shared,
-                          *knowledge_.died_with_lock)};
+      return {.cause = Cause::lock_of_the_dead,
+              .text = fmt::format("{}; pid {} was killed while it held the lock, and every other worker waits for it",
+                                  shared, *knowledge_.died_with_lock),
+              .cure = cures::robust_lock};
     std::vector<std::string> doing;
+    std::vector<pid_t> pids;
+    for (const auto *holder : holders)
+      if (holder != &process)
+        pids.push_back(holder->pid);
     for (const auto *holder : holders)
       if (holder != &process)
         doing.push_back(fmt::format("{}, which {}", name(holder->pid, process.pid), doing_of(*holder)));
     if (doing.empty())
       return {Cause::waits_for_lock,
               shared + "; apart from the processes that wait for it, only the pool's owner maps that memory"};
-    return {Cause::waits_for_lock,
-            fmt::format("{}; it may be held by {}", shared, joined(std::move(doing), ", or by "))};
+    return {.cause = Cause::waits_for_lock,
+            .text = fmt::format("{}; it may be held by {}", shared, joined(std::move(doing), ", or by ")),
+            .waits_for = pids};
   }
 
   /// What its first thread does, short.
@@ -287,13 +382,48 @@ private:
     return state == ProcessState::zombie ? "has ended" : state == ProcessState::stopped ? "is stopped" : "is there";
   }
 
-  static std::string explain_events(const RemainingProcess &process, const ThreadWait &wait) {
-    std::vector<std::string> pipes;
-    for (const auto &pipe : process.pipes)
-      if (pipe.reads && std::find(pipes.begin(), pipes.end(), pipe.target) == pipes.end())
-        pipes.push_back(pipe.target);
-    return fmt::format("it waits in {} without a timeout{}", wait.syscall,
-                       pipes.empty() ? "" : fmt::format("; it can read {}", fmt::join(pipes, ", ")));
+  Finding explain_events(const RemainingProcess &process, const ThreadWait &wait, Cause cause,
+                         const std::string &how_long) const {
+    Finding finding{.cause = cause, .text = ""};
+    std::vector<std::string> awaited;
+    for (const auto &endpoint : wait.polled) {
+      auto holders = holders_of(endpoint);
+      auto text = fmt::format("{}{}", endpoint.object, words_on(endpoint, holders, process.pid));
+      if (std::find(awaited.begin(), awaited.end(), text) == awaited.end())
+        awaited.push_back(std::move(text));
+      finding.waits_for.insert(finding.waits_for.end(), holders.begin(), holders.end());
+    }
+    std::sort(finding.waits_for.begin(), finding.waits_for.end());
+    finding.waits_for.erase(std::unique(finding.waits_for.begin(), finding.waits_for.end()), finding.waits_for.end());
+    finding.text = fmt::format("it waits in {}{}{}", wait.syscall, how_long,
+                               awaited.empty() ? "" : ", for any of: " + joined(std::move(awaited), "; "));
+    return finding;
+  }
+
+  /// Who could make it ready.
+  std::vector<pid_t> holders_of(const Endpoint &endpoint) const {
+    if (!endpoint.peer.empty())
+      return holders_of(endpoint.peer);
+    if (endpoint.object.starts_with("eventfd:"))
+      return holders_of(endpoint.object);
+    if (endpoint.object.starts_with("pid ")) {
+      const auto *process = find_process(std::atoi(endpoint.object.c_str() + 4));
+      return process ? std::vector{process->pid} : std::vector<pid_t>();
+    }
+    return holders_of(endpoint.object, endpoint.reads ? &OpenPipe::writes : &OpenPipe::reads);
+  }
+
+  std::string words_on(const Endpoint &endpoint, const std::vector<pid_t> &holders, pid_t self) const {
+    if (endpoint.object.starts_with("pid "))
+      return " to end";
+    bool is_pipe = endpoint.object.starts_with("pipe:");
+    if (holders.empty())
+      return is_pipe ? ", whose other end is held outside" : "";
+    return fmt::format("{} is open in: {}",
+                       !endpoint.peer.empty() ? ", whose other end"
+                       : is_pipe              ? fmt::format(", whose {} end", endpoint.reads ? "write" : "read")
+                                              : ", which",
+                       names(holders, self));
   }
 
   Processes all_;
@@ -314,6 +444,7 @@ void diagnose(std::vector<RemainingProcess> &remaining, RemainingProcess *owner,
     process.diagnosis = diagnostician.find(process);
   if (owner)
     owner->diagnosis = diagnostician.find(*owner);
+  find_roots(remaining, owner);
 }
 
 } // namespace pidleak::census

@@ -145,9 +145,9 @@ TEST_CASE("a lock on a file is held by those that have it, themselves included",
 TEST_CASE("a unix socket is held open by those that have its other end", "[census]") {
   auto reads = process(3, "read", "socket:[1]"), has_peer = process(4, "pause"), has_another = process(5, "pause");
   reads.waits[0].peer = "socket:[2]";
-  reads.sockets = {"socket:[1]"};
-  has_peer.sockets = {"socket:[2]"};
-  has_another.sockets = {"socket:[1]", "socket:[3]"};
+  reads.held = {"socket:[1]"};
+  has_peer.held = {"socket:[2]"};
+  has_another.held = {"socket:[1]", "socket:[3]"};
   auto held = main_finding({reads, has_peer, has_another});
   CHECK(held.cause == Cause::pipe_held_open);
   CHECK_THAT(held.text, ContainsSubstring("whose other end is open in: pid 4"));

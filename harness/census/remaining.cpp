@@ -1,6 +1,8 @@
 #include "harness/census/remaining.hpp"
 
+#include "harness/census/holdings.hpp"
 #include "harness/census/mappings.hpp"
+#include "harness/os/inet_sockets.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/syscall_error.hpp"
 #include "harness/os/unix_sockets.hpp"
@@ -38,8 +40,51 @@ bool may_be_held_outside(pid_t pid, const os::ProcSyscall &call, const std::vect
   return false;
 }
 
+/// The other ends of a process's sockets. The machine's connections are read once, where there is something to look
+/// for.
+class Peers {
+public:
+  explicit Peers(pid_t pid) : pid_(pid) {}
+  std::string of(const std::string &link) {
+    if (!os::socket_inode(link))
+      return "";
+    if (auto peer = os::peer_of_unix_socket(link); !peer.empty())
+      return peer;
+    if (!connections_)
+      connections_.emplace(pid_);
+    return connections_->peer_of(link);
+  }
+
+private:
+  pid_t pid_;
+  std::optional<os::TcpConnections> connections_;
+};
+
+Endpoint endpoint_of(pid_t pid, const os::ProcFd &fd, Peers &peers) {
+  auto object = fd.target;
+  if (object == "anon_inode:[pidfd]") {
+    if (auto of = os::fdinfo_lines(fd.info, "Pid"); !of.empty() && !of[0].empty())
+      object = "pid " + of[0][0];
+  } else if (object.starts_with("anon_inode:[eventfd")) {
+    object = identity_of(pid, fd);
+  }
+  return {.object = object, .peer = peers.of(object), .reads = fd.readable(), .writes = fd.writable()};
+}
+
+std::vector<Endpoint> endpoints_of(pid_t pid, const os::ProcSyscall &call, const std::vector<os::ProcFd> &fds,
+                                   Peers &peers) {
+  std::vector<Endpoint> endpoints;
+  auto numbers = polls(call) ? polled_descriptors(pid, call, fds) : std::nullopt;
+  for (int number : numbers.value_or(std::vector<int>{}))
+    for (const auto &fd : fds)
+      if (fd.number == number && fd.target != "anon_inode:[eventpoll]") // what that watches is told as well
+        endpoints.push_back(endpoint_of(pid, fd, peers));
+  return endpoints;
+}
+
 std::vector<ThreadWait> read_waits(pid_t pid, const std::vector<os::ProcFd> &fds, const Boundary *boundary) {
   std::vector<ThreadWait> waits;
+  Peers peers(pid);
   for (pid_t thread : os::read_threads(pid)) {
     auto stat = os::read_thread_stat(pid, thread);
     if (!stat || stat->state == 'Z') // a leader that has exited before its threads
@@ -52,7 +97,8 @@ std::vector<ThreadWait> read_waits(pid_t pid, const std::vector<os::ProcFd> &fds
         wait.wait = wait_of(*call);
         auto lock = wait.wait == Wait::for_lock ? lock_of(pid, *call, boundary ? *boundary : Boundary()) : std::nullopt;
         wait.object = object_of(pid, *call, fds, lock);
-        wait.peer = os::peer_of_unix_socket(wait.object);
+        wait.peer = peers.of(wait.object);
+        wait.polled = endpoints_of(pid, *call, fds, peers);
         wait.held_outside = may_be_held_outside(pid, *call, fds, lock, boundary);
       }
     }
@@ -98,8 +144,8 @@ std::optional<RemainingProcess> examine(const Member &member, const Surroundings
     process.waits = read_waits(member.pid, fds, around.boundary);
     process.pipes = pipes_among(fds);
     for (const auto &fd : fds)
-      if (os::socket_inode(fd.target))
-        process.sockets.push_back(fd.target);
+      if (os::socket_inode(fd.target) || fd.target.starts_with("anon_inode:[eventfd"))
+        process.held.push_back(identity_of(member.pid, fd));
     auto mappings = read_mappings(member.pid);
     process.memory_seen = !mappings.empty();
     process.shared_memory = shared_memory_of(mappings);

@@ -25,6 +25,13 @@ BOOST_DEFINE_ENUM_CLASS(Kind, live, zombie, stopped,
 /// After which signal it ended, of those that guard sends to what remains.
 BOOST_DEFINE_ENUM_CLASS(EndedBy, sigterm, sigkill)
 
+/// What is behind a descriptor that a thread waits for.
+struct Endpoint {
+  std::string object = {};           // `pipe:[INODE]`, `pid N` of a pidfd, or what the descriptor links to
+  std::string peer = {};             // of a socket: its other end on this machine, where that can be told
+  bool reads = true, writes = false; // what the descriptor is open for
+};
+
 /// A thread's wait.
 struct ThreadWait {
   pid_t thread = 0;
@@ -32,9 +39,10 @@ struct ThreadWait {
   std::string syscall; // name; `running` on a CPU; empty if it may not be read
   std::vector<std::uint64_t> arguments;
   Wait wait = Wait::unknown_call; // what its call means; not a part of reports
-  std::string object = {};   // what it waits for, where that can be told: `pipe:[INODE]`, `lock DEVICE:INODE+OFFSET`
-  std::string peer = {};     // of a unix socket that it waits for: its other end; not a part of reports
-  bool held_outside = false; // and a process outside may have that in hand; not a part of reports
+  std::string object = {}; // what it waits for, where that can be told: `pipe:[INODE]`, `lock DEVICE:INODE+OFFSET`
+  std::string peer = {};   // of a socket that it waits for: see Endpoint; not a part of reports
+  std::vector<Endpoint> polled = {};   // in poll(2) and its like; not a part of reports
+  bool held_outside = false;           // and a process outside may have that in hand; not a part of reports
   std::vector<std::string> stack = {}; // its calls, the innermost first; empty: not taken
 };
 
@@ -60,10 +68,11 @@ struct RemainingProcess {
   std::vector<OpenPipe> pipes;
   std::optional<Attributes> attributes = {};     // nothing: not asked, or an earlier report
   std::vector<Creator> created_by = {};          // see Genealogy::creators_of()
-  std::vector<std::string> sockets = {};         // `socket:[INODE]`; not a part of reports
+  std::vector<std::string> held = {};            // its sockets and eventfds, see identity_of(); not a part of reports
   std::vector<std::string> shared_memory = {};   // what locks may lie in, see Lock; not a part of reports
   bool memory_seen = true;                       // its memory map could be read; not a part of reports
   std::vector<Finding> diagnosis = {};           // the first one weighs most; empty: not asked
+  bool is_root = true;                           // see order_by_roots()
   std::optional<std::string> suppressed_by = {}; // the reason of the rule that lets it remain
   std::optional<EndedBy> ended_by = {};          // nothing: by neither, as yet
 };

@@ -59,6 +59,8 @@ Wait wait_of(const os::ProcSyscall &call) {
     return unless_timed(arguments[4] == 0, Wait::for_any_of);
   case SYS_epoll_pwait:
     return unless_timed(static_cast<int>(arguments[3]) < 0, Wait::for_any_of);
+  case SYS_epoll_pwait2:
+    return unless_timed(arguments[3] == 0, Wait::for_any_of);
   case SYS_nanosleep:
   case SYS_clock_nanosleep:
     return Wait::with_timer;
@@ -82,6 +84,23 @@ Wait wait_of(const os::ProcSyscall &call) {
 #endif
   default:
     return Wait::unknown_call;
+  }
+}
+
+bool polls(const os::ProcSyscall &call) {
+  switch (call.number) {
+  case SYS_ppoll:
+  case SYS_pselect6:
+  case SYS_epoll_pwait:
+  case SYS_epoll_pwait2:
+#ifdef SYS_poll
+  case SYS_poll:
+  case SYS_select:
+  case SYS_epoll_wait:
+#endif
+    return true;
+  default:
+    return false;
   }
 }
 

@@ -27,6 +27,9 @@ enum class Wait {
 
 Wait wait_of(const os::ProcSyscall &call);
 
+/// Whether it waits for any of some descriptors, with or without a timeout.
+bool polls(const os::ProcSyscall &call);
+
 /// A futex as all processes that share it see it.
 struct Lock {
   bool is_inside = false; // private, or in memory without a name that was not inherited: no process outside has it

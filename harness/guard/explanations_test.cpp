@@ -12,30 +12,10 @@ using nlohmann::json;
 
 namespace {
 
-/// The report on a script of sh, whose $1 is a scratch directory. It has a second to come to rest.
-json report_on(const std::string &script, const Scratch &scratch, std::vector<std::string> options = {}) {
-  options.insert(options.end(), {"--grace", "1", "--report", scratch / "report.json"});
-  guard(options, {"/bin/sh", "-c", script, "sh", scratch / "."});
-  expect(os::reap_exited_children(), "no child is left");
-  return scratch.report();
-}
-
-const json &process_named(const json &processes, const std::string &name) {
-  for (const auto &process : processes)
-    if (process.at("comm") == name)
-      return process;
-  throw std::runtime_error(name + " is not among " + processes.dump());
-}
-
 /// What is said of the only process that remains of the script.
 json attributes_of(const std::string &script, const std::string &name) {
   Scratch scratch;
   return process_named(report_on(script, scratch).at("remaining"), name).at("attributes");
-}
-
-std::string first_finding(const json &process) {
-  const auto &finding = process.at("diagnosis").at(0);
-  return fmt::format("{}: {}", finding.at("cause").get<std::string>(), finding.at("text").get<std::string>());
 }
 
 const std::string sleeps = "sleep 600 >/dev/null 2>&1 &";
@@ -137,12 +117,13 @@ TEST_CASE("a command that hangs is told as it was before the first signal", "[gu
     auto report =
         report_on("out=$(sleep 600 2>/dev/null & echo started); echo \"$out\"", scratch, {"--timeout", "0.5"});
     const auto &hung = report.at("at_timeout");
-    for (const auto &process : hung)
-      for (const auto &creator : process.at("created_by"))
-        expect(creator.at("pid") != hung.at(0).at("pid") || creator.at("ended_ms").is_null(), "the command runs then");
-    expect_equal(hung.at(0).at("comm").get<std::string>(), "sh", "the command comes first");
-    expect_part(first_finding(hung.at(0)), "its write end is open in: ");
-    expect_part(first_finding(hung.at(0)), "(sleep)");
+    expect_equal(hung.at(0).at("comm").get<std::string>(), "sleep", "what keeps it comes first");
+    expect(hung.at(0).at("is_root").get<bool>() && !hung.at(1).at("is_root").get<bool>(), "it waits for no other");
+    for (const auto &creator : hung.at(0).at("created_by"))
+      expect(creator.at("pid") != hung.at(1).at("pid") || creator.at("ended_ms").is_null(), "the command runs then");
+    expect_equal(hung.at(1).at("comm").get<std::string>(), "sh", "then the command");
+    expect_part(first_finding(hung.at(1)), "its write end is open in: ");
+    expect_part(first_finding(hung.at(1)), "(sleep)");
     expect_equal(report.at("remaining").size(), 1U, "left");
   });
   check_in_child([] {

@@ -1,6 +1,7 @@
 #include "harness/guard/guard.hpp"
 
 #include "harness/census/diagnosis.hpp"
+#include "harness/census/roots.hpp"
 #include "harness/guard/remaining.hpp"
 #include "harness/guard/watch.hpp"
 #include "harness/os/process_ref.hpp"
@@ -89,8 +90,7 @@ private:
       at_timeout_ = explain(tree, members, true);
       for (auto &process : at_timeout_)
         process.created_by = command_.genealogy().creators_of(process.pid);
-      std::stable_partition(at_timeout_.begin(), at_timeout_.end(),
-                            [this](const auto &process) { return process.pid == command_.process().pid(); });
+      census::order_by_roots(at_timeout_);
     } catch (const std::exception &e) {
       listener_.warn(fmt::format("what hangs could not be looked at: {}", e.what()));
     }

@@ -4,6 +4,7 @@
 #include "harness/cli/cli_test_support.hpp"
 #include "harness/os/syscall_error.hpp"
 
+#include <fmt/format.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <nlohmann/json.hpp>
@@ -137,5 +138,26 @@ public:
 private:
   std::string path_;
 };
+
+/// The report on a script of sh, whose $1 is a scratch directory. It has a second to come to rest.
+inline nlohmann::json report_on(const std::string &script, const Scratch &scratch,
+                                std::vector<std::string> options = {}) {
+  options.insert(options.end(), {"--grace", "1", "--report", scratch / "report.json"});
+  guard(options, {"/bin/sh", "-c", script, "sh", scratch / "."});
+  expect(os::reap_exited_children(), "no child is left");
+  return scratch.report();
+}
+
+inline const nlohmann::json &process_named(const nlohmann::json &processes, const std::string &name) {
+  for (const auto &process : processes)
+    if (process.at("comm") == name)
+      return process;
+  throw std::runtime_error(name + " is not among " + processes.dump());
+}
+
+inline std::string first_finding(const nlohmann::json &process) {
+  const auto &finding = process.at("diagnosis").at(0);
+  return fmt::format("{}: {}", finding.at("cause").get<std::string>(), finding.at("text").get<std::string>());
+}
 
 } // namespace pidleak::testing

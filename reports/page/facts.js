@@ -1,7 +1,9 @@
 // What is known of a process: for the panel below the timeline, the tree of what remains, and the owner.
 
 function diagnosisOf(process) {
-  const findings = process.diagnosis.map(({ cause, text }) => [element('code', { class: 'cause' }, cause), ' ', text]);
+  const findings = process.diagnosis.map(({ cause, text, cure }) => [
+    element('code', { class: 'cause' }, cause), ' ', text,
+    cure ? element('div', { class: 'cure' }, 'Cure: ', cure) : null]);
   return list(findings, { class: 'diagnosis' });
 }
 
@@ -69,6 +71,8 @@ function detailsOf(process) {
     ['SIGTERM', process.sigterm],
     ['pending signals', pending ? element('code', {}, pending) : null],
     ['waits', list(process.waits.map(waitOf), { class: 'plain' })],
+    ['waits for', [...new Set(process.diagnosis.flatMap((finding) => finding.waits_for))].map((pid) => `pid ${pid}`)
+      .join(', ')],
     ['pipes', list(process.pipes.map(pipeOf), { class: 'plain' })],
     ['ended by', process.ended_by],
     ['allowed because', process.suppressed_by === null ? null : process.suppressed_by],
