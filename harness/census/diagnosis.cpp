@@ -44,14 +44,24 @@ public:
         add(findings, explain_wait(process, wait));
     if (findings.empty())
       findings.push_back({Cause::unknown, "the kernel does not say what it waits for"});
-    std::stable_sort(findings.begin(), findings.end(), [](const auto &a, const auto &b) { return a.cause < b.cause; });
     for (auto &finding : findings)
       std::erase(finding.waits_for, process.pid);
+    std::stable_sort(findings.begin(), findings.end(), [](const auto &a, const auto &b) { return a.cause < b.cause; });
+    put_idle_threads_last(findings);
     cure_orphan(process, findings);
     return findings;
   }
 
 private:
+  /// Threads that wait for a lock of their process alone tell nothing, where another thread waits for other processes.
+  static void put_idle_threads_last(std::vector<Finding> &findings) {
+    auto waits_for_others = [](const Finding &finding) { return !finding.waits_for.empty(); };
+    if (std::any_of(findings.begin(), findings.end(), waits_for_others))
+      std::stable_partition(findings.begin(), findings.end(), [&](const Finding &finding) {
+        return finding.cause != Cause::waits_for_lock || waits_for_others(finding);
+      });
+  }
+
   /// One that would go on by itself, and has lost its parent.
   static void cure_orphan(const RemainingProcess &process, std::vector<Finding> &findings) {
     auto &main = findings.front();
@@ -262,19 +272,29 @@ private:
         [&](const std::string &held) { return held == identity; });
   }
 
+  /// Those that have lost their parent or left its session were not meant to keep another process waiting.
+  bool have_it_by_inheritance(const std::vector<pid_t> &holders) const {
+    return std::any_of(holders.begin(), holders.end(), [&](pid_t pid) {
+      const auto *holder = find_process(pid);
+      return holder && (holder->kind == Kind::orphan || holder->kind == Kind::escaped);
+    });
+  }
+
   Finding explain_pipe(const RemainingProcess &process, const ThreadWait &wait, const char *does, const char *other_end,
                        bool OpenPipe::*end, Cause cause) const {
     auto held_by = [&](const std::vector<pid_t> &holders, const std::string &text) -> Finding {
-      bool by_itself_alone = holders == std::vector{process.pid};
       return {.cause = cause,
               .text = fmt::format("{} is open in: {}", text, names(holders, process.pid)),
               .waits_for = holders,
-              .cure = cause == Cause::pipe_full ? cures::drain
-                      : by_itself_alone         ? cures::close_own_end
-                                                : cures::close_inherited_end};
+              .cure = cause == Cause::pipe_full             ? cures::drain
+                      : holders == std::vector{process.pid} ? cures::close_own_end
+                      : have_it_by_inheritance(holders)     ? cures::close_inherited_end
+                                                            : ""};
     };
     if (auto holders = wait.peer.empty() ? std::vector<pid_t>() : holders_of(wait.peer); !holders.empty())
       return held_by(holders, fmt::format("it {} {}, a socket whose other end", does, wait.object));
+    if (wait.syscall.starts_with("accept"))
+      return {Cause::waits_for_peer, fmt::format("it waits in {} for a connection", wait.syscall)};
     if (!wait.object.starts_with("pipe:") && holders_of(wait.object, end).empty())
       return {Cause::waits_for_peer, fmt::format("it {} {}", does, wait.object.empty() ? "a descriptor" : wait.object)};
     auto holders = holders_of(wait.object, end);
@@ -385,18 +405,22 @@ private:
   Finding explain_events(const RemainingProcess &process, const ThreadWait &wait, Cause cause,
                          const std::string &how_long) const {
     Finding finding{.cause = cause, .text = ""};
-    std::vector<std::string> awaited;
+    std::vector<std::string> of_others, own; // its own are wake-ups between its threads, and from signal handlers
     for (const auto &endpoint : wait.polled) {
       auto holders = holders_of(endpoint);
+      auto &awaited = holders == std::vector{process.pid} ? own : of_others;
       auto text = fmt::format("{}{}", endpoint.object, words_on(endpoint, holders, process.pid));
       if (std::find(awaited.begin(), awaited.end(), text) == awaited.end())
         awaited.push_back(std::move(text));
       finding.waits_for.insert(finding.waits_for.end(), holders.begin(), holders.end());
+      if (endpoint.reads && !endpoint.object.starts_with("pid ") && have_it_by_inheritance(holders))
+        finding.cure = cures::close_inherited_end;
     }
     std::sort(finding.waits_for.begin(), finding.waits_for.end());
     finding.waits_for.erase(std::unique(finding.waits_for.begin(), finding.waits_for.end()), finding.waits_for.end());
-    finding.text = fmt::format("it waits in {}{}{}", wait.syscall, how_long,
-                               awaited.empty() ? "" : ", for any of: " + joined(std::move(awaited), "; "));
+    auto &awaited = of_others.empty() ? own : of_others;
+    const auto *before = awaited.empty() ? "" : awaited.size() == 1 ? ", for " : ", for any of: ";
+    finding.text = fmt::format("it waits in {}{}{}{}", wait.syscall, how_long, before, joined(awaited, "; "));
     return finding;
   }
 
@@ -431,6 +455,19 @@ private:
   const Knowledge &knowledge_;
 };
 
+/// What only waits for a process that waits itself needs no cure of its own.
+void keep_cures_at_roots(std::vector<RemainingProcess> &remaining) {
+  std::set<pid_t> waiting;
+  for (const auto &process : remaining)
+    if (!process.is_root)
+      waiting.insert(process.pid);
+  for (auto &process : remaining)
+    for (auto &finding : process.diagnosis)
+      if (!finding.waits_for.empty() && std::all_of(finding.waits_for.begin(), finding.waits_for.end(),
+                                                    [&](pid_t pid) { return waiting.contains(pid); }))
+        finding.cure.clear();
+}
+
 } // namespace
 
 void diagnose(std::vector<RemainingProcess> &remaining, RemainingProcess *owner, const Knowledge &knowledge) {
@@ -445,6 +482,7 @@ void diagnose(std::vector<RemainingProcess> &remaining, RemainingProcess *owner,
   if (owner)
     owner->diagnosis = diagnostician.find(*owner);
   find_roots(remaining, owner);
+  keep_cures_at_roots(remaining);
 }
 
 } // namespace pidleak::census

@@ -88,8 +88,10 @@ private:
       census::Tree tree(tree_options(command_.process().pid()));
       auto members = census::walk_once({.root = ::getpid()});
       at_timeout_ = explain(tree, members, true);
-      for (auto &process : at_timeout_)
+      for (auto &process : at_timeout_) {
         process.created_by = command_.genealogy().creators_of(process.pid);
+        process.attributes->outputs.clear(); // while the command runs, its output is theirs by right
+      }
       census::order_by_roots(at_timeout_);
     } catch (const std::exception &e) {
       listener_.warn(fmt::format("what hangs could not be looked at: {}", e.what()));

@@ -41,9 +41,22 @@ TEST_CASE("what keeps a chain of processes is told first", "[guard]") {
     expect_part(first_finding(reads), "its write end is open in: ");
     expect_equal(reads.at("diagnosis").at(0).at("waits_for").dump(), fmt::format("[{}]", left[0].at("pid").dump()),
                  "whom it waits for");
-    expect_part(cure_of(reads), "O_CLOEXEC");
     expect_equal(left.at(1).at("comm").get<std::string>(), "cat", "the nearest stands behind it");
     expect_equal(left.size(), 4U, "two shells behind that");
+  });
+}
+
+TEST_CASE("who waits for what a daemon has inherited is told a cure, and who waits for its writer is not", "[guard]") {
+  check_in_child([] {
+    Scratch scratch;
+    auto report = report_on("out=$(setsid sleep 600 2>/dev/null & echo started)", scratch, {"--timeout", "0.5"});
+    expect_part(cure_of(report.at("at_timeout").at(1)), "O_CLOEXEC");
+    expect_equal(cure_of(report.at("at_timeout").at(0)), "", "the daemon itself");
+  });
+  check_in_child([] {
+    Scratch scratch;
+    auto report = report_on("sleep 600 | cat", scratch, {"--timeout", "0.5"});
+    expect_equal(cure_of(process_named(report.at("at_timeout"), "cat")), "", "it has reason to wait");
   });
 }
 
@@ -81,7 +94,7 @@ TEST_CASE("who polls is told with what it polls, and who has the other end", "[g
     const auto &left = report.at("remaining");
     only_root(left);
     auto polls = first_finding(left.at(1));
-    expect_part(polls, "waits-for-events: it waits in epoll_wait without a timeout, for any of: pipe:[");
+    expect_part(polls, "waits-for-events: it waits in epoll_wait without a timeout, for pipe:[");
     expect_part(polls, fmt::format(", whose write end is open in: pid {}", left.at(0).at("pid").dump()));
   });
   check_in_child([] { // with a timeout as well, and of a process that is to end
@@ -92,7 +105,7 @@ TEST_CASE("who polls is told with what it polls, and who has the other end", "[g
                                    scratch, {"--timeout", "0.7"});
     const auto &hung = report.at("at_timeout");
     expect_part(first_finding(hung.at(1)),
-                fmt::format("with a timer, for any of: pid {} to end", only_root(hung).at("pid").dump()));
+                fmt::format("with a timer, for pid {} to end", only_root(hung).at("pid").dump()));
   });
 }
 
