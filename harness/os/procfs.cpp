@@ -357,8 +357,10 @@ std::optional<std::vector<ProcFd>> read_fds_below(const std::string &directory) 
   std::vector<ProcFd> fds;
   for (int number : *numbers) {
     auto target = read_link(fmt::format("{}/fd/{}", directory, number));
+    if (!target) // closed since it was listed
+      continue;
     auto info = read_proc(fmt::format("{}/fdinfo/{}", directory, number));
-    if (!target || !info) // closed since it was listed
+    if (!info)
       continue;
     ProcFd fd{.number = number, .target = *target, .flags = 0, .info = std::move(*info)};
     if (auto flags = fdinfo_lines(fd.info, "flags"); !flags.empty() && !flags[0].empty())
