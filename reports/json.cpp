@@ -97,6 +97,26 @@ PointFault point_fault_from_json(const Json &json) {
           .call = read<std::string>(json, "call")};
 }
 
+Json adopted_to_json(const std::vector<AdoptedGroup> &groups) {
+  Json all = Json::array();
+  for (const auto &group : groups)
+    all.push_back({{"name", as_utf8(group.name)},
+                   {"created_by", texts(group.created_by)},
+                   {"never_waited_for", group.never_waited_for},
+                   {"count", group.count}});
+  return all;
+}
+
+std::vector<AdoptedGroup> adopted_from_json(const Json &json) {
+  std::vector<AdoptedGroup> groups;
+  for (const auto &group : list(json, "adopted"))
+    groups.push_back({.name = read<std::string>(group, "name"),
+                      .created_by = read<std::vector<std::string>>(group, "created_by"),
+                      .never_waited_for = read<bool>(group, "never_waited_for"),
+                      .count = read_number<std::size_t>(group, "count", 1)});
+  return groups;
+}
+
 RecordedProcess recorded_process_from_json(const Json &json) {
   RecordedProcess process{.actor = read<std::string>(json, "actor"), .birth = read_birth(json), .points = {}};
   for (const auto &point : list(json, "points"))
@@ -216,7 +236,8 @@ Json to_json(const Report &report) {
             {"nothing_left_below", or_null(report.nothing_left_below)}}},
           {"genealogy", report.genealogy ? Json({{"state", spell(report.genealogy->state)},
                                                  {"lacks", as_utf8(report.genealogy->lacks)},
-                                                 {"handed_over", texts(report.genealogy->handed_over)}})
+                                                 {"handed_over", texts(report.genealogy->handed_over)},
+                                                 {"adopted", adopted_to_json(report.genealogy->adopted)}})
                                          : Json(nullptr)},
           {"remaining", remaining},
           {"at_timeout", at_timeout},
@@ -283,7 +304,8 @@ Report from_json(const Json &told) {
     const auto &genealogy = object_in(object, name);
     return GenealogyTold{.state = read_word<census::GenealogyState>(genealogy, "state"),
                          .lacks = read<std::string>(genealogy, "lacks"),
-                         .handed_over = read<std::vector<std::string>>(genealogy, "handed_over")};
+                         .handed_over = read<std::vector<std::string>>(genealogy, "handed_over"),
+                         .adopted = adopted_from_json(genealogy)};
   });
   for (const auto &process : list(json, "at_timeout"))
     report.at_timeout.push_back(process_from_json(process));

@@ -276,10 +276,35 @@ std::string process_lines(const std::string &title, const std::vector<census::Re
   return text;
 }
 
+namespace {
+
+std::string adopted_lines(const Report &report, const std::string &indent) {
+  std::string text;
+  if (!report.genealogy)
+    return text;
+  std::size_t told = 0;
+  for (const auto &group : report.genealogy->adopted) {
+    if (++told > most_shown)
+      return text + fmt::format("{}and {} more: the JSON report lists them all\n", indent,
+                                report.genealogy->adopted.size() - most_shown);
+    text += layout::wrapped(indent + "adopted   ",
+                            fmt::format("{} {}, created by: {}{}", group.count,
+                                        group.name.empty() ? "of unknown name" : printable(group.name),
+                                        group.created_by.empty() ? "unknown" : command_of(group.created_by),
+                                        group.never_waited_for ? "; it never waited for them" : "; ended after it"),
+                            indent.size() + 10);
+  }
+  return text;
+}
+
+} // namespace
+
 std::string remaining_lines(const Report &report, const std::string &indent) {
   auto text = process_lines("hung", report.at_timeout, indent);
   text += process_lines("remains", report.remaining, indent);
-  if (report.genealogy && !report.genealogy->lacks.empty() && !report.remaining.empty()) {
+  text += adopted_lines(report, indent);
+  bool asks_for_creators = !report.remaining.empty() || (report.genealogy && !report.genealogy->adopted.empty());
+  if (report.genealogy && !report.genealogy->lacks.empty() && asks_for_creators) {
     auto none = report.genealogy->state == census::GenealogyState::none;
     text += layout::wrapped(fmt::format("{}creators  {}: ", indent, none ? "not known" : "not all known"),
                             printable(report.genealogy->lacks), indent.size() + 10);

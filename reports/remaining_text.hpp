@@ -12,7 +12,7 @@ layout::Row row_of(const census::RemainingProcess &process);
 std::string cause_of(const census::Finding &finding);
 
 /// A line for each process that was there when a command's time was over, and for each that remains, followed by lines
-/// that say why it is there and what lets it remain; each after `indent`.
+/// that say why it is there and what lets it remain; then those that were adopted and have ended. Each after `indent`.
 std::string remaining_lines(const Report &report, const std::string &indent);
 
 /// The same of any processes, each behind `title`, or in short behind the root that it waits for; those alike together.

@@ -78,11 +78,20 @@ struct PointFault {
   std::string call;         // what it was in: `read of the call queue's pipe`
 };
 
+/// Orphans alike that guard has adopted, and that ended in time.
+struct AdoptedGroup {
+  std::string name;                    // of their program; empty: not known
+  std::vector<std::string> created_by; // what their parent ran; empty: not known
+  bool never_waited_for = false;       // they had ended before their parent
+  std::size_t count = 0;
+};
+
 /// How much is known of who started whom.
 struct GenealogyTold {
   census::GenealogyState state = census::GenealogyState::none;
   std::string lacks;                         // why it is not complete; empty: it is
   std::vector<std::string> handed_over = {}; // programs that hand work to a daemon, Genealogy::handed_over()
+  std::vector<AdoptedGroup> adopted = {};    // empty: none, or it was not asked
 };
 
 struct Report {

@@ -146,9 +146,12 @@ inline Report full_report() {
   report.census_complete = true;
   report.cgroup_agrees = false;
   report.nothing_left_below = true;
-  report.genealogy = {.state = census::GenealogyState::partial,
-                      .lacks = "the kernel had no room for all events",
-                      .handed_over = {"docker"}};
+  report.genealogy = {
+      .state = census::GenealogyState::partial,
+      .lacks = "the kernel had no room for all events",
+      .handed_over = {"docker"},
+      .adopted = {{.name = "true", .created_by = {"perl", "service.pl"}, .never_waited_for = true, .count = 40},
+                  {.name = "", .created_by = {}, .never_waited_for = false, .count = 1}}};
   report.remaining = {live_worker(3), zombie_worker(4), helper(5)};
   report.at_timeout = {live_worker(8)};
   report.remaining.back().suppressed_by = "it goes with the machine";

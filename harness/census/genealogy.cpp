@@ -214,6 +214,21 @@ std::vector<Creator> Genealogy::creators_of(pid_t pid) const {
   return creators;
 }
 
+Genealogy::Orphan Genealogy::orphan(pid_t pid) const {
+  Orphan orphan;
+  auto found = nodes_.find(find(pid));
+  if (found == nodes_.end())
+    return orphan;
+  const auto &node = found->second;
+  auto first_word = node.program && !node.program->empty() ? node.program->front() : node.name;
+  orphan.name = first_word.substr(first_word.rfind('/') + 1);
+  if (node.parents_program)
+    orphan.creator = *node.parents_program;
+  if (auto parent = nodes_.find(node.parent); parent != nodes_.end() && parent->second.ended_ms && node.ended_ms)
+    orphan.ended_first = *node.ended_ms < *parent->second.ended_ms;
+  return orphan;
+}
+
 // A line a process: id, parent's id, pid, start, end or -1, and the bytes of its parent's program. Its words follow,
 // each with a 0 byte behind it.
 std::string Genealogy::write() const {

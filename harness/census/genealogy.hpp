@@ -54,6 +54,14 @@ public:
 
   /// Its parent first, the command last. Empty: not known, or it is the command.
   std::vector<Creator> creators_of(pid_t pid) const;
+  /// A process that has lost its parent and has ended, by the time that both did so.
+  struct Orphan {
+    std::string name;                 // of its program; empty: not known
+    std::vector<std::string> creator; // what its parent ran then; empty: not known
+    bool ended_first = false;         // before its parent, which has never waited for it
+  };
+  /// Of one that the calling process has adopted and reaped.
+  Orphan orphan(pid_t pid) const;
   /// Programs that were executed and hand work to a daemon, which is no descendant: `docker`. At most one of each.
   const std::set<std::string> &handed_over() const { return handed_over_; }
   /// The command's last thread has ended, and it can be waited for in a moment.

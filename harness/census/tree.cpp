@@ -39,7 +39,7 @@ constexpr milliseconds walk_bound{50}; // what has exited meanwhile is not reape
 Sight Tree::see(const std::function<bool(pid_t)> &may_stay) const {
   bool reaps = options_.scope.except != ::getpid(); // else the root is another process
   if (reaps)
-    os::reap_exited_children();
+    os::reap_exited_children(options_.reaped);
   Sight sight{.walk = walk(options_.scope, Deadline::after(walk_bound))};
   for (const auto &member : sight.walk.members) {
     // An orphan that has exited since waits for the root alone: that is no zombie of the pool's.

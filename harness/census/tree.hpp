@@ -12,6 +12,7 @@
 #include "harness/census/spinning.hpp"
 #include "harness/census/walk.hpp"
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <vector>
@@ -23,8 +24,9 @@ struct TreeOptions {
   Scope scope;
   pid_t subject = 0; // the pool's owner, or the command; 0: it is not there any more
   Boundary boundary;
-  int outer_proc = -1;                   // a /proc of the PID namespace around; -1: it is this one
-  std::vector<std::string> cgroups = {}; // directories of the groups that everything is in; none: there are none
+  int outer_proc = -1;                    // a /proc of the PID namespace around; -1: it is this one
+  std::vector<std::string> cgroups = {};  // directories of the groups that everything is in; none: there are none
+  std::function<void(pid_t)> reaped = {}; // called for each child that a look has reaped
 };
 
 class Tree {

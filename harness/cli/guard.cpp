@@ -77,7 +77,8 @@ void write_early(const std::string &path, const Report &so_far) {
 void judge(Report &report, GuardOptions &options, const os::ProcessRef *service) {
   os::ignore_sigpipe(); // the command has what it inherits; a reader that is gone must not end guard before the rest
   bool recorded = !options.report_path.empty() || options.outputs.wanted();
-  if (recorded || report.verdict != Verdict::clean || report.growth || !report.at_timeout.empty())
+  bool has_adopted = report.genealogy && !report.genealogy->adopted.empty();
+  if (recorded || has_adopted || report.verdict != Verdict::clean || report.growth || !report.at_timeout.empty())
     describe(report, options, service);
   apply_suppressions(options.suppressions, report);
 }
@@ -213,9 +214,9 @@ void check_usage(const Given &given, const GuardOptions &options) {
   if (given.contains("--every") && !options.watch && options.service == 0)
     throw UsageError("--every: no samples are taken without --watch or --attach");
   if (options.service != 0)
-    for (const char *option : {"--keep", "--kill-after", "--tier", "--end-grace"})
+    for (const char *option : {"--keep", "--kill-after", "--tier", "--end-grace", "--warn-adopted"})
       if (given.contains(option))
-        throw UsageError(fmt::format("{}: --attach ends and isolates nothing", option));
+        throw UsageError(fmt::format("{}: --attach ends and isolates nothing, and adopts none", option));
 }
 
 Option seconds(const char *name, double &into, const char *summary, std::pair<double, double> range) {
@@ -246,6 +247,9 @@ std::vector<Option> options_of(GuardOptions &options) {
        .words = {"subreaper", "namespace"},
        .only_words = true,
        .shows_default = true},
+      {.name = "--warn-adopted",
+       .into = &options.guard.warn_adopted,
+       .summary = "Report the orphans that came to guard and ended in time, by name and creator"},
       {.name = "--keep", .into = &options.guard.keep, .summary = "Report what remains, and do not end it"},
       {.name = "--watch",
        .into = &options.watch,

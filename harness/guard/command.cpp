@@ -106,7 +106,7 @@ std::optional<End> Command::step(Hooks &hooks) {
   if (is_command)
     stop_as_well();
   else if (ended && hooks.reaped)
-    hooks.reaped();
+    hooks.reaped(child.si_pid);
   // Where there are many, signals and time pass between one and the next as well.
   auto until = next_look_ ? next_look_->sooner_of(limit_.value_or(*next_look_)) : limit_;
   if (auto soon = soon_again())

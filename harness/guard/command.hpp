@@ -39,8 +39,8 @@ struct Hooks {
   std::function<void(const std::string &)> warn = {};
   /// Its time is over, and no signal was sent to it yet.
   std::function<void()> time_is_over = {};
-  /// Another child has ended and was reaped.
-  std::function<void()> reaped = {};
+  /// Another child has ended and was reaped: one that this process had adopted.
+  std::function<void(pid_t)> reaped = {};
   /// A stop signal has come, and was passed on.
   std::function<void()> stop = {};
   /// Called whenever `fd` is readable; false: it is not waited for any more.

@@ -216,3 +216,26 @@ TEST_CASE("a program that hands work to a daemon is told of, and no other", "[gu
     }
   });
 }
+
+TEST_CASE("orphans that end in time are told if asked, by name and creator", "[guard]") {
+  if (!is_told_of_tasks())
+    SKIP("the kernel tells this user of no forks");
+  const std::string script = "sh -c 'for i in 1 2 3; do sleep 0.5 & done; /bin/true & exec sleep 0.2'; sleep 0.5";
+  check_in_child([&] {
+    Scratch scratch;
+    auto adopted = report_on(script, scratch, {"--warn-adopted"}).at("genealogy").at("adopted");
+    expect_equal(adopted.size(), 2U, adopted.dump());
+    expect_equal(adopted.at(0).at("name").get<std::string>(), "sleep", "the most first");
+    expect_equal(adopted.at(0).at("count").get<int>(), 3, "how many");
+    expect(!adopted.at(0).at("never_waited_for").get<bool>(), "they ended later than their parent");
+    expect_equal(adopted.at(1).at("name").get<std::string>(), "true", "the other");
+    expect(adopted.at(1).at("never_waited_for").get<bool>(), "its parent did not wait for it");
+    expect_part(adopted.at(1).at("created_by").dump(), "for i in 1 2 3");
+  });
+  auto told = guard_shell({"--warn-adopted"}, script);
+  CHECK(told.status == 0);
+  CHECK(told.err.find("adopted   3 sleep, created by: sh -c for i in 1 2 3") != std::string::npos);
+  CHECK(told.err.find("; it never waited") != std::string::npos);
+  CHECK(guard_shell({"--grace", "20"}, script).err.empty());
+  CHECK(guard_shell({"--warn-adopted"}, "sleep 0.1").err.empty());
+}

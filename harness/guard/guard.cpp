@@ -2,6 +2,7 @@
 
 #include "harness/census/diagnosis.hpp"
 #include "harness/census/roots.hpp"
+#include "harness/guard/adopted.hpp"
 #include "harness/guard/remaining.hpp"
 #include "harness/guard/watch.hpp"
 #include "harness/os/process_ref.hpp"
@@ -68,7 +69,9 @@ private:
   }
 
   void wait() {
-    Hooks hooks{.warn = listener_.warn, .time_is_over = [this] { look_at_what_hangs(); }};
+    Hooks hooks{.warn = listener_.warn,
+                .time_is_over = [this] { look_at_what_hangs(); },
+                .reaped = [this](pid_t pid) { note_adopted(pid); }};
     std::optional<census::Tree> tree;
     if (options_.every) {
       tree.emplace(tree_options(command_.process().pid()));
@@ -120,6 +123,11 @@ private:
         .scope = {.root = ::getpid()}, .subject = subject, .boundary = boundary_, .outer_proc = options_.outer_proc};
   }
 
+  void note_adopted(pid_t pid) {
+    if (options_.warn_adopted)
+      adopted_.note(pid, command_.genealogy());
+  }
+
   static std::vector<census::RemainingProcess> explain(const census::Tree &tree,
                                                        const std::vector<census::Member> &members, bool all) {
     census::Walk walk{.members = members, .complete = false};
@@ -140,7 +148,13 @@ private:
       return;
     }
     std::size_t reaped = 0;
-    guard::find_remaining({.tree = tree_options(0), // its session was this process's
+    auto note_reaped = [&](pid_t pid) {
+      ++reaped;
+      note_adopted(pid);
+    };
+    auto options = tree_options(0); // its session was this process's
+    options.reaped = [this](pid_t pid) { note_adopted(pid); };
+    guard::find_remaining({.tree = std::move(options),
                            .wait =
                                [&](auto at_most, auto exits) {
                                  exits.push_back(command_.relay().fd());
@@ -150,18 +164,18 @@ private:
                                },
                            .reap =
                                [&] {
-                                 os::reap_exited_children(&reaped);
+                                 os::reap_exited_children(note_reaped);
                                  return std::exchange(reaped, 0);
                                },
-                           .nothing_is_left = [] { return os::reap_exited_children(); },
+                           .nothing_is_left = [&] { return os::reap_exited_children(note_reaped); },
                            // A user who asks a guard to end that waits for stragglers has waited long enough.
                            .asked_to_end = [this] { return command_.relay().asked_to_end(); }},
                           options_.grace, report);
   }
 
-  static bool nothing_is_left() {
+  bool nothing_is_left() {
     try {
-      return os::reap_exited_children(); // ECHILD: there is none
+      return os::reap_exited_children([this](pid_t pid) { note_adopted(pid); }); // ECHILD: there is none
     } catch (const std::exception &) {
       return false;
     }
@@ -177,6 +191,7 @@ private:
     if (watch_)
       watch_->conclude(report);
     reports::record_genealogy(report, command_.genealogy());
+    report.genealogy->adopted = adopted_.groups();
     listener_.judge(report);
   }
 
@@ -208,6 +223,7 @@ private:
   const Listener &listener_;
   const census::Boundary boundary_;
   Command command_;
+  Adopted adopted_;
   std::optional<Watch> watch_;
   std::vector<census::RemainingProcess> at_timeout_;
   Outcome outcome_;

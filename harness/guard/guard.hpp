@@ -38,6 +38,8 @@ struct Options {
   TimeLimit limit;
   /// Between SIGTERM and SIGKILL for what remains; 0: SIGKILL at once.
   milliseconds end_grace{default_end_grace};
+  /// Reports the orphans that came to guard and ended in time.
+  bool warn_adopted = false;
   /// Leaves alone what remains. It goes to the process that adopts the guard's children.
   bool keep = false;
   /// How often the tree is looked at while the command runs, for what accumulates; nothing: never.

@@ -114,9 +114,9 @@ private:
       throw os::SyscallError(error, fmt::format("execve({})", program));
     looker_runs_ = true;
     lookers.reset();
-    auto looked =
-        guarded_.wait({.timeout = look_bound},
-                      {.reaped = [this] { tell("r"); }, .fd = line_.get(), .readable = [this] { return hear(); }});
+    auto looked = guarded_.wait(
+        {.timeout = look_bound},
+        {.reaped = [this](pid_t) { tell("r"); }, .fd = line_.get(), .readable = [this] { return hear(); }});
     looker_runs_ = false;
     if (looked.status != 0)
       failure_ = looked.signal != 0 ? fmt::format("it was ended by signal {}", looked.signal)

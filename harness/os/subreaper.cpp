@@ -48,7 +48,7 @@ void die_with_parent() {
     throw_errno("prctl(PR_SET_PDEATHSIG, SIGKILL)");
 }
 
-bool reap_exited_children(std::size_t *reaped) {
+bool reap_exited_children(const std::function<void(pid_t)> &reaped) {
   for (int tries = 0; tries < most_at_once; ++tries) {
     siginfo_t info{};
     if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL) != 0) { // __WALL: clones without exit signal too
@@ -59,7 +59,7 @@ bool reap_exited_children(std::size_t *reaped) {
     } else if (info.si_pid == 0) {
       return false;
     } else if (reaped) {
-      ++*reaped;
+      reaped(info.si_pid);
     }
   }
   return false;

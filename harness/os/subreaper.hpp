@@ -5,9 +5,7 @@
 
 #include <sys/types.h>
 
-#include <cstddef>
-#include <set>
-#include <vector>
+#include <functional>
 
 namespace pidleak::os {
 
@@ -25,8 +23,8 @@ bool has_children();
 void die_with_parent();
 
 /// Reaps what has exited, without blocking, and not without end: some thousands at once. True if no child is left at
-/// all (ECHILD). Adds their number to `reaped`, if that is not null.
-bool reap_exited_children(std::size_t *reaped = nullptr);
+/// all (ECHILD). Calls `reaped` for each.
+bool reap_exited_children(const std::function<void(pid_t)> &reaped = {});
 
 /// Lets this process hold as many descriptors as its hard limit allows: it may have to hold a pidfd for each of very
 /// many. Its children get its limit, so it is for after these have been started. Where it can't be raised it stays.
