@@ -148,8 +148,6 @@ std::string further_lines(const census::RemainingProcess &process, const std::st
     if (!finding.cure.empty())
       text += layout::wrapped(indent + "            cure: ", printable(finding.cure), indent.size() + 14);
   }
-  if (process.is_root && !census::waits_for(process).empty())
-    text += indent + "            in a circle: those that it waits for wait for it as well\n";
   if (process.suppressed_by)
     text += layout::wrapped(indent + "            ", "suppressed: " + printable(*process.suppressed_by),
                             indent.size() + 14);
@@ -202,9 +200,9 @@ struct Alike {
   Cost cost = {};
 };
 
-/// It is told behind the root that it waits for.
-bool stands_behind(const census::RemainingProcess &process, const std::set<pid_t> &told) {
-  auto others = process.is_root ? std::vector<pid_t>() : census::waits_for(process);
+/// Whether it waits for one of those.
+bool waits_for_any_of(const std::set<pid_t> &told, const census::RemainingProcess &process) {
+  auto others = census::waits_for(process);
   return std::any_of(others.begin(), others.end(), [&](pid_t pid) { return told.contains(pid); });
 }
 
@@ -217,8 +215,10 @@ std::vector<Alike> group_alike(const std::vector<census::RemainingProcess> &proc
   for (const auto &process : processes) {
     auto row = row_of(process);
     Row rest(row.begin() + 2, row.end());
-    bool is_behind = stands_behind(process, told);
+    bool waits = waits_for_any_of(told, process), is_behind = waits && !process.is_root;
     auto command = command_of(process.command_line), further = further_lines(process, indent);
+    if (waits && process.is_root)
+      further += indent + "            in a circle: those that it waits for wait for it as well\n";
     auto [place, is_new] = places.emplace(fmt::format("{}\n{}\n{}\n{}\n{}", is_behind, layout::join(rest), command,
                                                       chain_of(process.created_by, false), further),
                                           groups.size());

@@ -481,7 +481,7 @@ void diagnose(std::vector<RemainingProcess> &remaining, RemainingProcess *owner,
     process.diagnosis = diagnostician.find(process);
   if (owner)
     owner->diagnosis = diagnostician.find(*owner);
-  find_roots(remaining, owner);
+  find_roots(remaining);
   keep_cures_at_roots(remaining);
 }
 

@@ -81,13 +81,11 @@ std::vector<pid_t> waits_for(const RemainingProcess &process) {
   return all;
 }
 
-void find_roots(std::vector<RemainingProcess> &remaining, RemainingProcess *owner) {
-  std::vector<RemainingProcess *> all;
-  for (auto &process : remaining)
+void find_roots(std::vector<RemainingProcess> &remaining) {
+  std::vector<const RemainingProcess *> all;
+  for (const auto &process : remaining)
     all.push_back(&process);
-  if (owner)
-    all.push_back(owner);
-  auto edges = edges_among({all.begin(), all.end()});
+  auto edges = edges_among(all);
   auto back = reversed(edges);
   auto order = finished_first(edges);
   // Kosaraju: from the last to be finished, against the edges, each circle is found as a whole.
@@ -103,7 +101,7 @@ void find_roots(std::vector<RemainingProcess> &remaining, RemainingProcess *owne
       if (circle_of[to] != circle_of[from])
         waits_for_others[circle_of[from]] = true;
   for (Place place = 0; place < all.size(); ++place)
-    all[place]->is_root = !waits_for_others[circle_of[place]];
+    remaining[place].is_root = !waits_for_others[circle_of[place]];
 }
 
 void order_by_roots(std::vector<RemainingProcess> &remaining) {
@@ -117,10 +115,12 @@ void order_by_roots(std::vector<RemainingProcess> &remaining) {
     for (Place place : reached(back, start, seen))
       ordered.push_back(std::move(remaining[place]));
   };
-  for (bool roots : {true, false}) // what waits for the owner alone has no root here
-    for (Place place = 0; place < seen.size(); ++place)
-      if (!seen[place] && all[place]->is_root == roots)
-        add(place);
+  for (Place place = 0; place < seen.size(); ++place)
+    if (!seen[place] && all[place]->is_root)
+      add(place);
+  for (Place place = 0; place < seen.size(); ++place) // of a report that was taken apart, what has no root in it
+    if (!seen[place])
+      add(place);
   remaining = std::move(ordered);
 }
 

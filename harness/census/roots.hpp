@@ -14,8 +14,9 @@ namespace pidleak::census {
 /// Those that it waits for, by its diagnosis, each once.
 std::vector<pid_t> waits_for(const RemainingProcess &process);
 
-/// Sets RemainingProcess::is_root of all, and of the owner if there is one. They have been diagnosed.
-void find_roots(std::vector<RemainingProcess> &remaining, RemainingProcess *owner);
+/// Sets RemainingProcess::is_root of all, which have been diagnosed. The pool's owner is none of them: it may have what
+/// they wait for, and yet they would wait when it has gone.
+void find_roots(std::vector<RemainingProcess> &remaining);
 
 /// Puts behind each root those that wait for it, directly or not. Otherwise their order stays.
 void order_by_roots(std::vector<RemainingProcess> &remaining);

@@ -14,8 +14,8 @@ RemainingProcess one(pid_t pid, std::vector<pid_t> waits_for = {}) {
   return made;
 }
 
-std::vector<pid_t> roots_of(std::vector<RemainingProcess> processes, std::optional<RemainingProcess> owner = {}) {
-  find_roots(processes, owner ? &*owner : nullptr);
+std::vector<pid_t> roots_of(std::vector<RemainingProcess> processes) {
+  find_roots(processes);
   std::vector<pid_t> roots;
   for (const auto &process : processes)
     if (process.is_root)
@@ -24,7 +24,7 @@ std::vector<pid_t> roots_of(std::vector<RemainingProcess> processes, std::option
 }
 
 std::vector<pid_t> order_of(std::vector<RemainingProcess> processes) {
-  find_roots(processes, nullptr);
+  find_roots(processes);
   order_by_roots(processes);
   std::vector<pid_t> order;
   for (const auto &process : processes)
@@ -44,12 +44,6 @@ TEST_CASE("who waits for no other is a root, and so is every part of a circle", 
   CHECK(roots_of({one(3, {4}), one(4, {5}), one(5, {6}), one(6, {4}), one(7, {3})}) == Pids{4, 5, 6});
   CHECK(roots_of({one(3, {99})}) == Pids{3}); // which is not among them
   CHECK(roots_of({}).empty());
-}
-
-TEST_CASE("who waits for the pool's owner is none, unless that waits for it", "[census]") {
-  CHECK(roots_of({one(3, {2}), one(4)}, one(2)) == Pids{4});
-  CHECK(roots_of({one(3, {2}), one(4)}, one(2, {3})) == Pids{3, 4});
-  CHECK(roots_of({one(3, {2}), one(4)}, one(2, {4})) == Pids{4});
 }
 
 TEST_CASE("behind each root is what waits for it, the nearest first", "[census]") {
