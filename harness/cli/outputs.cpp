@@ -1,6 +1,6 @@
 #include "harness/cli/outputs.hpp"
 
-#include "harness/os/syscall_error.hpp"
+#include "harness/cli/output_file.hpp"
 #include "reports/annotations.hpp"
 #include "reports/file.hpp"
 #include "reports/html.hpp"
@@ -38,8 +38,6 @@ constexpr Rendering renderings[] = {
      [](const std::vector<Report> &all, const Deviation &) { return reports::render_trace(all); }},
 };
 
-constexpr const char *standard_output = "/dev/stdout";
-
 } // namespace
 
 std::vector<Option> output_options(Outputs &outputs) {
@@ -67,20 +65,6 @@ bool Outputs::want_each() const {
 bool Outputs::take_stdout(const std::string &report_path) const {
   return report_path == standard_output ||
          std::any_of(files.begin(), files.end(), [](const auto &file) { return file.second == standard_output; });
-}
-
-std::string output_path(const std::string &given) {
-  if (given.empty())
-    throw UsageError("the name of a file to write is empty");
-  return given == "-" ? standard_output : given;
-}
-
-void check_output(const std::string &option, const std::string &path) {
-  try {
-    reports::check_writable(path);
-  } catch (const os::SyscallError &e) {
-    throw UsageError(fmt::format("{} {}: can't be written: {}", option, path, e.what()));
-  }
 }
 
 void check_outputs(const Outputs &outputs, const std::string &report_path) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "harness/cli/command_line.hpp"
+#include "harness/cli/output_file.hpp"
 #include "reports/outcome.hpp"
 #include "reports/tally.hpp"
 
@@ -24,12 +25,8 @@ struct Outputs {
 /// The options of a verb. `outputs` must live until it has run.
 std::vector<Option> output_options(Outputs &outputs);
 
-/// The file that an option names: `-` is standard output.
-std::string output_path(const std::string &given);
-
-/// Throws UsageError if the file that `option` names can't be written: before anything else is done.
-void check_output(const std::string &option, const std::string &path);
-/// The same for all of them. No two can be one file, nor one the report's, where that is written as well.
+/// Throws UsageError if one of the files can't be written. No two can be one file, nor one the report's, where that is
+/// written as well.
 void check_outputs(const Outputs &outputs, const std::string &report_path = {});
 
 /// What is to be written.
