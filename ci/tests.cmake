@@ -107,8 +107,10 @@ if(NOT PIDLEAK_SANITIZE)
 endif()
 pidleak_tests(guard_tests harness/guard/attach_test.cpp harness/guard/commands_test.cpp harness/guard/explanations_test.cpp harness/guard/guard_test.cpp
   harness/guard/isolation_test.cpp harness/guard/leaks_test.cpp harness/guard/signals_test.cpp
-  harness/guard/terminal_test.cpp harness/guard/watch_test.cpp harness/guard/whom_test.cpp ${refusing_tests}
-  USES pidleak_specimens pidleak_replay LABELS guard MANY_PROCESSES)
+  harness/guard/terminal_test.cpp harness/guard/watch_test.cpp harness/guard/watched_tree_test.cpp harness/guard/whom_test.cpp ${refusing_tests}
+  USES pidleak_specimens pidleak_replay pidleak_guard LABELS guard MANY_PROCESSES)
+# In the others `guard` is a function.
+set_source_files_properties(harness/guard/watched_tree_test.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 add_dependencies(guard_tests pidleak-specimen)
 pidleak_tests(scenario_tests scenarios/scenarios_test.cpp scenarios/ground_truth_test.cpp
   scenarios/real_pools_test.cpp scenarios/diagnosis_test.cpp USES pidleak_scenarios pidleak_pools LABELS scenario APART further-pool MANY_PROCESSES)

@@ -214,6 +214,15 @@ std::vector<Creator> Genealogy::creators_of(pid_t pid) const {
   return creators;
 }
 
+std::vector<Genealogy::Known> Genealogy::all() const {
+  std::vector<Known> all;
+  all.reserve(nodes_.size());
+  for (const auto &[id, node] : nodes_)
+    if (find(node.pid) == id) // else its pid is another's by now
+      all.push_back({.id = id, .pid = node.pid, .name = node.name, .has_ended = node.ended_ms.has_value()});
+  return all;
+}
+
 Genealogy::Orphan Genealogy::orphan(pid_t pid) const {
   Orphan orphan;
   auto found = nodes_.find(find(pid));

@@ -38,6 +38,7 @@ BOOST_DEFINE_ENUM_CLASS(GenealogyState, complete,
 
 class Genealogy {
 public:
+  using Id = std::uint64_t; // of a process, in the order of birth; pids are given again
   /// What reads the command line of a process; empty: it is gone, or has none yet.
   using ReadCommandLine = std::function<std::vector<std::string>(pid_t)>;
 
@@ -62,6 +63,15 @@ public:
   };
   /// Of one that the calling process has adopted and reaped.
   Orphan orphan(pid_t pid) const;
+  /// A process that it knows of; some of those that have ended are forgotten in time.
+  struct Known {
+    Id id = 0;
+    pid_t pid = 0;
+    std::string name; // of the program that it has executed; empty: none since its fork
+    bool has_ended = false;
+  };
+  /// The command and all below it, in no order.
+  std::vector<Known> all() const;
   /// Programs that were executed and hand work to a daemon, which is no descendant: `docker`. At most one of each.
   const std::set<std::string> &handed_over() const { return handed_over_; }
   /// The command's last thread has ended, and it can be waited for in a moment.
@@ -77,7 +87,6 @@ public:
   static Genealogy read(const std::string &text);
 
 private:
-  using Id = std::uint64_t; // in the order of birth; pids are given again
   /// From an exec to the next one; children that execute nothing else have it in common with their parent.
   using Program = std::shared_ptr<std::vector<std::string>>;
   struct Node {

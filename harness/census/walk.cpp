@@ -59,7 +59,8 @@ void descend(std::vector<pid_t> pids, Look look) {
   }
 }
 
-/// Nothing if it was reaped meanwhile.
+} // namespace
+
 std::optional<Member> read_member(pid_t pid) {
   auto stat = os::read_stat(pid);
   if (!stat)
@@ -70,6 +71,8 @@ std::optional<Member> read_member(pid_t pid) {
                 .state = state_of(pid, *stat),
                 .comm = stat->comm};
 }
+
+namespace {
 
 struct Pass {
   std::vector<Member> members;

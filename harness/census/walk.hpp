@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,9 @@ struct Member {
   std::string comm = {};                      // any bytes
   bool operator==(const Member &other) const { return pid == other.pid && start_ticks == other.start_ticks; }
 };
+
+/// Nothing if there is no such process, or it was reaped meanwhile.
+std::optional<Member> read_member(pid_t pid);
 
 /// Whose descendants.
 struct Scope {

@@ -5,6 +5,7 @@
 #include "harness/guard/adopted.hpp"
 #include "harness/guard/remaining.hpp"
 #include "harness/guard/watch.hpp"
+#include "harness/guard/watched_tree.hpp"
 #include "harness/os/process_ref.hpp"
 #include "harness/os/sources.hpp"
 #include "harness/os/subreaper.hpp"
@@ -75,8 +76,13 @@ private:
     std::optional<census::Tree> tree;
     if (options_.every) {
       tree.emplace(tree_options(command_.process().pid()));
-      watch_.emplace(command_.process().pid(), *options_.every, listener_.grows,
-                     [&](const auto &members, bool all) { return explain(*tree, members, all); });
+      watched_.emplace(census::Scope{.root = ::getpid()});
+      watch_.emplace(command_.process().pid(), *options_.every, listener_.grows, [&](const auto &members, bool all) {
+        auto processes = explain(*tree, members, all);
+        for (auto &process : processes)
+          process.created_by = command_.genealogy().creators_of(process.pid);
+        return processes;
+      });
       hooks.look = [&] {
         look();
         return watch_->next();
@@ -104,7 +110,7 @@ private:
   /// A look that fails is lost. Nothing that goes wrong here may end the service.
   void look() {
     try {
-      watch_->look(census::walk_once({.root = ::getpid()}), report_so_far());
+      watch_->look(watched_->look(command_.genealogy()), report_so_far());
     } catch (const std::exception &e) {
       if (watch_->miss() == 1)
         listener_.warn(fmt::format("a sample failed, and further failures are not reported: {}", e.what()));
@@ -225,6 +231,7 @@ private:
   Command command_;
   Adopted adopted_;
   std::optional<Watch> watch_;
+  std::optional<WatchedTree> watched_;
   std::vector<census::RemainingProcess> at_timeout_;
   Outcome outcome_;
 };
