@@ -85,7 +85,7 @@ def check_trace(path, reports):
     for pid in pids:
         for name in ("process_name", "process_sort_index", "thread_name"):
             check(named[pid, name] == 1, f"process {pid} has {named[pid, name]} times {name}")
-    expected = sum(1 + len({e["pid"] for e in r["timeline"] if e["pid"]} | {p["pid"] for p in r["remaining"]})
+    expected = sum(1 + (r["lives"] is not None) + len({e["pid"] for e in r["timeline"] if e["pid"]} | {p["pid"] for p in r["remaining"]})
                    for r in reports)
     check(len(pids) == expected, f"{len(pids)} tracks, not {expected}")
 

@@ -190,6 +190,23 @@ TEST_CASE("a browser shows every report and a bar for every process", "[report]"
   CHECK(count(incident, "class=\"line line-pool-broken\"") == 1);
 }
 
+TEST_CASE("a browser shows every process of a command, those of one name in one row", "[report]") {
+  auto report = full_report();
+  for (int i = 0; i < 500; ++i)
+    report.lives->processes.push_back({.pid = 100 + i,
+                                       .parent = 0,
+                                       .command_line = {"/usr/bin/cc", "-c", fmt::format("{}.c", i)},
+                                       .started_ms = 20.0 + i,
+                                       .ended_ms = i == 7 ? std::nullopt : std::optional(30.0 + i)});
+  report.remaining.push_back(live_worker(107));
+  auto visited = visit_or_skip(render_html({report}));
+  check_quiet(visited);
+  auto document = shown(visited);
+  CHECK(count(document, "class=\"life-row\"") == 2); // make, and below it cc
+  CHECK(count(document, ">cc × 501</button>") == 1);
+  CHECK(count(document, "class=\"life remains\"") == 1);
+}
+
 TEST_CASE("a browser obeys nothing that stands in a report", "[report]") {
   auto visited = visit_or_skip(render_html({hostile_report()}));
   check_quiet(visited);

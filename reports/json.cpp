@@ -117,6 +117,34 @@ std::vector<AdoptedGroup> adopted_from_json(const Json &json) {
   return groups;
 }
 
+Json lives_to_json(const Lives &lives) {
+  Json processes = Json::array();
+  for (const auto &life : lives.processes)
+    processes.push_back({{"pid", life.pid},
+                         {"parent_place", or_null(life.parent)},
+                         {"command_line", texts(life.command_line)},
+                         {"started_ms", life.started_ms},
+                         {"ended_ms", or_null(life.ended_ms)}});
+  return {{"processes", processes}, {"left_out", lives.left_out}};
+}
+
+Lives lives_from_json(const Json &object, const char *name) {
+  const auto &json = object_in(object, name);
+  Lives lives{.processes = {}, .left_out = read_number<std::size_t>(json, "left_out")};
+  for (const auto &life : list(json, "processes")) {
+    lives.processes.push_back(
+        {.pid = read_pid(life, "pid"),
+         .parent = read_or_null(life, "parent_place",
+                                [](const Json &of, const char *which) { return read_number<std::size_t>(of, which); }),
+         .command_line = read<std::vector<std::string>>(life, "command_line"),
+         .started_ms = read_duration(life, "started_ms"),
+         .ended_ms = read_or_null(life, "ended_ms", read_duration)});
+    if (auto parent = lives.processes.back().parent; parent && *parent + 1 >= lives.processes.size())
+      throw std::invalid_argument("report: \"parent_place\" is not one before it");
+  }
+  return lives;
+}
+
 RecordedProcess recorded_process_from_json(const Json &json) {
   RecordedProcess process{.actor = read<std::string>(json, "actor"), .birth = read_birth(json), .points = {}};
   for (const auto &point : list(json, "points"))
@@ -156,6 +184,7 @@ void add_what_processes_have(Json &process) {
 
 void add_what_version_5_has(Json &json) {
   json["genealogy"] = nullptr;
+  json["lives"] = nullptr;
   json["at_timeout"] = Json::array();
   list(json, "remaining");
   for (auto &process : json["remaining"])
@@ -239,6 +268,7 @@ Json to_json(const Report &report) {
                                                  {"handed_over", texts(report.genealogy->handed_over)},
                                                  {"adopted", adopted_to_json(report.genealogy->adopted)}})
                                          : Json(nullptr)},
+          {"lives", report.lives ? lives_to_json(*report.lives) : Json(nullptr)},
           {"remaining", remaining},
           {"at_timeout", at_timeout},
           {"owner", report.owner ? process_to_json(*report.owner) : Json(nullptr)},
@@ -307,6 +337,7 @@ Report from_json(const Json &told) {
                          .handed_over = read<std::vector<std::string>>(genealogy, "handed_over"),
                          .adopted = adopted_from_json(genealogy)};
   });
+  report.lives = read_or_null(json, "lives", lives_from_json);
   for (const auto &process : list(json, "at_timeout"))
     report.at_timeout.push_back(process_from_json(process));
   for (const auto &process : list(json, "remaining"))

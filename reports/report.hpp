@@ -94,6 +94,12 @@ struct GenealogyTold {
   std::vector<AdoptedGroup> adopted = {};    // empty: none, or it was not asked
 };
 
+/// Every process of a command, the dead included.
+struct Lives {
+  std::vector<census::Genealogy::Life> processes; // in the order of birth
+  std::size_t left_out = 0;                       // others, of which nothing was kept
+};
+
 struct Report {
   int schema = schema_version;
   std::string tool_version;
@@ -122,6 +128,7 @@ struct Report {
   std::optional<bool> cgroup_agrees;      // nothing: no cgroup to compare with
   std::optional<bool> nothing_left_below; // waitid said ECHILD after the subject had gone; nothing: not asked
   std::optional<GenealogyTold> genealogy; // nothing: it was not asked
+  std::optional<Lives> lives;             // nothing: it was not asked
   std::vector<census::RemainingProcess> remaining;
   /// Guard's: who was there when the command's time was over, before a signal was sent; the command first. Empty: it
   /// has ended in time.

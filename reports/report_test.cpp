@@ -179,10 +179,10 @@ TEST_CASE("a member of the wrong type or out of range is refused by its name", "
 }
 
 TEST_CASE("null is refused where it has no meaning", "[report]") {
-  const std::vector<std::string> nullable = {"outside_pid",   "owner",       "suppressed_by",      "pid",
-                                             "cgroup_agrees", "settled_by",  "nothing_left_below", "shutdown",
-                                             "growth",        "point_fault", "attributes",         "rss_kib",
-                                             "pss_kib",       "genealogy",   "ended_ms",           "ended_by"};
+  const std::vector<std::string> nullable = {
+      "outside_pid", "owner",    "suppressed_by", "pid",         "cgroup_agrees", "settled_by", "nothing_left_below",
+      "shutdown",    "growth",   "point_fault",   "attributes",  "rss_kib",       "pss_kib",    "genealogy",
+      "ended_ms",    "ended_by", "lives",         "parent_place"};
   auto json = to_json(full_report());
   for (const auto &place : places_in(json)) {
     auto said = refusal(with(json, place, nullptr));
@@ -214,6 +214,7 @@ void erase_what_is_newer_than(int version, Json &report) {
       report.erase(of_version_4);
   report.erase("at_timeout");
   report.erase("genealogy");
+  report.erase("lives");
   std::vector<Json *> processes;
   for (auto &process : report["remaining"])
     processes.push_back(&process);

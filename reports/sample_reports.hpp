@@ -152,6 +152,10 @@ inline Report full_report() {
       .handed_over = {"docker"},
       .adopted = {{.name = "true", .created_by = {"perl", "service.pl"}, .never_waited_for = true, .count = 40},
                   {.name = "", .created_by = {}, .never_waited_for = false, .count = 1}}};
+  report.lives = {
+      .processes = {{.pid = 2, .parent = {}, .command_line = {"make", "test"}, .started_ms = 0, .ended_ms = {}},
+                    {.pid = 3, .parent = 0, .command_line = {"cc", "a.c"}, .started_ms = 1.5, .ended_ms = 20.25}},
+      .left_out = 7};
   report.remaining = {live_worker(3), zombie_worker(4), helper(5)};
   report.at_timeout = {live_worker(8)};
   report.remaining.back().suppressed_by = "it goes with the machine";

@@ -6,6 +6,7 @@
 #include "reports/remaining_text.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -97,6 +98,8 @@ public:
       auto returned = moment_of(report_, "shutdown-returned");
       span(track_, "shutdown", *called, returned.value_or(end_), {{"returned", returned.has_value()}});
     }
+    if (report_.lives)
+      write_all_lives(*report_.lives);
     std::map<pid_t, int> track_of;
     for (const auto &[pid, life] : lives_of(report_)) {
       auto role = life.role.empty() ? "process" : as_utf8(life.role);
@@ -123,7 +126,8 @@ private:
     events_.push_back({{"name", name}, {"ph", "M"}, {"ts", 0}, {"pid", track}, {"tid", track}, {"args", arguments}});
   }
 
-  void span(int track, const std::string &name, double from_ms, double to_ms, const Json &arguments) {
+  void span(int track, const std::string &name, double from_ms, double to_ms, const Json &arguments,
+            std::optional<int> thread = {}) {
     auto from = micros(from_ms);
     events_.push_back({{"name", as_utf8(name)},
                        {"cat", "pidleak"},
@@ -131,7 +135,7 @@ private:
                        {"ts", from},
                        {"dur", std::max<std::int64_t>(0, micros(to_ms) - from)},
                        {"pid", track},
-                       {"tid", track},
+                       {"tid", thread.value_or(track)},
                        {"args", arguments}});
   }
 
@@ -182,6 +186,40 @@ private:
       end = "not told";
     }
     span(track, task.name, task.from, std::min(to, end_of_life), {{"end", end}});
+  }
+
+  /// Each in the first lane that is free at its start: so what runs at a time stands one below the other.
+  void write_all_lives(const Lives &lives) {
+    int track = new_track("all processes", "lane 1");
+    std::vector<double> free_from;
+    auto by_start = std::vector<const census::Genealogy::Life *>();
+    for (const auto &life : lives.processes)
+      by_start.push_back(&life);
+    std::stable_sort(by_start.begin(), by_start.end(),
+                     [](const auto *a, const auto *b) { return a->started_ms < b->started_ms; });
+    for (const auto *life : by_start) {
+      auto to = std::max(life->started_ms, life->ended_ms.value_or(end_));
+      auto lane =
+          std::find_if(free_from.begin(), free_from.end(), [&](double from) { return from <= life->started_ms; });
+      if (lane == free_from.end())
+        lane = free_from.insert(lane, 0);
+      *lane = to;
+      Json arguments = {{"pid", life->pid},
+                        {"command", as_utf8(fmt::format("{}", fmt::join(life->command_line, " ")))},
+                        {"ended", life->ended_ms.has_value()}};
+      if (life->parent)
+        arguments["created by"] =
+            as_utf8(fmt::format("{}", fmt::join(lives.processes.at(*life->parent).command_line, " ")));
+      span(track, name_of(*life), life->started_ms, to, arguments, track + static_cast<int>(lane - free_from.begin()));
+    }
+    next_pid_ += static_cast<int>(free_from.size()); // the lanes' numbers are threads of this track alone
+  }
+
+  static std::string name_of(const census::Genealogy::Life &life) {
+    if (life.command_line.empty())
+      return fmt::format("pid {}", life.pid);
+    const auto &program = life.command_line.front();
+    return program.substr(program.rfind('/') + 1);
   }
 
   static Json about(const census::RemainingProcess &process) {

@@ -92,3 +92,22 @@ TEST_CASE("a trace of nothing, of a replay without a timeline and of hostile nam
   report.timeline.push_back({.at_ms = 0, .event = hostile, .pid = 99, .detail = hostile});
   CHECK_FALSE(events_of({report, full_report()}).empty());
 }
+
+TEST_CASE("a trace of a command has every process in the first lane that is free", "[report]") {
+  auto report = leaked();
+  report.total_ms = 20;
+  report.lives = {
+      .processes = {{.pid = 2, .parent = {}, .command_line = {"make"}, .started_ms = 0, .ended_ms = 10},
+                    {.pid = 3, .parent = 0, .command_line = {"/bin/cc"}, .started_ms = 1, .ended_ms = 4},
+                    {.pid = 4, .parent = 0, .command_line = {"cc", "b.c"}, .started_ms = 2, .ended_ms = 5},
+                    {.pid = 5, .parent = 0, .command_line = {"cc", "c.c"}, .started_ms = 4, .ended_ms = {}}},
+      .left_out = 0};
+  auto events = events_of({report});
+  CHECK(spans(events, "make") == Texts{"0+10000"});
+  CHECK(spans(events, "cc", "created by") == Texts{"1000+3000 \"make\"", "2000+3000 \"make\"", "4000+16000 \"make\""});
+  std::vector<int> lanes;
+  for (const auto &event : events)
+    if (event.at("name") == "cc")
+      lanes.push_back(event.at("tid").get<int>() - event.at("pid").get<int>());
+  CHECK(lanes == std::vector{1, 2, 1});
+}

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <sstream>
 #include <stdexcept>
 #include <string_view>
@@ -19,7 +20,6 @@ using os::TaskEvent;
 
 namespace {
 
-constexpr std::size_t most_ended = 4096; // that have no child: a zombie may be among them
 // How long a new program takes to get its arguments once its exec was told: those of one that ends soon would be missed
 // by a wait for them.
 constexpr std::chrono::microseconds argument_bound{200}, longest_start{20'000};
@@ -175,7 +175,7 @@ void Genealogy::exit(const TaskEvent &event) {
   if (nodes_[id].children > 0)
     return;
   ended_.push_back(id);
-  while (ended_.size() > most_ended) {
+  while (ended_.size() > most_ended_) {
     forget_if_useless(ended_.front());
     ended_.pop_front();
   }
@@ -221,6 +221,27 @@ std::vector<Genealogy::Known> Genealogy::all() const {
     if (find(node.pid) == id) // else its pid is another's by now
       all.push_back({.id = id, .pid = node.pid, .name = node.name, .has_ended = node.ended_ms.has_value()});
   return all;
+}
+
+std::vector<Genealogy::Life> Genealogy::lives() const {
+  std::map<Id, std::size_t> places;
+  for (const auto &[id, node] : nodes_)
+    places.emplace(id, 0);
+  std::size_t next = 0;
+  for (auto &[id, place] : places)
+    place = next++;
+  std::vector<Life> lives;
+  lives.reserve(places.size());
+  for (const auto &[id, place] : places) {
+    const auto &node = nodes_.at(id);
+    auto parent = places.find(node.parent);
+    lives.push_back({.pid = node.pid,
+                     .parent = parent == places.end() ? std::nullopt : std::optional(parent->second),
+                     .command_line = node.program ? *node.program : std::vector<std::string>{},
+                     .started_ms = node.started_ms,
+                     .ended_ms = node.ended_ms});
+  }
+  return lives;
 }
 
 Genealogy::Orphan Genealogy::orphan(pid_t pid) const {

@@ -3,7 +3,7 @@
 //   kernel ──▶ os::TaskEvents ──▶ Genealogy ──▶ creators_of(what remains)
 //
 // A process that has ended is kept as long as a descendant of it runs, and the last few thousand others: so memory is
-// in proportion to what runs.
+// in proportion to what runs. For a picture of all of them more are kept.
 #pragma once
 
 #include "harness/base/deadline.hpp"
@@ -72,6 +72,20 @@ public:
   };
   /// The command and all below it, in no order.
   std::vector<Known> all() const;
+  /// One process's life.
+  struct Life {
+    pid_t pid = 0;
+    std::optional<std::size_t> parent;     // its place in lives(); nothing: the command, or its parent is not known
+    std::vector<std::string> command_line; // of its last program
+    double started_ms = 0;                 // since the command was started
+    std::optional<double> ended_ms;        // nothing: it runs
+  };
+  /// How many that have ended are kept from now on.
+  void keep(std::size_t ended) { most_ended_ = ended; }
+  /// In the order of birth.
+  std::vector<Life> lives() const;
+  /// How many others there were, of which nothing is kept.
+  std::size_t forgotten() const { return static_cast<std::size_t>(last_) - nodes_.size(); }
   /// Programs that were executed and hand work to a daemon, which is no descendant: `docker`. At most one of each.
   const std::set<std::string> &handed_over() const { return handed_over_; }
   /// The command's last thread has ended, and it can be waited for in a moment.
@@ -116,6 +130,7 @@ private:
   std::unordered_map<Id, Node> nodes_;
   std::unordered_map<pid_t, Id> ids_; // of the last process that had the pid
   std::deque<Id> ended_;              // without children, the oldest first
+  std::size_t most_ended_ = 4096;     // that have no child: a zombie may be among them
   /// Its command line is to be read now.
   struct Due {
     Id id = 0;

@@ -111,6 +111,7 @@ int run(GuardOptions &options) {
   prepare(options);
   check_outputs(options.further.outputs, options.report_path);
   read_suppressions(options.further.suppressions);
+  options.guard.report_lives = options.further.outputs.show_time();
   if (options.watch || options.service != 0)
     options.guard.every = from_seconds(options.every_s);
   if (options.service != 0)

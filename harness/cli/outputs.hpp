@@ -16,6 +16,8 @@ struct Outputs {
   bool github = false;
 
   bool wanted() const { return github || !files.empty(); }
+  /// One of them shows processes along time.
+  bool show_time() const { return files.contains("--html") || files.contains("--trace"); }
   /// One of them, or the report, is written to standard output.
   bool take_stdout(const std::string &report_path = {}) const;
   /// At least one takes every replay by itself, and not what they came to together.

@@ -75,6 +75,8 @@ public:
   /// Who has started whom since start(), up to now. While wait() waits it is kept up by itself; elsewhere each call
   /// does, and what has come and gone between two of them has no command line.
   const census::Genealogy &genealogy();
+  /// See Genealogy::keep(); for after start().
+  void keep_lives(std::size_t ended) { genealogy_.keep(ended); }
 
 private:
   int start_with(const std::vector<std::string> &command, const Original &original);

@@ -23,6 +23,8 @@ using reports::Verdict;
 
 namespace {
 
+constexpr std::size_t most_lives = 20000; // of which a picture is readable
+
 class Guard {
 public:
   Guard(const Options &options, const Listener &listener)
@@ -32,6 +34,8 @@ public:
     os::become_subreaper();
     if (int error = command_.start(options_.command); error != 0)
       return not_executed(error);
+    if (options_.report_lives)
+      command_.keep_lives(most_lives);
     os::raise_descriptor_limit(); // the command has started with that of the caller
     bool has_ended = false;
     try {
@@ -198,6 +202,8 @@ private:
       watch_->conclude(report);
     reports::record_genealogy(report, command_.genealogy());
     report.genealogy->adopted = adopted_.groups();
+    if (options_.report_lives)
+      report.lives = {.processes = command_.genealogy().lives(), .left_out = command_.genealogy().forgotten()};
     listener_.judge(report);
   }
 

@@ -38,6 +38,8 @@ struct Options {
   TimeLimit limit;
   /// Between SIGTERM and SIGKILL for what remains; 0: SIGKILL at once.
   milliseconds end_grace{default_end_grace};
+  /// Reports every process that there was, as far as there is room for them.
+  bool report_lives = false;
   /// Reports the orphans that came to guard and ended in time.
   bool warn_adopted = false;
   /// Leaves alone what remains. It goes to the process that adopts the guard's children.

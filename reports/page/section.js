@@ -96,9 +96,10 @@ function bodyOf(report, cell) {
     conditionsOf(report),
     isBroken ? standardError : null,
     part('Evidence', evidenceOf(report)),
-    part('Timeline', timelineOf(report)),
+    part('Timeline', report.lives ? null : timelineOf(report)), // guard has no events of its own
     part('What accumulated', growthOf(report)),
     part('When the time was over', report.at_timeout.length > 0 ? treeOf(report.at_timeout) : null),
+    part('All processes', livesOf(report)),
     part('What remains', report.remaining.length > 0 ? treeOf(report.remaining) : null),
     part('The pool’s owner', ownerOf(report)),
     part('Suppressions', suppressionsOf(report)),
