@@ -1,5 +1,6 @@
 // The command line as its users meet it: what it says, where, and with which status.
 #include "harness/cli/cli_test_support.hpp"
+#include "harness/os/task_events.hpp"
 #include "reports/temporary_directory.hpp"
 
 #include <nlohmann/json.hpp>
@@ -259,4 +260,23 @@ TEST_CASE("a run that skipped something passes, unless that is to fail", "[cli]"
   auto strict = some_are_skipped;
   strict.emplace_back("--fail-on-skip");
   CHECK(std::pair(ran.status, run(strict).status) == std::pair(0, 4));
+}
+
+TEST_CASE("a replay of a real pool tells who created what remains, and one of a preset, which is known, does not",
+          "[cli]") {
+  auto python = os::find_on_path("python3");
+  if (python.empty() || !os::TaskEvents().why_none().empty())
+    SKIP("no python3, or the kernel tells this user of no forks");
+  auto adapter = PIDLEAK_BINARY_DIR "/adapters/python_executor.py";
+  auto report_of = [](const std::string &pool) {
+    auto ran = run({"run", "killed-holding-the-lock", "--pool", pool, "--oom", "sigkill", "--json"});
+    return nlohmann::json::parse(ran.out).at("reports").at(0);
+  };
+  auto real = report_of(fmt::format("exec:{} {}", python, adapter));
+  if (real.at("verdict") == "skipped")
+    SKIP(real.at("reason").get<std::string>());
+  CHECK(real.at("genealogy").at("state") == "complete");
+  for (const auto &process : real.at("remaining"))
+    CHECK(process.at("created_by").back().at("command_line").back() == adapter);
+  CHECK(report_of("cpython312").at("genealogy").is_null());
 }

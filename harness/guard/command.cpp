@@ -31,24 +31,14 @@ End end_of(const siginfo_t &child, bool timed_out, bool was_spared) {
           .was_spared = was_spared};
 }
 
-/// Empty as well where there is no descriptor now: there may be one soon.
-std::vector<std::string> read_if_possible(pid_t pid) {
-  try {
-    return os::read_command_line(pid);
-  } catch (const std::exception &) {
-    return {};
-  }
-}
-
 } // namespace
 
 int Command::start(const std::vector<std::string> &command) {
-  tasks_.emplace();
+  genealogy_.emplace();
   auto since = Clock::now();
   if (int error = start_with(command, relay_.original()); error != 0)
     return error;
-  genealogy_ = tasks_->why_none().empty() ? census::Genealogy(command_->pid(), command, since)
-                                          : census::Genealogy(tasks_->why_none());
+  genealogy_->begin(command_->pid(), command, since);
   return 0;
 }
 
@@ -67,16 +57,7 @@ int Command::start_with(const std::vector<std::string> &command, const Original 
   return 0;
 }
 
-const census::Genealogy &Command::genealogy() {
-  try {
-    if (tasks_)
-      genealogy_.add(tasks_->take(), read_if_possible);
-  } catch (const std::exception &e) { // no memory: the rest is worth more
-    tasks_.reset();
-    genealogy_ = census::Genealogy(e.what());
-  }
-  return genealogy_;
-}
+const census::Genealogy &Command::genealogy() { return genealogy_ ? genealogy_->now() : no_genealogy_; }
 
 End Command::wait(const TimeLimit &limit, Hooks hooks) {
   phase_ = Phase::runs;
@@ -112,7 +93,7 @@ std::optional<End> Command::step(Hooks &hooks) {
   if (auto soon = soon_again())
     until = until ? until->sooner_of(*soon) : soon;
   auto event = relay_.wait(&*command_, child.si_pid == 0 ? until : Deadline::after(milliseconds(0)), hooks.fd,
-                           tasks_ ? tasks_->fd() : -1);
+                           genealogy_ ? genealogy_->fd() : -1);
   if (event == Relay::Event::readable && !hooks.readable())
     hooks.fd = -1;
   if (event == Relay::Event::stop && hooks.stop)
@@ -128,9 +109,10 @@ std::optional<End> Command::step(Hooks &hooks) {
 
 /// When there is something to do although nothing more happens; nothing: never.
 std::optional<Deadline> Command::soon_again() {
-  if (genealogy().is_reading())
+  const auto &told = genealogy();
+  if (told.is_reading())
     return Deadline::after(program_bound);
-  if (!genealogy_.has_command_ended())
+  if (!told.has_command_ended())
     return {};
   // To sleep would take longer than its last steps do.
   if (!ending_)

@@ -2,7 +2,7 @@
 // would.
 #pragma once
 
-#include "harness/census/genealogy.hpp"
+#include "harness/census/live_genealogy.hpp"
 #include "harness/guard/relay.hpp"
 
 #include <functional>
@@ -76,7 +76,7 @@ public:
   /// does, and what has come and gone between two of them has no command line.
   const census::Genealogy &genealogy();
   /// See Genealogy::keep(); for after start().
-  void keep_lives(std::size_t ended) { genealogy_.keep(ended); }
+  void keep_lives(std::size_t ended) { genealogy_.value().keep(ended); }
 
 private:
   int start_with(const std::vector<std::string> &command, const Original &original);
@@ -88,8 +88,8 @@ private:
 
   Relay relay_;
   std::optional<os::ProcessRef> command_;
-  std::optional<os::TaskEvents> tasks_; // from start() on
-  census::Genealogy genealogy_{"no command was started"};
+  std::optional<census::LiveGenealogy> genealogy_; // from start() on
+  census::Genealogy no_genealogy_{"the command was started by another process"};
   std::optional<Deadline> ending_;
 
   // While wait() is there.

@@ -1,7 +1,9 @@
 #include "harness/replay/driver.hpp"
 
+#include "harness/census/live_genealogy.hpp"
 #include "harness/census/stacks.hpp"
 #include "harness/replay/steps.hpp"
+#include "reports/census_record.hpp"
 
 #include <functional>
 
@@ -18,6 +20,12 @@ void check_requirements(const Plan &plan, const Inside &inside) {
   if (needs_real_oom(plan) && inside.memory_cgroup.empty())
     throw Judged{Verdict::skipped, "no memory cgroup for a real OOM kill: " + inside.memory_lacks +
                                        "; --oom=sigkill uses a plain SIGKILL instead"};
+}
+
+std::vector<std::string> command_of(const PoolChoice &pool) {
+  std::vector<std::string> command = {pool.program};
+  command.insert(command.end(), pool.arguments.begin(), pool.arguments.end());
+  return command;
 }
 
 void take_stacks(Report &report) {
@@ -48,12 +56,21 @@ Report drive(const Plan &plan, const Inside &inside) {
   report.tier_notes = inside.notes;
   Timeline timeline;
   Channel channel(inside.scratch, all_tasks(plan.scenario), {"before-count", "holding-queue-lock", "half-result"});
+  std::optional<census::LiveGenealogy> genealogy;
   std::optional<Conversation> conversation; // until the report is made: its end is the end of the subject's input
   auto judged = verdict_of([&] {
     check_requirements(plan, inside);
+    if (plan.pool.preset
+            .empty()) // who starts whom in our own pools is known, and to hear of it takes a tenth of a replay
+      genealogy.emplace();
+    auto since = Clock::now();
     conversation.emplace(plan, inside.lifeline, channel, timeline);
+    if (genealogy)
+      genealogy->begin(conversation->subject().pid(), command_of(plan.pool), since);
     return take_steps(plan, inside, *conversation, report);
   });
+  if (conversation && genealogy)
+    reports::record_genealogy(report, genealogy->now());
   report.verdict = judged.verdict;
   report.reason = judged.reason;
   if (plan.take_stacks && (report.verdict == Verdict::leaked || report.verdict == Verdict::hung))
