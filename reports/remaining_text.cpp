@@ -216,7 +216,12 @@ std::vector<Alike> group_alike(const std::vector<census::RemainingProcess> &proc
     auto row = row_of(process);
     Row rest(row.begin() + 2, row.end());
     bool waits = waits_for_any_of(told, process), is_behind = waits && !process.is_root;
-    auto command = command_of(process.command_line), further = further_lines(process, indent);
+    bool is_wiped = !process.command_line.empty() &&
+                    std::all_of(process.command_line.begin(), process.command_line.end(), [](const auto &word) {
+                      return word.empty();
+                    }); // by the process itself: what ps(1) shows then
+    auto command = is_wiped ? fmt::format("[{}]", printable(process.comm)) : command_of(process.command_line),
+         further = further_lines(process, indent);
     if (waits && process.is_root)
       further += indent + "            in a circle: those that it waits for wait for it as well\n";
     auto [place, is_new] = places.emplace(fmt::format("{}\n{}\n{}\n{}\n{}", is_behind, layout::join(rest), command,

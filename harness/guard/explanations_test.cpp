@@ -220,7 +220,8 @@ TEST_CASE("a program that hands work to a daemon is told of, and no other", "[gu
 TEST_CASE("orphans that end in time are told if asked, by name and creator", "[guard]") {
   if (!is_told_of_tasks())
     SKIP("the kernel tells this user of no forks");
-  const std::string script = "sh -c 'for i in 1 2 3; do sleep 0.5 & done; /bin/true & exec sleep 0.2'; sleep 0.5";
+  const std::string script =
+      "sh -c 'sleep 0.2; for i in 1 2 3; do sleep 0.5 & done; /bin/true & exec sleep 0.2'; sleep 0.5";
   check_in_child([&] {
     Scratch scratch;
     auto adopted = report_on(script, scratch, {"--warn-adopted"}).at("genealogy").at("adopted");
@@ -234,7 +235,7 @@ TEST_CASE("orphans that end in time are told if asked, by name and creator", "[g
   });
   auto told = guard_shell({"--warn-adopted"}, script);
   CHECK(told.status == 0);
-  CHECK(told.err.find("adopted   3 sleep, created by: sh -c for i in 1 2 3") != std::string::npos);
+  CHECK(told.err.find("adopted   3 sleep, created by: sh -c sleep 0.2; for i in 1 2 3") != std::string::npos);
   CHECK(told.err.find("; it never waited") != std::string::npos);
   CHECK(guard_shell({"--grace", "20"}, script).err.empty());
   CHECK(guard_shell({"--warn-adopted"}, "sleep 0.1").err.empty());

@@ -19,10 +19,15 @@ namespace {
 
 constexpr int most_refusals = 3; // of a signal: another user's process refuses it each time, a passing shortage once
 
-/// One that blocks it may take it by signalfd(2) or sigwait(3).
+/// One that blocks it may take it by signalfd(2) or sigwait(3). To the init of a PID namespace its default does
+/// nothing.
 bool ignores_sigterm(pid_t pid) {
   auto status = read_status(pid);
-  return status && status->ignored.contains(SIGTERM);
+  if (!status)
+    return false;
+  bool is_init = status->namespace_pids.size() > 1 && status->namespace_pids.back() == 1;
+  return status->ignored.contains(SIGTERM) ||
+         (is_init && !status->caught.contains(SIGTERM) && !status->blocked.contains(SIGTERM));
 }
 
 /// Children that were sent a signal, SIGTERM or SIGKILL, and have not ended yet. Their numbers are theirs until this

@@ -62,7 +62,7 @@ std::vector<Specimen> stuck_owners() {
       {"owner-waits-for-a-worker-that-pauses", "joins a worker that never ends", "hung",
        "waits-for-signal, owner waits-for-child", [] { wait_for(start(pause_for_ever)); }},
       {"owner-waits-through-a-thread", "joins the thread that joins a worker that never ends", "hung",
-       "waits-for-signal, owner waits-for-lock", [] { join_through_a_thread(pause_for_ever); }},
+       "waits-for-signal, owner waits-for-child", [] { join_through_a_thread(pause_for_ever); }},
       {"owner-does-not-reap", "goes on without waiting for a worker that has ended", "hung",
        "not-reaped, owner waits-for-signal",
        [] {
