@@ -90,7 +90,8 @@ std::vector<RemainingProcess> find_counterparts(const std::vector<RemainingProce
         if (seen.contains(holder))
           continue;
         auto stat = os::read_stat(holder);
-        auto process = stat ? examine({.pid = holder, .parent = stat->parent, .start_ticks = stat->start_ticks}, {})
+        auto process = stat ? examine({.pid = holder, .parent = stat->parent, .start_ticks = stat->start_ticks},
+                                      {.subject = holder, .session = stat->session})
                             : std::nullopt;
         if (!process || !can_end(*process, wait))
           continue;

@@ -15,6 +15,10 @@ inline constexpr const char
     *order_locks = "take the locks in the same order everywhere, or give up after a while (flock --timeout)",
     *robust_lock = "use a lock that the kernel releases with its holder: a robust mutex, flock(2), a token in a pipe",
     *open_with_a_limit = "open the FIFO with O_RDWR or O_NONBLOCK, or end the opener where its other side fails",
+    *close_unused_ends = "each process is to close after the fork the ends that it does not use",
+    *open_to_read = "open it for reading alone: with a descriptor that writes as well, no end of file comes",
+    *close_own_lock = "close the inherited descriptor of the lock's file first: through that it holds the lock itself",
+    *notice_death_kill = "prctl(PR_SET_PDEATHSIG, SIGKILL) in it, which ignores SIGTERM",
     *notice_death = "prctl(PR_SET_PDEATHSIG, SIGTERM) in it, or a pipe from its parent whose end of file it reads";
 
 } // namespace pidleak::census::cures

@@ -38,7 +38,7 @@ public:
       return {explain_zombie(process)};
     explain_sigterm(process, findings);
     if (process.state == ProcessState::stopped)
-      findings.push_back({Cause::stopped, explain_stop(process)});
+      findings.push_back(explain_stop(process));
     else
       for (const auto &wait : process.waits)
         add(findings, explain_wait(process, wait));
@@ -47,16 +47,18 @@ public:
     for (auto &finding : findings)
       std::erase(finding.waits_for, process.pid);
     std::stable_sort(findings.begin(), findings.end(), [](const auto &a, const auto &b) { return a.cause < b.cause; });
-    put_idle_threads_last(findings);
+    put_idle_threads_last(process, findings);
     cure_orphan(process, findings);
     return findings;
   }
 
 private:
-  /// Threads that wait for a lock of their process alone tell nothing, where another thread waits for other processes.
-  static void put_idle_threads_last(std::vector<Finding> &findings) {
+  /// Threads that wait for a lock of their process alone tell nothing, where another thread waits for other processes,
+  /// or the first one for something else.
+  static void put_idle_threads_last(const RemainingProcess &process, std::vector<Finding> &findings) {
     auto waits_for_others = [](const Finding &finding) { return !finding.waits_for.empty(); };
-    if (std::any_of(findings.begin(), findings.end(), waits_for_others))
+    bool first_waits_for_more = !process.waits.empty() && process.waits.front().wait != Wait::for_lock;
+    if (first_waits_for_more || std::any_of(findings.begin(), findings.end(), waits_for_others))
       std::stable_partition(findings.begin(), findings.end(), [&](const Finding &finding) {
         return finding.cause != Cause::waits_for_lock || waits_for_others(finding);
       });
@@ -68,7 +70,10 @@ private:
     constexpr std::array goes_on = {Cause::timer, Cause::waits_for_signal, Cause::waits_for_events, Cause::runs};
     if (process.kind == Kind::orphan && main.cure.empty() && main.waits_for.empty() &&
         std::find(goes_on.begin(), goes_on.end(), main.cause) != goes_on.end())
-      main.cure = cures::notice_death;
+      main.cure = process.status && os::action_of(*process.status, SIGTERM) != os::SignalAction::default_ &&
+                          os::action_of(*process.status, SIGTERM) != os::SignalAction::handler
+                      ? cures::notice_death_kill
+                      : cures::notice_death;
   }
 
   /// Threads that say the same say it once.
@@ -159,9 +164,15 @@ private:
                                      : "; it was there before the first task";
   }
 
-  static std::string explain_stop(const RemainingProcess &process) {
+  Finding explain_stop(const RemainingProcess &process) const {
     bool traced = std::any_of(process.waits.begin(), process.waits.end(), [](const auto &w) { return w.state == 't'; });
-    return traced ? "a tracer has stopped it" : "a signal has stopped it, and no SIGCONT has come since";
+    if (!traced)
+      return {Cause::stopped, "a signal has stopped it, and no SIGCONT has come since"};
+    auto tracer = process.status ? process.status->tracer : 0;
+    return {.cause = Cause::stopped,
+            .text = tracer == 0 ? "a tracer has stopped it"
+                                : fmt::format("a tracer has stopped it: {}", name(tracer, process.pid)),
+            .waits_for = find_process(tracer) ? std::vector{tracer} : std::vector<pid_t>()};
   }
 
   Finding explain_wait(const RemainingProcess &process, const ThreadWait &wait) const {
@@ -183,7 +194,7 @@ private:
     case Wait::for_child:
       return explain_wait_for_child(process, wait);
     case Wait::for_signal:
-      return {Cause::waits_for_signal, fmt::format("it waits in {} for a signal", wait.syscall)};
+      return explain_wait_for_signal(process, wait);
     case Wait::for_any_of:
       return explain_events(process, wait, Cause::waits_for_events, " without a timeout");
     case Wait::with_timer:
@@ -210,12 +221,9 @@ private:
     return found;
   }
 
-  /// Of a process that polls. Whether it still does, one look can't tell.
   static std::string how_often(const RemainingProcess &process) {
-    if (!process.attributes || !process.status || process.status->voluntary_switches < 20)
-      return "";
-    auto a_second = static_cast<double>(process.status->voluntary_switches) * 1e3 / process.attributes->age_ms;
-    return a_second < 2 ? "" : fmt::format("; since it started it has waited about {:.0f} times a second", a_second);
+    auto a_second = process.waits_per_second.value_or(0);
+    return a_second < 15 ? "" : fmt::format("; it polls, some {:.0f} times a second", a_second); // fewer show by chance
   }
 
   Finding explain_file_lock(const RemainingProcess &process, const ThreadWait &wait) const {
@@ -223,28 +231,23 @@ private:
     auto holders = processes_with(
         [](const RemainingProcess &other) -> const auto & { return other.attributes ? other.attributes->locks : none; },
         [&](const std::string &lock) { return lock == wait.object; });
+    bool by_itself = std::find(holders.begin(), holders.end(), process.pid) != holders.end();
     return {.cause = Cause::waits_for_lock,
             .text = fmt::format("it waits in {} for the lock on {}; {}", wait.syscall, path_of_lock(wait.object),
                                 holders.empty() ? "no process that remains holds it"
                                                 : "it is held by: " + names(holders, process.pid)),
-            .waits_for = holders,
-            .cure = cure_of_file_lock(process, wait, holders)};
+            .waits_for = by_itself ? std::vector<pid_t>() : holders, // whatever the others do
+            .cure = by_itself                                                    ? cures::close_own_lock
+                    : wait.object.starts_with("flock ") && have_escaped(holders) ? cures::close_lock
+                                                                                 : ""};
   }
 
-  /// A lock of flock(2) goes on to children, one of fcntl(2) does not.
-  std::string cure_of_file_lock(const RemainingProcess &process, const ThreadWait &wait,
-                                const std::vector<pid_t> &holders) const {
-    auto waits_for_this = [&](pid_t pid) {
+  /// A daemon that has a lock of flock(2) by inheritance: one of fcntl(2) does not go on to children.
+  bool have_escaped(const std::vector<pid_t> &holders) const {
+    return std::any_of(holders.begin(), holders.end(), [&](pid_t pid) {
       const auto *holder = find_process(pid);
-      const auto &locks = process.attributes ? process.attributes->locks : std::vector<std::string>();
-      return holder && std::any_of(holder->waits.begin(), holder->waits.end(), [&](const ThreadWait &other) {
-               return other.wait == Wait::for_file_lock &&
-                      std::find(locks.begin(), locks.end(), other.object) != locks.end();
-             });
-    };
-    if (std::any_of(holders.begin(), holders.end(), waits_for_this))
-      return cures::order_locks;
-    return !holders.empty() && wait.object.starts_with("flock ") ? cures::close_lock : "";
+      return holder && holder->kind == Kind::escaped;
+    });
   }
 
   /// Only a FIFO makes open(2) wait for long: for its other end.
@@ -272,35 +275,69 @@ private:
         [&](const std::string &held) { return held == identity; });
   }
 
-  /// Those that have lost their parent or left its session were not meant to keep another process waiting.
-  bool have_it_by_inheritance(const std::vector<pid_t> &holders) const {
-    return std::any_of(holders.begin(), holders.end(), [&](pid_t pid) {
+  /// What to do about an end that stays open, where that is known.
+  std::string cure_of_open_end(const RemainingProcess &process, const std::vector<pid_t> &holders,
+                               const std::string &pipe = "") const {
+    auto is_own = [&](pid_t pid) { return pid == process.pid; };
+    bool has_it_itself = std::any_of(holders.begin(), holders.end(), is_own);
+    bool of_one_program = std::all_of(holders.begin(), holders.end(), [&](pid_t pid) {
       const auto *holder = find_process(pid);
-      return holder && (holder->kind == Kind::orphan || holder->kind == Kind::escaped);
+      return holder && holder->command_line == process.command_line;
     });
+    bool both_ways = std::any_of(process.pipes.begin(), process.pipes.end(), [&](const OpenPipe &open) {
+      return open.target == pipe && open.reads && open.writes;
+    });
+    if (has_it_itself && holders.size() == 1)
+      return both_ways ? cures::open_to_read : cures::close_own_end;
+    if (has_it_itself && of_one_program) // no exec has come between
+      return cures::close_unused_ends;
+    // One that has lost its parent or left its session was not meant to keep a process waiting that has not.
+    bool was_left = std::any_of(holders.begin(), holders.end(), [&](pid_t pid) {
+      const auto *holder = find_process(pid);
+      return holder && !is_own(pid) && (holder->kind == Kind::orphan || holder->kind == Kind::escaped);
+    });
+    return was_left && process.kind != Kind::orphan && process.kind != Kind::escaped ? cures::close_inherited_end : "";
   }
 
   Finding explain_pipe(const RemainingProcess &process, const ThreadWait &wait, const char *does, const char *other_end,
                        bool OpenPipe::*end, Cause cause) const {
-    auto held_by = [&](const std::vector<pid_t> &holders, const std::string &text) -> Finding {
-      return {.cause = cause,
-              .text = fmt::format("{} is open in: {}", text, names(holders, process.pid)),
-              .waits_for = holders,
-              .cure = cause == Cause::pipe_full             ? cures::drain
-                      : holders == std::vector{process.pid} ? cures::close_own_end
-                      : have_it_by_inheritance(holders)     ? cures::close_inherited_end
-                                                            : ""};
-    };
-    if (auto holders = wait.peer.empty() ? std::vector<pid_t>() : holders_of(wait.peer); !holders.empty())
-      return held_by(holders, fmt::format("it {} {}, a socket whose other end", does, wait.object));
     if (wait.syscall.starts_with("accept"))
       return {Cause::waits_for_peer, fmt::format("it waits in {} for a connection", wait.syscall)};
-    if (!wait.object.starts_with("pipe:") && holders_of(wait.object, end).empty())
-      return {Cause::waits_for_peer, fmt::format("it {} {}", does, wait.object.empty() ? "a descriptor" : wait.object)};
-    auto holders = holders_of(wait.object, end);
+    Endpoint endpoint{
+        .object = wait.object, .peer = wait.peer, .remote = wait.remote, .reads = end == &OpenPipe::writes};
+    auto holders = holders_of(endpoint);
+    bool is_pipe = wait.object.starts_with("pipe:");
     if (holders.empty())
-      return {Cause::waits_for_peer, fmt::format("it {} {}; its {} end is held outside", does, wait.object, other_end)};
-    return held_by(holders, fmt::format("it {} {}; its {} end", does, wait.object, other_end));
+      return {Cause::waits_for_peer,
+              fmt::format("it {} {}{}", does, wait.object.empty() ? "a descriptor" : described(endpoint),
+                          is_pipe ? fmt::format("; its {} end is held outside", other_end) : "")};
+    bool is_socket = wait.object.starts_with("socket:");
+    auto text = is_pipe || endpoint_is_fifo(endpoint) ? fmt::format("{}; its {} end is", wait.object, other_end)
+                : is_socket && !wait.peer.empty()     ? described(endpoint) + ", a socket whose other end is"
+                : wait.object.starts_with("/dev/pts") ? wait.object + ", whose master is"
+                                                      : wait.object + ", which is";
+    if (is_socket && wait.peer.empty())
+      return {.cause = cause,
+              .text = fmt::format("it {} {}, a connection that is not accepted yet by: {}", does, described(endpoint),
+                                  names(holders, process.pid)),
+              .waits_for = holders};
+    bool has_an_end = (is_pipe || endpoint_is_fifo(endpoint) || (is_socket && wait.remote.empty()));
+    return {.cause = has_an_end || is_socket ? cause : Cause::waits_for_peer,
+            .text = fmt::format("it {} {} open in: {}", does, text, names(holders, process.pid)),
+            .waits_for = holders,
+            .cure = !has_an_end                 ? ""
+                    : cause == Cause::pipe_full ? cures::drain
+                                                : cure_of_open_end(process, holders, wait.object)};
+  }
+
+  /// Of a FIFO the path is told.
+  bool endpoint_is_fifo(const Endpoint &endpoint) const {
+    return !holders_of(endpoint.object, &OpenPipe::writes).empty() ||
+           !holders_of(endpoint.object, &OpenPipe::reads).empty();
+  }
+
+  static std::string described(const Endpoint &endpoint) {
+    return endpoint.remote.empty() ? endpoint.object : fmt::format("{} (tcp to {})", endpoint.object, endpoint.remote);
   }
 
   std::vector<pid_t> living_children(const RemainingProcess &process) const {
@@ -309,6 +346,19 @@ private:
       if (child->parent == process.pid && child->state != ProcessState::zombie)
         children.push_back(child->pid);
     return children;
+  }
+
+  /// A shell's wait(1) and timeout(1) let SIGCHLD end it.
+  Finding explain_wait_for_signal(const RemainingProcess &process, const ThreadWait &wait) const {
+    auto children = living_children(process);
+    bool hears_of_children = wait.syscall == "rt_sigsuspend" && process.status &&
+                             process.status->caught.contains(SIGCHLD) && !children.empty();
+    auto text = fmt::format("it waits in {} for a signal", wait.syscall);
+    if (!hears_of_children)
+      return {Cause::waits_for_signal, text};
+    return {.cause = Cause::waits_for_signal,
+            .text = fmt::format("{}, such as that a child has ended: {}", text, names(children, process.pid)),
+            .waits_for = children};
   }
 
   Finding explain_wait_for_child(const RemainingProcess &process, const ThreadWait &wait) const {
@@ -409,12 +459,13 @@ private:
     for (const auto &endpoint : wait.polled) {
       auto holders = holders_of(endpoint);
       auto &awaited = holders == std::vector{process.pid} ? own : of_others;
-      auto text = fmt::format("{}{}", endpoint.object, words_on(endpoint, holders, process.pid));
+      auto text = fmt::format("{}{}", described(endpoint), words_on(endpoint, holders, process.pid));
       if (std::find(awaited.begin(), awaited.end(), text) == awaited.end())
         awaited.push_back(std::move(text));
       finding.waits_for.insert(finding.waits_for.end(), holders.begin(), holders.end());
-      if (endpoint.reads && !endpoint.object.starts_with("pid ") && have_it_by_inheritance(holders))
-        finding.cure = cures::close_inherited_end;
+      bool has_an_end = endpoint.object.starts_with("pipe:") || (!endpoint.peer.empty() && endpoint.remote.empty());
+      if (endpoint.reads && has_an_end && &awaited == &of_others)
+        finding.cure = cure_of_open_end(process, holders);
     }
     std::sort(finding.waits_for.begin(), finding.waits_for.end());
     finding.waits_for.erase(std::unique(finding.waits_for.begin(), finding.waits_for.end()), finding.waits_for.end());
@@ -428,13 +479,30 @@ private:
   std::vector<pid_t> holders_of(const Endpoint &endpoint) const {
     if (!endpoint.peer.empty())
       return holders_of(endpoint.peer);
+    if (!endpoint.remote.empty())
+      return listeners_on(endpoint.remote);
     if (endpoint.object.starts_with("eventfd:"))
       return holders_of(endpoint.object);
+    if (endpoint.object.starts_with("/dev/pts/"))
+      return holders_of(std::string(master_of) + endpoint.object);
     if (endpoint.object.starts_with("pid ")) {
       const auto *process = find_process(std::atoi(endpoint.object.c_str() + 4));
       return process ? std::vector{process->pid} : std::vector<pid_t>();
     }
     return holders_of(endpoint.object, endpoint.reads ? &OpenPipe::writes : &OpenPipe::reads);
+  }
+
+  /// To whom a connection goes that none has accepted.
+  std::vector<pid_t> listeners_on(const std::string &address) const {
+    static const std::vector<std::string> none;
+    auto port = address.substr(address.rfind(':'));
+    return processes_with(
+        [](const RemainingProcess &process) -> const auto & {
+          return process.attributes ? process.attributes->listens : none;
+        },
+        [&](const std::string &listens) {
+          return listens == "tcp " + address || listens == "tcp 0.0.0.0" + port || listens == "tcp [::]" + port;
+        });
   }
 
   std::string words_on(const Endpoint &endpoint, const std::vector<pid_t> &holders, pid_t self) const {
@@ -443,6 +511,8 @@ private:
     bool is_pipe = endpoint.object.starts_with("pipe:");
     if (holders.empty())
       return is_pipe ? ", whose other end is held outside" : "";
+    if (endpoint.peer.empty() && !endpoint.remote.empty())
+      return ", a connection that is not accepted yet by: " + names(holders, self);
     return fmt::format("{} is open in: {}",
                        !endpoint.peer.empty() ? ", whose other end"
                        : is_pipe              ? fmt::format(", whose {} end", endpoint.reads ? "write" : "read")
@@ -455,17 +525,28 @@ private:
   const Knowledge &knowledge_;
 };
 
-/// What only waits for a process that waits itself needs no cure of its own.
-void keep_cures_at_roots(std::vector<RemainingProcess> &remaining) {
+/// What only waits for a process that waits itself needs no cure of its own. Of a circle none is known, but for those
+/// that have taken their file locks in different orders.
+void correct_cures(std::vector<RemainingProcess> &remaining) {
   std::set<pid_t> waiting;
   for (const auto &process : remaining)
     if (!process.is_root)
       waiting.insert(process.pid);
+  auto all_wait = [&](const Finding &finding) {
+    return std::all_of(finding.waits_for.begin(), finding.waits_for.end(),
+                       [&](pid_t pid) { return waiting.contains(pid); });
+  };
   for (auto &process : remaining)
-    for (auto &finding : process.diagnosis)
-      if (!finding.waits_for.empty() && std::all_of(finding.waits_for.begin(), finding.waits_for.end(),
-                                                    [&](pid_t pid) { return waiting.contains(pid); }))
+    for (auto &finding : process.diagnosis) {
+      bool for_file_lock = std::any_of(process.waits.begin(), process.waits.end(),
+                                       [](const auto &wait) { return wait.wait == Wait::for_file_lock; });
+      if (finding.waits_for.empty())
+        continue;
+      if (process.is_root && finding.cause == Cause::waits_for_lock && for_file_lock)
+        finding.cure = cures::order_locks;
+      else if (all_wait(finding) || (process.is_root && finding.cure == cures::close_inherited_end))
         finding.cure.clear();
+    }
 }
 
 } // namespace
@@ -482,7 +563,7 @@ void diagnose(std::vector<RemainingProcess> &remaining, RemainingProcess *owner,
   if (owner)
     owner->diagnosis = diagnostician.find(*owner);
   find_roots(remaining);
-  keep_cures_at_roots(remaining);
+  correct_cures(remaining);
 }
 
 } // namespace pidleak::census

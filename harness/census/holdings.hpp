@@ -48,7 +48,9 @@ private:
 /// The descriptors that a thread waits for in poll(2), select(2), epoll_wait(2) and the like, as the process numbers
 /// them; what an epoll descriptor watches included. Nothing where that can't be told: its memory may not be read, or an
 /// epoll watches a file whose descriptor is closed, which is held elsewhere then.
+/// Of those of poll(2) that ask for no event, so that only their closing is told, `for_errors_alone` has the numbers.
 std::optional<std::vector<int>> polled_descriptors(pid_t pid, const os::ProcSyscall &call,
-                                                   const std::vector<os::ProcFd> &fds);
+                                                   const std::vector<os::ProcFd> &fds,
+                                                   std::set<int> *for_errors_alone = nullptr);
 
 } // namespace pidleak::census

@@ -26,15 +26,18 @@ std::optional<std::vector<T>> read_array(pid_t pid, std::uint64_t address, std::
 
 using Descriptors = std::optional<std::vector<int>>;
 
-Descriptors of_poll(pid_t pid, const os::ProcSyscall &call) {
+Descriptors of_poll(pid_t pid, const os::ProcSyscall &call, std::set<int> *for_errors_alone) {
   auto count = call.arguments[1] & 0xffffffff;
   auto entries = count <= most_descriptors ? read_array<pollfd>(pid, call.arguments[0], count) : std::nullopt;
   if (!entries)
     return {};
   std::vector<int> numbers;
   for (const auto &entry : *entries)
-    if (entry.fd >= 0)
+    if (entry.fd >= 0) {
       numbers.push_back(entry.fd);
+      if (for_errors_alone && entry.events == 0)
+        for_errors_alone->insert(entry.fd);
+    }
   if (numbers.empty() && count > 0) // a thread may have written there since the call began
     return {};
   return numbers;
@@ -99,14 +102,15 @@ bool add_watched(pid_t pid, int epoll, const std::vector<os::ProcFd> &fds, int d
 
 } // namespace
 
-Descriptors polled_descriptors(pid_t pid, const os::ProcSyscall &call, const std::vector<os::ProcFd> &fds) {
+Descriptors polled_descriptors(pid_t pid, const os::ProcSyscall &call, const std::vector<os::ProcFd> &fds,
+                               std::set<int> *for_errors_alone) {
   Descriptors numbers;
   switch (call.number) {
 #ifdef SYS_poll
   case SYS_poll:
 #endif
   case SYS_ppoll:
-    numbers = of_poll(pid, call);
+    numbers = of_poll(pid, call, for_errors_alone);
     break;
 #ifdef SYS_select
   case SYS_select:

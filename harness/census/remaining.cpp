@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <set>
 #include <thread>
 
 namespace pidleak::census {
@@ -46,14 +47,16 @@ bool may_be_held_outside(pid_t pid, const os::ProcSyscall &call, const std::vect
 class Peers {
 public:
   explicit Peers(pid_t pid) : pid_(pid) {}
-  std::string of(const std::string &link) {
-    if (!os::socket_inode(link))
-      return "";
-    if (auto peer = os::peer_of_unix_socket(link); !peer.empty())
-      return peer;
+  void find(Endpoint &endpoint) {
+    if (!os::socket_inode(endpoint.object))
+      return;
+    endpoint.peer = os::peer_of_unix_socket(endpoint.object);
+    if (!endpoint.peer.empty())
+      return;
     if (!connections_)
       connections_.emplace(pid_);
-    return connections_->peer_of(link);
+    endpoint.peer = connections_->peer_of(endpoint.object);
+    endpoint.remote = connections_->remote_of(endpoint.object);
   }
 
 private:
@@ -61,24 +64,44 @@ private:
   std::optional<os::TcpConnections> connections_;
 };
 
+/// The terminal whose master this is: `master of /dev/pts/0` (tty-index: Linux 4.14); empty: it is none.
+std::string terminal_of(const os::ProcFd &fd) {
+  auto index =
+      fd.target.ends_with("/ptmx") ? os::fdinfo_lines(fd.info, "tty-index") : std::vector<std::vector<std::string>>();
+  return index.empty() || index[0].empty() ? "" : fmt::format("{}/dev/pts/{}", master_of, index[0][0]);
+}
+
 Endpoint endpoint_of(pid_t pid, const os::ProcFd &fd, Peers &peers) {
-  auto object = fd.target;
-  if (object == "anon_inode:[pidfd]") {
+  Endpoint endpoint{.object = fd.target, .reads = fd.readable(), .writes = fd.writable()};
+  if (endpoint.object == "anon_inode:[pidfd]") {
     if (auto of = os::fdinfo_lines(fd.info, "Pid"); !of.empty() && !of[0].empty())
-      object = "pid " + of[0][0];
-  } else if (object.starts_with("anon_inode:[eventfd")) {
-    object = identity_of(pid, fd);
+      endpoint.object = "pid " + of[0][0];
+  } else if (endpoint.object.starts_with("anon_inode:[eventfd")) {
+    endpoint.object = identity_of(pid, fd);
   }
-  return {.object = object, .peer = peers.of(object), .reads = fd.readable(), .writes = fd.writable()};
+  peers.find(endpoint);
+  return endpoint;
+}
+
+/// Of a call about one descriptor; empty: it is about none.
+Endpoint endpoint_of(pid_t pid, Wait wait, const os::ProcSyscall &call, const std::vector<os::ProcFd> &fds,
+                     Peers &peers) {
+  if (wait == Wait::to_read || wait == Wait::to_write)
+    for (const auto &fd : fds)
+      if (fd.number == static_cast<int>(call.arguments[0]))
+        return endpoint_of(pid, fd, peers);
+  return {};
 }
 
 std::vector<Endpoint> endpoints_of(pid_t pid, const os::ProcSyscall &call, const std::vector<os::ProcFd> &fds,
                                    Peers &peers) {
   std::vector<Endpoint> endpoints;
-  auto numbers = polls(call) ? polled_descriptors(pid, call, fds) : std::nullopt;
+  std::set<int> for_errors_alone;
+  auto numbers = polls(call) ? polled_descriptors(pid, call, fds, &for_errors_alone) : std::nullopt;
   for (int number : numbers.value_or(std::vector<int>{}))
     for (const auto &fd : fds)
-      if (fd.number == number && fd.target != "anon_inode:[eventpoll]") // what that watches is told as well
+      if (fd.number == number && fd.target != "anon_inode:[eventpoll]" && // what that watches is told as well
+          !for_errors_alone.contains(number))
         endpoints.push_back(endpoint_of(pid, fd, peers));
   return endpoints;
 }
@@ -98,7 +121,11 @@ std::vector<ThreadWait> read_waits(pid_t pid, const std::vector<os::ProcFd> &fds
         wait.wait = wait_of(*call);
         auto lock = wait.wait == Wait::for_lock ? lock_of(pid, *call, boundary ? *boundary : Boundary()) : std::nullopt;
         wait.object = object_of(pid, *call, fds, lock);
-        wait.peer = peers.of(wait.object);
+        if (auto endpoint = endpoint_of(pid, wait.wait, *call, fds, peers); !endpoint.object.empty()) {
+          wait.object = endpoint.object;
+          wait.peer = endpoint.peer;
+          wait.remote = endpoint.remote;
+        }
         wait.polled = endpoints_of(pid, *call, fds, peers);
         wait.held_outside = may_be_held_outside(pid, *call, fds, lock, boundary);
       }
@@ -121,15 +148,17 @@ bool sleeps_mostly(const RemainingProcess &process) {
          process.attributes->cpu_ms < process.attributes->age_ms / 2;
 }
 
-bool is_fifo(const std::string &path) {
+/// Its name may be gone.
+bool is_fifo(pid_t pid, const os::ProcFd &fd) {
   struct stat info {};
-  return path.starts_with('/') && ::stat(path.c_str(), &info) == 0 && S_ISFIFO(info.st_mode);
+  return fd.target.starts_with('/') && ::stat(fmt::format("/proc/{}/fd/{}", pid, fd.number).c_str(), &info) == 0 &&
+         S_ISFIFO(info.st_mode);
 }
 
-std::vector<OpenPipe> pipes_among(const std::vector<os::ProcFd> &fds) {
+std::vector<OpenPipe> pipes_among(pid_t pid, const std::vector<os::ProcFd> &fds) {
   std::vector<OpenPipe> pipes;
   for (const auto &fd : fds)
-    if (fd.target.starts_with("pipe:[") || is_fifo(fd.target))
+    if (fd.target.starts_with("pipe:[") || is_fifo(pid, fd))
       pipes.push_back({.fd = fd.number, .target = fd.target, .reads = fd.readable(), .writes = fd.writable()});
   std::sort(pipes.begin(), pipes.end(), [](const auto &a, const auto &b) { return a.fd < b.fd; });
   return pipes;
@@ -156,10 +185,12 @@ std::optional<RemainingProcess> examine(const Member &member, const Surroundings
     process.status = os::read_status(member.pid);
     fds = os::read_fds(member.pid).value_or(std::vector<os::ProcFd>{});
     process.waits = read_waits(member.pid, fds, around.boundary);
-    process.pipes = pipes_among(fds);
+    process.pipes = pipes_among(member.pid, fds);
     for (const auto &fd : fds)
       if (os::socket_inode(fd.target) || fd.target.starts_with("anon_inode:[eventfd"))
         process.held.push_back(identity_of(member.pid, fd));
+      else if (auto terminal = terminal_of(fd); !terminal.empty())
+        process.held.push_back(terminal);
     auto mappings = read_mappings(member.pid);
     process.memory_seen = !mappings.empty();
     process.shared_memory = shared_memory_of(mappings);
@@ -172,6 +203,31 @@ std::optional<RemainingProcess> examine(const Member &member, const Surroundings
     process.waits = read_waits(member.pid, fds, around.boundary);
   }
   return process;
+}
+
+void measure_polling(std::vector<RemainingProcess> &processes) {
+  constexpr milliseconds watched{100};
+  struct Polling {
+    RemainingProcess *process;
+    std::uint64_t before;
+  };
+  std::vector<Polling> polling;
+  for (auto &process : processes) {
+    bool has_timer = std::any_of(process.waits.begin(), process.waits.end(),
+                                 [](const auto &wait) { return wait.wait == Wait::with_timer; });
+    if (auto status = has_timer && process.status && process.status->voluntary_switches > 10
+                          ? os::read_status(process.pid)
+                          : std::nullopt)
+      polling.push_back({&process, status->voluntary_switches});
+  }
+  if (polling.empty())
+    return;
+  auto since = Clock::now();
+  std::this_thread::sleep_for(watched);
+  for (const auto &[process, before] : polling)
+    if (auto status = os::read_status(process->pid); status && status->voluntary_switches >= before)
+      process->waits_per_second =
+          static_cast<double>(status->voluntary_switches - before) * 1e3 / milliseconds_between(since, Clock::now());
 }
 
 std::optional<pid_t> pid_seen_from(int outer_proc, int pidfd) {

@@ -25,10 +25,14 @@ BOOST_DEFINE_ENUM_CLASS(Kind, live, zombie, stopped,
 /// After which signal it ended, of those that guard sends to what remains.
 BOOST_DEFINE_ENUM_CLASS(EndedBy, sigterm, sigkill)
 
+/// Before the name of a terminal: who holds that can make it readable.
+constexpr std::string_view master_of = "master of ";
+
 /// What is behind a descriptor that a thread waits for.
 struct Endpoint {
   std::string object = {};           // `pipe:[INODE]`, `pid N` of a pidfd, or what the descriptor links to
   std::string peer = {};             // of a socket: its other end on this machine, where that can be told
+  std::string remote = {};           // of a TCP socket: the address of its other end
   bool reads = true, writes = false; // what the descriptor is open for
 };
 
@@ -41,6 +45,7 @@ struct ThreadWait {
   Wait wait = Wait::unknown_call; // what its call means; not a part of reports
   std::string object = {}; // what it waits for, where that can be told: `pipe:[INODE]`, `lock DEVICE:INODE+OFFSET`
   std::string peer = {};   // of a socket that it waits for: see Endpoint; not a part of reports
+  std::string remote = {}; // the same; not a part of reports
   std::vector<Endpoint> polled = {};   // in poll(2) and its like; not a part of reports
   bool held_outside = false;           // and a process outside may have that in hand; not a part of reports
   std::vector<std::string> stack = {}; // its calls, the innermost first; empty: not taken
@@ -70,6 +75,7 @@ struct RemainingProcess {
   std::vector<Creator> created_by = {};          // see Genealogy::creators_of()
   std::vector<std::string> held = {};            // its sockets and eventfds, see identity_of(); not a part of reports
   std::vector<std::string> shared_memory = {};   // what locks may lie in, see Lock; not a part of reports
+  std::optional<double> waits_per_second = {};   // of one with a timer, just now; not a part of reports
   bool memory_seen = true;                       // its memory map could be read; not a part of reports
   std::vector<Finding> diagnosis = {};           // the first one weighs most; empty: not asked
   bool is_root = true;                           // see order_by_roots()
@@ -90,6 +96,9 @@ struct Surroundings {
 
 /// Reads everything about `member`; nothing if it has gone meanwhile.
 std::optional<RemainingProcess> examine(const Member &member, const Surroundings &surroundings);
+
+/// Fills in waits_per_second, for which it takes a tenth of a second if there is one that may poll.
+void measure_polling(std::vector<RemainingProcess> &processes);
 
 /// The pid that the caller's outer PID namespace has for the process behind `pidfd`, through a /proc of that
 /// namespace that is open as `outer_proc`; nothing if it does not say.

@@ -112,6 +112,7 @@ std::vector<RemainingProcess> Tree::examine(const Walk &walk, const std::map<pid
     if (member.pid != options_.subject)
       if (auto process = examine(member, around))
         remaining.push_back(std::move(*process));
+  measure_polling(remaining);
   return remaining;
 }
 

@@ -156,7 +156,7 @@ public:
     expect(bad_.empty(), all);
     expect(tried_ >= least, "all was tried");
     // How often guard looks depends on the moment, but not by that much.
-    expect(not_reached_ <= tried_ / 4,
+    expect(not_reached_ <= tried_ / 3,
            fmt::format("calls were refused: {} of {} were not reached", not_reached_, tried_));
   }
 

@@ -143,3 +143,75 @@ TEST_CASE("an orphan that would go on for ever is told how to notice its parent'
     expect_equal(cure_of(report.at("remaining").at(0)), "", "it was made a daemon");
   });
 }
+
+TEST_CASE("a FIFO whose name is gone has its ends all the same", "[guard]") {
+  check_in_child([] {
+    Scratch scratch;
+    auto report = report_on("mkfifo $1/pipe; sleep 600 >$1/pipe & cat $1/pipe & "
+                            "until ls -l /proc/$!/fd | grep -q pipe; do :; done; rm $1/pipe",
+                            scratch);
+    only_root(report.at("remaining"));
+    expect_part(first_finding(report.at("remaining").at(1)), "/pipe (deleted); its write end is open in: pid ");
+  });
+}
+
+TEST_CASE("a shell that waits for its jobs stands behind them", "[guard]") {
+  check_in_child([] {
+    Scratch scratch;
+    auto report = report_on("sleep 600 & wait", scratch, {"--timeout", "0.5"});
+    expect_equal(only_root(report.at("at_timeout")).at("comm").get<std::string>(), "sleep", "the root");
+  });
+}
+
+TEST_CASE("what is polled for its closing alone is not waited for", "[guard]") {
+  check_in_child([] {
+    Scratch scratch; // tail asks of its output whether the reader has gone
+    auto report = report_on("echo >$1/log; tail -f $1/log | grep x | cat >/dev/null &", scratch);
+    expect_equal(only_root(report.at("remaining")).at("comm").get<std::string>(), "tail", "the root");
+  });
+}
+
+TEST_CASE("who waits for a lock that it holds itself waits for no other", "[guard]") {
+  check_in_child([] {
+    Scratch scratch;
+    auto report = report_on("exec 5>$1/lock; flock 5; sleep 600 & flock $1/lock true &", scratch);
+    const auto &self = process_named(report.at("remaining"), "flock");
+    expect(self.at("is_root").get<bool>(), "it is a root");
+    expect_part(first_finding(self), "itself");
+    expect_part(cure_of(self), "close the inherited descriptor");
+  });
+}
+
+TEST_CASE("who waits on a connection that was not accepted is told who listens there", "[guard]") {
+  if (python().empty())
+    SKIP("this machine has no python3");
+  check_in_child([] {
+    Scratch scratch;
+    auto report =
+        report_on_python("l = socket.create_server(('127.0.0.1', 0))\n"
+                         "if os.fork() == 0: signal.pause()\n"
+                         "if os.fork() == 0: a = l.getsockname(); l.close(); socket.create_connection(a).recv(1)\n",
+                         scratch);
+    const auto &left = report.at("remaining");
+    only_root(left);
+    expect_part(first_finding(left.at(1)),
+                fmt::format("a connection that is not accepted yet by: pid {}", left.at(0).at("pid").dump()));
+  });
+}
+
+TEST_CASE("a rightful writer is no inherited end, and a program that forks without exec is told to close its ends",
+          "[guard]") {
+  check_in_child([] {
+    Scratch scratch;
+    auto report = report_on("sleep 600 | cat &", scratch);
+    expect_equal(cure_of(process_named(report.at("remaining"), "cat")), "", "both were left");
+  });
+  if (python().empty())
+    SKIP("this machine has no python3");
+  check_in_child([] {
+    Scratch scratch;
+    auto report =
+        report_on_python("r, w = os.pipe()\nfor i in range(2):\n    if os.fork() == 0: os.read(r, 1)\n", scratch);
+    expect_part(cure_of(report.at("remaining").at(0)), "close after the fork");
+  });
+}

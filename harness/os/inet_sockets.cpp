@@ -98,8 +98,10 @@ TcpConnections::TcpConnections(pid_t pid) {
   std::map<std::pair<std::string, std::string>, std::uint64_t> ends; // by their own address and the other one's
   for (const char *table : {"tcp", "tcp6"})
     for (const auto &socket : read_inet_sockets(pid, table))
-      if (socket.state != listens)
+      if (socket.state != listens) {
+        remotes_.emplace(socket.inode, without_mapping(socket.remote));
         ends.emplace(std::pair(without_mapping(socket.local), without_mapping(socket.remote)), socket.inode);
+      }
   for (const auto &[addresses, inode] : ends)
     if (auto other = ends.find({addresses.second, addresses.first}); other != ends.end())
       peers_.emplace(inode, other->second);
@@ -109,6 +111,12 @@ std::string TcpConnections::peer_of(const std::string &link) const {
   auto inode = socket_inode(link);
   auto found = inode ? peers_.find(*inode) : peers_.end();
   return found == peers_.end() ? "" : fmt::format("socket:[{}]", found->second);
+}
+
+std::string TcpConnections::remote_of(const std::string &link) const {
+  auto inode = socket_inode(link);
+  auto found = inode ? remotes_.find(*inode) : remotes_.end();
+  return found == remotes_.end() ? "" : found->second;
 }
 
 } // namespace pidleak::os

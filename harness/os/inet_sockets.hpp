@@ -29,9 +29,12 @@ public:
   explicit TcpConnections(pid_t pid);
   /// The other end of a `socket:[INODE]`, in the same form; empty: it is no such connection.
   std::string peer_of(const std::string &link) const;
+  /// `127.0.0.1:80`, wherever that is; empty: it is no TCP connection.
+  std::string remote_of(const std::string &link) const;
 
 private:
   std::map<std::uint64_t, std::uint64_t> peers_; // inodes
+  std::map<std::uint64_t, std::string> remotes_;
 };
 
 } // namespace pidleak::os

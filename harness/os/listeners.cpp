@@ -26,7 +26,8 @@ std::vector<std::string> listening_addresses(pid_t pid, const std::vector<std::u
   }
   for (auto inode : inodes)
     if (auto socket = find_unix_socket(inode); socket && socket->listens)
-      add(fmt::format("unix {}", socket->path.starts_with('\0') ? "@" + socket->path.substr(1) : socket->path));
+      add(fmt::format("unix {}", socket->path.starts_with('\0') ? "@" + socket->path.substr(1)
+                                                                : socket->path.substr(0, socket->path.find('\0'))));
   return addresses;
 }
 
