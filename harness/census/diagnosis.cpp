@@ -1,6 +1,7 @@
 #include "harness/census/diagnosis.hpp"
 
 #include "harness/census/cures.hpp"
+#include "harness/census/holders.hpp"
 #include "harness/census/roots.hpp"
 #include "harness/os/procfs.hpp"
 
@@ -10,12 +11,9 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
-#include <cstdlib>
 
 namespace pidleak::census {
 namespace {
-
-using Processes = std::vector<const RemainingProcess *>;
 
 /// Of very many, which are all told of on their own anyway, the first.
 std::string joined(std::vector<std::string> words, const char *separator) {
@@ -27,10 +25,13 @@ std::string joined(std::vector<std::string> words, const char *separator) {
   return fmt::format("{}", fmt::join(words, separator));
 }
 
+/// Very many that have one pipe each wait for all the others.
+constexpr std::size_t most_waited_for = 64;
+
 class Diagnostician {
 public:
   Diagnostician(Processes all, const RemainingProcess *owner, const Knowledge &knowledge)
-      : all_(std::move(all)), owner_(owner), knowledge_(knowledge) {}
+      : all_(std::move(all)), holders_(all_), owner_(owner), knowledge_(knowledge) {}
 
   std::vector<Finding> find(const RemainingProcess &process) const {
     std::vector<Finding> findings;
@@ -44,8 +45,10 @@ public:
         add(findings, explain_wait(process, wait));
     if (findings.empty())
       findings.push_back({Cause::unknown, "the kernel does not say what it waits for"});
-    for (auto &finding : findings)
+    for (auto &finding : findings) {
       std::erase(finding.waits_for, process.pid);
+      finding.waits_for.resize(std::min(finding.waits_for.size(), most_waited_for));
+    }
     std::stable_sort(findings.begin(), findings.end(), [](const auto &a, const auto &b) { return a.cause < b.cause; });
     put_idle_threads_last(process, findings);
     cure_orphan(process, findings);
@@ -70,10 +73,12 @@ private:
     constexpr std::array goes_on = {Cause::timer, Cause::waits_for_signal, Cause::waits_for_events, Cause::runs};
     if (process.kind == Kind::orphan && main.cure.empty() && main.waits_for.empty() &&
         std::find(goes_on.begin(), goes_on.end(), main.cause) != goes_on.end())
-      main.cure = process.status && os::action_of(*process.status, SIGTERM) != os::SignalAction::default_ &&
-                          os::action_of(*process.status, SIGTERM) != os::SignalAction::handler
-                      ? cures::notice_death_kill
-                      : cures::notice_death;
+      main.cure = hears_sigterm(process) ? cures::notice_death : cures::notice_death_kill;
+  }
+
+  static bool hears_sigterm(const RemainingProcess &process) {
+    auto action = process.status ? os::action_of(*process.status, SIGTERM) : os::SignalAction::default_;
+    return action == os::SignalAction::default_ || action == os::SignalAction::handler;
   }
 
   /// Threads that say the same say it once.
@@ -84,7 +89,7 @@ private:
 
   /// For a reader who is told of `self`: of another program its name as well.
   std::string name(pid_t pid, pid_t self) const {
-    const auto *process = find_process(pid), *own = find_process(self);
+    const auto *process = holders_.find(pid), *own = holders_.find(self);
     auto what = owner_ && pid == owner_->pid                   ? std::string("the pool's owner")
                 : process && own && process->comm != own->comm ? process->comm
                                                                : "";
@@ -99,13 +104,6 @@ private:
     return joined(std::move(words), ", ");
   }
 
-  const RemainingProcess *find_process(pid_t pid) const {
-    for (const auto *process : all_)
-      if (process->pid == pid)
-        return process;
-    return nullptr;
-  }
-
   Finding explain_zombie(const RemainingProcess &process) const {
     auto end = knowledge_.ends.find(process.pid);
     auto text = end == knowledge_.ends.end() ? "it has ended" : "it has ended: " + end->second;
@@ -113,7 +111,7 @@ private:
       return {Cause::not_reaped, text + "; its parent is gone"};
     Finding finding{.cause = Cause::not_reaped, .text = "", .cure = cures::reap};
     text += fmt::format(", and its parent, {}, has not waited for it", name(process.parent, process.pid));
-    const auto *parent = find_process(process.parent);
+    const auto *parent = holders_.find(process.parent);
     if (parent)
       finding.waits_for = {parent->pid};
     if (parent && !parent->waits.empty()) {
@@ -172,7 +170,7 @@ private:
     return {.cause = Cause::stopped,
             .text = tracer == 0 ? "a tracer has stopped it"
                                 : fmt::format("a tracer has stopped it: {}", name(tracer, process.pid)),
-            .waits_for = find_process(tracer) ? std::vector{tracer} : std::vector<pid_t>()};
+            .waits_for = holders_.find(tracer) ? std::vector{tracer} : std::vector<pid_t>()};
   }
 
   Finding explain_wait(const RemainingProcess &process, const ThreadWait &wait) const {
@@ -211,26 +209,13 @@ private:
     return {Cause::unknown, fmt::format("it waits in {}", wait.syscall)};
   }
 
-  /// Those whose `list` has one that `fits`.
-  template <class List, class Fits>
-  std::vector<pid_t> processes_with(const List &list, const Fits &fits) const {
-    std::vector<pid_t> found;
-    for (const auto *process : all_)
-      if (const auto &all = list(*process); std::any_of(all.begin(), all.end(), fits))
-        found.push_back(process->pid);
-    return found;
-  }
-
   static std::string how_often(const RemainingProcess &process) {
     auto a_second = process.waits_per_second.value_or(0);
     return a_second < 15 ? "" : fmt::format("; it polls, some {:.0f} times a second", a_second); // fewer show by chance
   }
 
   Finding explain_file_lock(const RemainingProcess &process, const ThreadWait &wait) const {
-    static const std::vector<std::string> none;
-    auto holders = processes_with(
-        [](const RemainingProcess &other) -> const auto & { return other.attributes ? other.attributes->locks : none; },
-        [&](const std::string &lock) { return lock == wait.object; });
+    auto holders = holders_.of_file_lock(wait.object);
     bool by_itself = std::find(holders.begin(), holders.end(), process.pid) != holders.end();
     return {.cause = Cause::waits_for_lock,
             .text = fmt::format("it waits in {} for the lock on {}; {}", wait.syscall, path_of_lock(wait.object),
@@ -245,7 +230,7 @@ private:
   /// A daemon that has a lock of flock(2) by inheritance: one of fcntl(2) does not go on to children.
   bool have_escaped(const std::vector<pid_t> &holders) const {
     return std::any_of(holders.begin(), holders.end(), [&](pid_t pid) {
-      const auto *holder = find_process(pid);
+      const auto *holder = holders_.find(pid);
       return holder && holder->kind == Kind::escaped;
     });
   }
@@ -262,26 +247,13 @@ private:
             .cure = wait.object.starts_with(fifo) || wait.object.ends_with(gone_path) ? cures::open_with_a_limit : ""};
   }
 
-  std::vector<pid_t> holders_of(const std::string &pipe, bool OpenPipe::*end) const {
-    return processes_with(
-        [](const RemainingProcess &process) -> const auto & { return process.pipes; },
-        [&](const OpenPipe &open) { return open.target == pipe && open.*end; });
-  }
-
-  /// Those that have a socket or eventfd.
-  std::vector<pid_t> holders_of(const std::string &identity) const {
-    return processes_with(
-        [](const RemainingProcess &process) -> const auto & { return process.held; },
-        [&](const std::string &held) { return held == identity; });
-  }
-
   /// What to do about an end that stays open, where that is known.
   std::string cure_of_open_end(const RemainingProcess &process, const std::vector<pid_t> &holders,
                                const std::string &pipe = "") const {
     auto is_own = [&](pid_t pid) { return pid == process.pid; };
     bool has_it_itself = std::any_of(holders.begin(), holders.end(), is_own);
     bool of_one_program = std::all_of(holders.begin(), holders.end(), [&](pid_t pid) {
-      const auto *holder = find_process(pid);
+      const auto *holder = holders_.find(pid);
       return holder && holder->command_line == process.command_line;
     });
     bool both_ways = std::any_of(process.pipes.begin(), process.pipes.end(), [&](const OpenPipe &open) {
@@ -293,7 +265,7 @@ private:
       return cures::close_unused_ends;
     // One that has lost its parent or left its session was not meant to keep a process waiting that has not.
     bool was_left = std::any_of(holders.begin(), holders.end(), [&](pid_t pid) {
-      const auto *holder = find_process(pid);
+      const auto *holder = holders_.find(pid);
       return holder && !is_own(pid) && (holder->kind == Kind::orphan || holder->kind == Kind::escaped);
     });
     return was_left && process.kind != Kind::orphan && process.kind != Kind::escaped ? cures::close_inherited_end : "";
@@ -305,14 +277,14 @@ private:
       return {Cause::waits_for_peer, fmt::format("it waits in {} for a connection", wait.syscall)};
     Endpoint endpoint{
         .object = wait.object, .peer = wait.peer, .remote = wait.remote, .reads = end == &OpenPipe::writes};
-    auto holders = holders_of(endpoint);
+    auto holders = holders_.of(endpoint);
     bool is_pipe = wait.object.starts_with("pipe:");
     if (holders.empty())
       return {Cause::waits_for_peer,
               fmt::format("it {} {}{}", does, wait.object.empty() ? "a descriptor" : described(endpoint),
                           is_pipe ? fmt::format("; its {} end is held outside", other_end) : "")};
     bool is_socket = wait.object.starts_with("socket:");
-    auto text = is_pipe || endpoint_is_fifo(endpoint) ? fmt::format("{}; its {} end is", wait.object, other_end)
+    auto text = is_pipe || holders_.is_fifo(endpoint) ? fmt::format("{}; its {} end is", wait.object, other_end)
                 : is_socket && !wait.peer.empty()     ? described(endpoint) + ", a socket whose other end is"
                 : wait.object.starts_with("/dev/pts") ? wait.object + ", whose master is"
                                                       : wait.object + ", which is";
@@ -321,7 +293,7 @@ private:
               .text = fmt::format("it {} {}, a connection that is not accepted yet by: {}", does, described(endpoint),
                                   names(holders, process.pid)),
               .waits_for = holders};
-    bool has_an_end = (is_pipe || endpoint_is_fifo(endpoint) || (is_socket && wait.remote.empty()));
+    bool has_an_end = (is_pipe || holders_.is_fifo(endpoint) || (is_socket && wait.remote.empty()));
     return {.cause = has_an_end || is_socket ? cause : Cause::waits_for_peer,
             .text = fmt::format("it {} {} open in: {}", does, text, names(holders, process.pid)),
             .waits_for = holders,
@@ -330,27 +302,13 @@ private:
                                                 : cure_of_open_end(process, holders, wait.object)};
   }
 
-  /// Of a FIFO the path is told.
-  bool endpoint_is_fifo(const Endpoint &endpoint) const {
-    return !holders_of(endpoint.object, &OpenPipe::writes).empty() ||
-           !holders_of(endpoint.object, &OpenPipe::reads).empty();
-  }
-
   static std::string described(const Endpoint &endpoint) {
     return endpoint.remote.empty() ? endpoint.object : fmt::format("{} (tcp to {})", endpoint.object, endpoint.remote);
   }
 
-  std::vector<pid_t> living_children(const RemainingProcess &process) const {
-    std::vector<pid_t> children;
-    for (const auto *child : all_)
-      if (child->parent == process.pid && child->state != ProcessState::zombie)
-        children.push_back(child->pid);
-    return children;
-  }
-
   /// A shell's wait(1) and timeout(1) let SIGCHLD end it.
   Finding explain_wait_for_signal(const RemainingProcess &process, const ThreadWait &wait) const {
-    auto children = living_children(process);
+    auto children = holders_.living_children(process);
     bool hears_of_children = wait.syscall == "rt_sigsuspend" && process.status &&
                              process.status->caught.contains(SIGCHLD) && !children.empty();
     auto text = fmt::format("it waits in {} for a signal", wait.syscall);
@@ -362,7 +320,7 @@ private:
   }
 
   Finding explain_wait_for_child(const RemainingProcess &process, const ThreadWait &wait) const {
-    auto children = living_children(process);
+    auto children = holders_.living_children(process);
     if (!wait.object.empty())
       std::erase_if(children, [&](pid_t child) { return wait.object != fmt::format("pid {}", child); });
     auto known = names(children, process.pid);
@@ -374,29 +332,11 @@ private:
 
   /// Until that has executed or ended, the child has its memory.
   Finding explain_vfork(const RemainingProcess &process, const ThreadWait &wait) const {
-    auto children = living_children(process);
+    auto children = holders_.living_children(process);
     return {.cause = Cause::waits_for_child,
             .text = fmt::format("it waits in {} until a child that has its memory executes or ends{}", wait.syscall,
                                 children.empty() ? "" : ": " + names(children, process.pid)),
             .waits_for = children};
-  }
-
-  static bool waits_for(const RemainingProcess &process, const std::string &lock) {
-    return std::any_of(process.waits.begin(), process.waits.end(),
-                       [&](const auto &wait) { return wait.object == lock; });
-  }
-
-  /// The processes that map the lock, and do not wait for it.
-  Processes possible_holders(const std::string &lock) const {
-    auto memory = lock.substr(0, lock.find('+'));
-    memory.erase(0, std::min(memory.size(), std::string("lock ").size()));
-    Processes holders;
-    for (const auto *process : all_)
-      if (process->kind != Kind::helper && !waits_for(*process, lock) &&
-          std::find(process->shared_memory.begin(), process->shared_memory.end(), memory) !=
-              process->shared_memory.end())
-        holders.push_back(process);
-    return holders;
   }
 
   Finding explain_lock(const RemainingProcess &process, const ThreadWait &wait) const {
@@ -406,7 +346,7 @@ private:
     if (wait.object.empty())
       return {Cause::waits_for_lock, "it waits without a timeout for a lock"};
     auto shared = fmt::format("it waits without a timeout for a lock in shared memory ({})", wait.object.substr(5));
-    auto holders = possible_holders(wait.object);
+    auto holders = holders_.of_lock(wait.object);
     bool all_seen = knowledge_.all_are_known && std::all_of(all_.begin(), all_.end(), [](const auto *other) {
                       return other->memory_seen || other->state == ProcessState::zombie;
                     });
@@ -457,7 +397,7 @@ private:
     Finding finding{.cause = cause, .text = ""};
     std::vector<std::string> of_others, own; // its own are wake-ups between its threads, and from signal handlers
     for (const auto &endpoint : wait.polled) {
-      auto holders = holders_of(endpoint);
+      auto holders = holders_.of(endpoint);
       auto &awaited = holders == std::vector{process.pid} ? own : of_others;
       auto text = fmt::format("{}{}", described(endpoint), words_on(endpoint, holders, process.pid));
       if (std::find(awaited.begin(), awaited.end(), text) == awaited.end())
@@ -475,36 +415,6 @@ private:
     return finding;
   }
 
-  /// Who could make it ready.
-  std::vector<pid_t> holders_of(const Endpoint &endpoint) const {
-    if (!endpoint.peer.empty())
-      return holders_of(endpoint.peer);
-    if (!endpoint.remote.empty())
-      return listeners_on(endpoint.remote);
-    if (endpoint.object.starts_with("eventfd:"))
-      return holders_of(endpoint.object);
-    if (endpoint.object.starts_with("/dev/pts/"))
-      return holders_of(std::string(master_of) + endpoint.object);
-    if (endpoint.object.starts_with("pid ")) {
-      const auto *process = find_process(std::atoi(endpoint.object.c_str() + 4));
-      return process ? std::vector{process->pid} : std::vector<pid_t>();
-    }
-    return holders_of(endpoint.object, endpoint.reads ? &OpenPipe::writes : &OpenPipe::reads);
-  }
-
-  /// To whom a connection goes that none has accepted.
-  std::vector<pid_t> listeners_on(const std::string &address) const {
-    static const std::vector<std::string> none;
-    auto port = address.substr(address.rfind(':'));
-    return processes_with(
-        [](const RemainingProcess &process) -> const auto & {
-          return process.attributes ? process.attributes->listens : none;
-        },
-        [&](const std::string &listens) {
-          return listens == "tcp " + address || listens == "tcp 0.0.0.0" + port || listens == "tcp [::]" + port;
-        });
-  }
-
   std::string words_on(const Endpoint &endpoint, const std::vector<pid_t> &holders, pid_t self) const {
     if (endpoint.object.starts_with("pid "))
       return " to end";
@@ -520,7 +430,8 @@ private:
                        names(holders, self));
   }
 
-  Processes all_;
+  const Processes all_;
+  const Holders holders_;
   const RemainingProcess *owner_;
   const Knowledge &knowledge_;
 };
