@@ -15,10 +15,11 @@
 namespace pidleak::census {
 namespace {
 
+constexpr std::size_t most_named = 8;
+
 /// Of very many, which are all told of on their own anyway, the first.
 std::string joined(std::vector<std::string> words, const char *separator) {
-  constexpr std::size_t most = 8;
-  auto more = words.size() > most + 1 ? words.size() - most : 0;
+  auto more = words.size() > most_named + 1 ? words.size() - most_named : 0;
   words.resize(words.size() - more);
   if (more > 0)
     words.push_back(fmt::format("{} others", more));
@@ -45,10 +46,8 @@ public:
         add(findings, explain_wait(process, wait));
     if (findings.empty())
       findings.push_back({Cause::unknown, "the kernel does not say what it waits for"});
-    for (auto &finding : findings) {
-      std::erase(finding.waits_for, process.pid);
-      finding.waits_for.resize(std::min(finding.waits_for.size(), most_waited_for));
-    }
+    for (auto &finding : findings)
+      shorten(finding.waits_for, process.pid);
     std::stable_sort(findings.begin(), findings.end(), [](const auto &a, const auto &b) { return a.cause < b.cause; });
     put_idle_threads_last(process, findings);
     cure_orphan(process, findings);
@@ -56,6 +55,15 @@ public:
   }
 
 private:
+  /// Without itself. Of very many that all have one pipe each keeps those that follow it: so they are a circle still.
+  static void shorten(std::vector<pid_t> &pids, pid_t self) {
+    if (auto own = std::find(pids.begin(), pids.end(), self); own != pids.end()) {
+      std::rotate(pids.begin(), own, pids.end());
+      pids.erase(pids.begin());
+    }
+    pids.resize(std::min(pids.size(), most_waited_for));
+  }
+
   /// Threads that wait for a lock of their process alone tell nothing, where another thread waits for other processes,
   /// or the first one for something else.
   static void put_idle_threads_last(const RemainingProcess &process, std::vector<Finding> &findings) {
@@ -97,6 +105,9 @@ private:
   }
 
   std::string names(const std::vector<pid_t> &pids, pid_t self) const {
+    // Very many that have the same in hand say the same, and are told once.
+    if (pids.size() > most_named + 1 && std::find(pids.begin(), pids.end(), self) != pids.end())
+      return fmt::format("itself, {} others", pids.size() - 1);
     std::vector<std::string> words;
     words.reserve(pids.size());
     for (pid_t pid : pids)

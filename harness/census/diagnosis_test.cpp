@@ -67,6 +67,8 @@ TEST_CASE("of very many holders the first are named, and the others counted", "[
   CHECK_THAT(main_finding(many).text, ContainsSubstring("pid 17, pid 18"));
   for (pid_t pid = 19; pid < 100; ++pid)
     many.push_back(reader(pid, {{.fd = 3, .target = "pipe:[7]", .reads = true, .writes = true}}));
+  CHECK_THAT(main_finding(many).text, ContainsSubstring("open in: itself, 89 others"));
+  many.insert(many.begin(), reader(9, {{.fd = 3, .target = "pipe:[7]", .reads = true, .writes = false}}));
   CHECK_THAT(main_finding(many).text, ContainsSubstring("pid 17, 82 others"));
 }
 

@@ -22,8 +22,11 @@ void LiveGenealogy::begin(pid_t command, const std::vector<std::string> &command
 
 const Genealogy &LiveGenealogy::now() {
   try {
-    if (tasks_)
-      genealogy_.add(tasks_->take(), read_if_possible);
+    if (tasks_) {
+      auto events = tasks_->take();
+      heard_ += events.size();
+      genealogy_.add(events, read_if_possible);
+    }
   } catch (const std::exception &e) { // no memory: the rest is worth more
     tasks_.reset();
     genealogy_ = Genealogy(e.what());

@@ -16,11 +16,14 @@ public:
   int fd() const { return tasks_ ? tasks_->fd() : -1; }
   /// Up to now. What has come and gone between two calls has no command line.
   const Genealogy &now();
+  /// How many events there were so far.
+  std::size_t heard() const { return heard_; }
   /// See Genealogy::keep(); for after begin().
   void keep(std::size_t ended) { genealogy_.keep(ended); }
 
 private:
   std::optional<os::TaskEvents> tasks_{std::in_place};
+  std::size_t heard_ = 0;
   Genealogy genealogy_{"no command was started"};
 };
 

@@ -19,7 +19,9 @@ constexpr int timeout_status = 124;                     // as timeout(1)
 constexpr std::chrono::seconds kill_bound{5};           // SIGKILL ends whatever does not wait for a device
 constexpr std::chrono::microseconds ending_bound{100};  // from the end of its last thread to its exit
 constexpr std::chrono::microseconds program_bound{200}; // in which most get their arguments after their exec
-constexpr int most_failures = 20;                       // one after the other
+constexpr milliseconds rush_window{20}, rush_nap{2};
+constexpr std::size_t events_of_a_rush = 10; // in a window
+constexpr int most_failures = 20;            // one after the other
 
 End end_of(const siginfo_t &child, bool timed_out, bool was_spared) {
   bool exited = child.si_code == CLD_EXITED;
@@ -92,8 +94,11 @@ std::optional<End> Command::step(Hooks &hooks) {
   auto until = next_look_ ? next_look_->sooner_of(limit_.value_or(*next_look_)) : limit_;
   if (auto soon = soon_again())
     until = until ? until->sooner_of(*soon) : soon;
+  bool rush = is_in_a_rush();
+  if (auto nap = Deadline::after(rush_nap); rush)
+    until = until ? until->sooner_of(nap) : nap;
   auto event = relay_.wait(&*command_, child.si_pid == 0 ? until : Deadline::after(milliseconds(0)), hooks.fd,
-                           genealogy_ ? genealogy_->fd() : -1);
+                           genealogy_ && !rush ? genealogy_->fd() : -1);
   if (event == Relay::Event::readable && !hooks.readable())
     hooks.fd = -1;
   if (event == Relay::Event::stop && hooks.stop)
@@ -105,6 +110,20 @@ std::optional<End> Command::step(Hooks &hooks) {
   if (phase_ == Phase::unkillable)
     return End{.status = timeout_status, .timed_out = true, .was_spared = true};
   return {};
+}
+
+/// Very many come and go. To be woken by each would take the CPUs from them: where guard has just had one, the kernel
+/// puts what is forked on another, and this one is idle then. So a look now and then has to do.
+bool Command::is_in_a_rush() {
+  auto now = Clock::now();
+  if (!genealogy_ || now - counts_since_ < rush_window)
+    return rush_;
+  auto heard = genealogy_->heard();
+  auto windows = static_cast<std::size_t>((now - counts_since_) / rush_window);
+  rush_ = (heard - heard_before_) / windows >= events_of_a_rush;
+  counts_since_ = now;
+  heard_before_ = heard;
+  return rush_;
 }
 
 /// When there is something to do although nothing more happens; nothing: never.

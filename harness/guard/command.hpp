@@ -82,6 +82,7 @@ private:
   int start_with(const std::vector<std::string> &command, const Original &original);
   std::optional<End> step(Hooks &hooks);
   std::optional<Deadline> soon_again();
+  bool is_in_a_rush();
   void enforce_limit(const Hooks &hooks);
   siginfo_t next_change();
   void stop_as_well();
@@ -91,6 +92,9 @@ private:
   std::optional<census::LiveGenealogy> genealogy_; // from start() on
   census::Genealogy no_genealogy_{"the command was started by another process"};
   std::optional<Deadline> ending_;
+  bool rush_ = false; // see is_in_a_rush()
+  Clock::time_point counts_since_{};
+  std::size_t heard_before_ = 0;
 
   // While wait() is there.
   enum class Phase {
