@@ -4,6 +4,8 @@
 #include "harness/os/syscall_error.hpp"
 
 #include <stdlib.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <set>
@@ -21,6 +23,11 @@ public:
   TemporaryDirectory &operator=(const TemporaryDirectory &) = delete;
   ~TemporaryDirectory() {
     std::error_code ignored;
+    if (::geteuid() == 0) { // what a test has mounted would be busy
+      for (const auto &entry : std::filesystem::directory_iterator(path_, ignored))
+        ::umount2(entry.path().c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+      ::umount2(path_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+    }
     std::filesystem::remove_all(path_, ignored);
   }
 
