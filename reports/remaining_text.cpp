@@ -308,7 +308,7 @@ std::string remaining_lines(const Report &report, const std::string &indent) {
   auto text = process_lines("hung", report.at_timeout, indent);
   text += process_lines("remains", report.remaining, indent);
   text += adopted_lines(report, indent);
-  bool asks_for_creators = !report.remaining.empty() || (report.genealogy && !report.genealogy->adopted.empty());
+  bool asks_for_creators = !report.remaining.empty() || has_adopted(report);
   if (report.genealogy && !report.genealogy->lacks.empty() && asks_for_creators) {
     auto none = report.genealogy->state == census::GenealogyState::none;
     text += layout::wrapped(fmt::format("{}creators  {}: ", indent, none ? "not known" : "not all known"),

@@ -13,6 +13,8 @@ const std::vector<census::GrowingGroup> &growing_groups(const Report &report) {
   return report.growth ? report.growth->groups : none;
 }
 
+bool has_adopted(const Report &report) { return report.genealogy && !report.genealogy->adopted.empty(); }
+
 int &count_of(const census::RemainingProcess &process, Report &report) {
   return process.kind == census::Kind::helper            ? report.helpers
          : process.state == census::ProcessState::zombie ? report.zombies

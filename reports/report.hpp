@@ -148,6 +148,9 @@ struct Report {
 /// What accumulated; none if guard did not watch.
 const std::vector<census::GrowingGroup> &growing_groups(const Report &report);
 
+/// Orphans that have ended are told.
+bool has_adopted(const Report &report);
+
 /// Which of the report's counts the process is in: helpers, zombies or live.
 int &count_of(const census::RemainingProcess &process, Report &report);
 /// Counts who remains, without the suppressed.

@@ -295,20 +295,21 @@ private:
               fmt::format("it {} {}{}", does, wait.object.empty() ? "a descriptor" : described(endpoint),
                           is_pipe ? fmt::format("; its {} end is held outside", other_end) : "")};
     bool is_socket = wait.object.starts_with("socket:");
-    auto text = is_pipe || holders_.is_fifo(endpoint) ? fmt::format("{}; its {} end is", wait.object, other_end)
-                : is_socket && !wait.peer.empty()     ? described(endpoint) + ", a socket whose other end is"
-                : wait.object.starts_with("/dev/pts") ? wait.object + ", whose master is"
-                                                      : wait.object + ", which is";
     if (is_socket && wait.peer.empty())
       return {.cause = cause,
               .text = fmt::format("it {} {}, a connection that is not accepted yet by: {}", does, described(endpoint),
                                   names(holders, process.pid)),
               .waits_for = holders};
-    bool has_an_end = (is_pipe || holders_.is_fifo(endpoint) || (is_socket && wait.remote.empty()));
-    return {.cause = has_an_end || is_socket ? cause : Cause::waits_for_peer,
+    bool has_two_ends = is_pipe || holders_.is_fifo(endpoint);
+    auto text = has_two_ends                          ? fmt::format("{}; its {} end is", wait.object, other_end)
+                : is_socket                           ? described(endpoint) + ", a socket whose other end is"
+                : wait.object.starts_with("/dev/pts") ? wait.object + ", whose master is"
+                                                      : wait.object + ", which is";
+    bool may_be_inherited = has_two_ends || (is_socket && wait.remote.empty());
+    return {.cause = has_two_ends || is_socket ? cause : Cause::waits_for_peer,
             .text = fmt::format("it {} {} open in: {}", does, text, names(holders, process.pid)),
             .waits_for = holders,
-            .cure = !has_an_end                 ? ""
+            .cure = !may_be_inherited           ? ""
                     : cause == Cause::pipe_full ? cures::drain
                                                 : cure_of_open_end(process, holders, wait.object)};
   }
@@ -376,11 +377,10 @@ private:
     std::vector<std::string> doing;
     std::vector<pid_t> pids;
     for (const auto *holder : holders)
-      if (holder != &process)
+      if (holder != &process) {
         pids.push_back(holder->pid);
-    for (const auto *holder : holders)
-      if (holder != &process)
         doing.push_back(fmt::format("{}, which {}", name(holder->pid, process.pid), doing_of(*holder)));
+      }
     if (doing.empty())
       return {Cause::waits_for_lock,
               shared + "; apart from the processes that wait for it, only the pool's owner maps that memory"};

@@ -72,7 +72,7 @@ std::string terminal_of(const os::ProcFd &fd) {
 }
 
 Endpoint endpoint_of(pid_t pid, const os::ProcFd &fd, Peers &peers) {
-  Endpoint endpoint{.object = fd.target, .reads = fd.readable(), .writes = fd.writable()};
+  Endpoint endpoint{.object = fd.target, .reads = fd.readable()};
   if (endpoint.object == "anon_inode:[pidfd]") {
     if (auto of = os::fdinfo_lines(fd.info, "Pid"); !of.empty() && !of[0].empty())
       endpoint.object = "pid " + of[0][0];

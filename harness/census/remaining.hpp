@@ -30,10 +30,10 @@ constexpr std::string_view master_of = "master of ";
 
 /// What is behind a descriptor that a thread waits for.
 struct Endpoint {
-  std::string object = {};           // `pipe:[INODE]`, `pid N` of a pidfd, or what the descriptor links to
-  std::string peer = {};             // of a socket: its other end on this machine, where that can be told
-  std::string remote = {};           // of a TCP socket: the address of its other end
-  bool reads = true, writes = false; // what the descriptor is open for
+  std::string object = {}; // `pipe:[INODE]`, `pid N` of a pidfd, or what the descriptor links to
+  std::string peer = {};   // of a socket: its other end on this machine, where that can be told
+  std::string remote = {}; // of a TCP socket: the address of its other end
+  bool reads = true;       // it is open for that, and not for writing alone
 };
 
 /// A thread's wait.

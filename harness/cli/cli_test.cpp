@@ -1,6 +1,5 @@
 // The command line as its users meet it: what it says, where, and with which status.
 #include "harness/cli/cli_test_support.hpp"
-#include "harness/os/task_events.hpp"
 #include "reports/temporary_directory.hpp"
 
 #include <nlohmann/json.hpp>
@@ -265,7 +264,7 @@ TEST_CASE("a run that skipped something passes, unless that is to fail", "[cli]"
 TEST_CASE("a replay of a real pool tells who created what remains, and one of a preset, which is known, does not",
           "[cli]") {
   auto python = os::find_on_path("python3");
-  if (python.empty() || !os::TaskEvents().why_none().empty())
+  if (python.empty() || !is_told_of_tasks())
     SKIP("no python3, or the kernel tells this user of no forks");
   auto adapter = PIDLEAK_BINARY_DIR "/adapters/python_executor.py";
   auto report_of = [](const std::string &pool) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "harness/os/launch.hpp"
+#include "harness/os/task_events.hpp"
 #include "harness/os/test_support.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -12,6 +13,8 @@
 #include <vector>
 
 namespace pidleak::testing {
+
+inline bool is_told_of_tasks() { return os::TaskEvents().why_none().empty(); }
 
 struct Ran {
   int status = -1;

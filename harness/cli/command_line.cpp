@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <sstream>
 #include <type_traits>
 
 namespace pidleak::cli {
@@ -159,14 +158,6 @@ void take_command(const Command &application, std::vector<std::string> &argument
 }
 
 } // namespace
-
-std::vector<std::string> Option::names() const {
-  std::vector<std::string> all;
-  std::istringstream rest(name);
-  for (std::string each; std::getline(rest, each, ',');)
-    all.insert(each.starts_with("--") ? all.begin() : all.end(), each);
-  return all;
-}
 
 int run(const Command &application, const std::string &version, std::vector<std::string> arguments) {
   CLI::App app{application.summary};

@@ -71,8 +71,8 @@ namespace {
 void judge(Report &report, GuardRun &run, Further &further, const os::ProcessRef *service) {
   os::ignore_sigpipe(); // the command has what it inherits; a reader that is gone must not end guard before the rest
   bool recorded = !run.report_path.empty() || further.wants_report();
-  bool has_adopted = report.genealogy && !report.genealogy->adopted.empty();
-  if (recorded || has_adopted || report.verdict != Verdict::clean || report.growth || !report.at_timeout.empty())
+  if (recorded || reports::has_adopted(report) || report.verdict != Verdict::clean || report.growth ||
+      !report.at_timeout.empty())
     describe(report, run, service);
   further.apply(report);
 }

@@ -13,8 +13,7 @@ bool show(const reports::Report &report, bool keep) {
     say("pidleak guard: {}\n", printable(report.reason));
     return true;
   }
-  bool is_clean = report.verdict == reports::Verdict::clean && !report.growth &&
-                  !(report.genealogy && !report.genealogy->adopted.empty());
+  bool is_clean = report.verdict == reports::Verdict::clean && !report.growth && !reports::has_adopted(report);
   if (report.remaining.empty() && report.at_timeout.empty() && is_clean)
     return false;
   say("pidleak guard: {}: {}\n{}{}{}", printable(report.pool), printable(report.reason),

@@ -3,20 +3,16 @@
 #include <algorithm>
 #include <charconv>
 #include <set>
-#include <string_view>
 
 namespace pidleak::cli {
 namespace {
 
 const Option *find(const std::vector<Option> &options, const std::string &name) {
-  for (const auto &option : options)
-    for (std::string_view names = option.name; !names.empty();) {
-      auto one = names.substr(0, names.find(','));
-      if (one == name)
-        return &option;
-      names.remove_prefix(std::min(one.size() + 1, names.size()));
-    }
-  return nullptr;
+  auto found = std::find_if(options.begin(), options.end(), [&](const Option &option) {
+    auto names = option.names();
+    return std::find(names.begin(), names.end(), name) != names.end();
+  });
+  return found == options.end() ? nullptr : &*found;
 }
 
 template <class Number>

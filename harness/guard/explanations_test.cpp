@@ -1,7 +1,6 @@
 // What guard tells of a process that it finds: what it is and costs, what it waits for, and for whom. Each kind with a
 // twin of which the same must not be said.
 #include "harness/guard/guard_test_support.hpp"
-#include "harness/os/task_events.hpp"
 
 #include <fmt/ranges.h>
 #include <sys/syscall.h>
@@ -146,8 +145,6 @@ std::vector<std::string> creators_of(const json &process) {
                                    creator.at("ended_ms").is_null() ? "" : " (ended)"));
   return creators;
 }
-
-bool is_told_of_tasks() { return os::TaskEvents().why_none().empty(); }
 
 } // namespace
 

@@ -2,7 +2,6 @@
 #include "harness/census/walk.hpp"
 #include "harness/guard/guard_test_support.hpp"
 #include "harness/os/namespaces.hpp"
-#include "harness/os/task_events.hpp"
 
 using namespace pidleak;
 using namespace pidleak::testing;
@@ -77,7 +76,7 @@ void check_grows(const std::string &kind, int zombies_of_64) {
   Running running(serve(scratch, kind, watched));
   running.wait_for("accumulate: from ");
   running.wait_for("oldest    pid ");
-  if (os::TaskEvents().why_none().empty()) // the service, whose line has made a daemon that has no parent any more
+  if (is_told_of_tasks()) // the service, whose line has made a daemon that has no parent any more
     running.wait_for(fmt::format("created by: {} -c ", python()));
   auto starter = service_of(running.guard());
   expect(running.text().find(fmt::format(", started by pid {} (", starter)) != std::string::npos,

@@ -23,7 +23,7 @@ Shown shown(const std::vector<census::Member> &members) {
 } // namespace
 
 TEST_CASE("a tree that is watched by events is what a walk sees", "[guard]") {
-  if (!os::TaskEvents().why_none().empty())
+  if (!is_told_of_tasks())
     SKIP("the kernel tells this user of no forks");
   check_in_child([] {
     Scratch scratch;

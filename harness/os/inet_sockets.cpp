@@ -3,55 +3,33 @@
 #include "harness/os/pipe.hpp"
 #include "harness/os/syscall_error.hpp"
 #include "harness/os/unix_sockets.hpp"
+#include "harness/os/words.hpp"
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 
 namespace pidleak::os {
 namespace {
-
-std::vector<std::string_view> words_of(std::string_view line) {
-  std::vector<std::string_view> words;
-  while (true) {
-    auto begin = line.find_first_not_of(' ');
-    if (begin == line.npos)
-      return words;
-    auto end = std::min(line.find(' ', begin), line.size());
-    words.push_back(line.substr(begin, end - begin));
-    line.remove_prefix(end);
-  }
-}
-
-template <class Number>
-std::optional<Number> number_in(std::string_view text, int base) {
-  Number number = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
-  return error == std::errc() && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
-}
 
 /// `0100007F:1F90`: the address in words of 32 bits, each as this machine reads its bytes; the port in hexadecimal.
 std::optional<std::string> address_in(std::string_view text) {
   auto colon = text.find(':');
   if (colon != 8 && colon != 32)
     return {};
-  auto port = number_in<std::uint16_t>(text.substr(colon + 1), 16);
+  std::uint16_t port = 0;
   std::array<std::uint32_t, 4> words{};
-  for (std::size_t at = 0; at < colon; at += 8) {
-    auto word = number_in<std::uint32_t>(text.substr(at, 8), 16);
-    if (!word)
+  for (std::size_t at = 0; at < colon; at += 8)
+    if (!parse_number(text.substr(at, 8), words.at(at / 8), 16))
       return {};
-    words.at(at / 8) = *word;
-  }
-  if (!port)
+  if (!parse_number(text.substr(colon + 1), port, 16))
     return {};
   std::array<char, INET6_ADDRSTRLEN> shown{};
   ::inet_ntop(colon == 8 ? AF_INET : AF_INET6, words.data(), shown.data(), shown.size());
-  return colon == 8 ? fmt::format("{}:{}", shown.data(), *port) : fmt::format("[{}]:{}", shown.data(), *port);
+  return colon == 8 ? fmt::format("{}:{}", shown.data(), port) : fmt::format("[{}]:{}", shown.data(), port);
 }
 
 /// An IPv4 address that an IPv6 socket has, as its peer may have it.
@@ -78,13 +56,13 @@ std::vector<InetSocket> parse_inet_sockets(std::string_view text) {
   while (!text.empty()) {
     auto line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(line.size() + 1, text.size()));
-    auto words = words_of(line); // sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode
+    auto words = split_words(line); // sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode
     if (words.size() < 10)
       continue;
     auto local = address_in(words[1]), remote = address_in(words[2]);
-    auto inode = number_in<std::uint64_t>(words[9], 10);
-    if (local && remote && inode && *inode != 0)
-      sockets.push_back({.inode = *inode, .local = *local, .remote = *remote, .state = std::string(words[3])});
+    std::uint64_t inode = 0;
+    if (local && remote && parse_number(words[9], inode) && inode != 0)
+      sockets.push_back({.inode = inode, .local = *local, .remote = *remote, .state = std::string(words[3])});
   }
   return sockets;
 }

@@ -2,6 +2,7 @@
 
 #include "harness/os/pipe.hpp"
 #include "harness/os/syscall_error.hpp"
+#include "harness/os/words.hpp"
 
 #include <dirent.h>
 #include <elf.h>
@@ -61,24 +62,6 @@ std::optional<std::vector<int>> numbered_entries(const std::string &path) {
       numbers.push_back(number);
   }
   return numbers;
-}
-
-template <class T>
-bool parse_number(std::string_view text, T &value, int base = 10) {
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
-std::vector<std::string_view> split_words(std::string_view text) {
-  auto is_space = [](char c) { return c == ' ' || c == '\t' || c == '\n'; };
-  std::vector<std::string_view> words;
-  for (auto end = text.begin();;) {
-    auto start = std::find_if_not(end, text.end(), is_space);
-    if (start == text.end())
-      return words;
-    end = std::find_if(start, text.end(), is_space);
-    words.emplace_back(start, end);
-  }
 }
 
 template <class Parsed>
