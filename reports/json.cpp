@@ -173,6 +173,7 @@ void add_what_version_2_has(Json &json) {
 void add_what_processes_have(Json &process) {
   process["attributes"] = nullptr;
   process["created_by"] = Json::array();
+  process["forked_at"] = Json::array();
   process["ended_by"] = nullptr;
   process["is_root"] = true;
   list(process, "diagnosis");

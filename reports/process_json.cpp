@@ -83,6 +83,7 @@ Json process_to_json(const RemainingProcess &process) {
           {"pipes", pipes},
           {"attributes", process.attributes ? attributes_to_json(*process.attributes) : Json(nullptr)},
           {"created_by", creators_to_json(process.created_by)},
+          {"forked_at", texts(process.forked_at)},
           {"diagnosis", diagnosis},
           {"is_root", process.is_root},
           {"suppressed_by", process.suppressed_by ? Json(as_utf8(*process.suppressed_by)) : Json(nullptr)},
@@ -191,6 +192,7 @@ RemainingProcess process_from_json(const Json &json) {
                                   .command_line = read<std::vector<std::string>>(creator, "command_line"),
                                   .started_ms = read_duration(creator, "started_ms"),
                                   .ended_ms = read_or_null(creator, "ended_ms", read_duration)});
+  process.forked_at = read<std::vector<std::string>>(json, "forked_at");
   for (const auto &finding : list(json, "diagnosis"))
     process.diagnosis.push_back({.cause = read_word<census::Cause>(finding, "cause"),
                                  .text = read<std::string>(finding, "text"),

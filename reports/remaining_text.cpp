@@ -138,6 +138,9 @@ std::string chain_of(const std::vector<census::Creator> &creators, bool with_tim
 /// What follows a process's first line; the place of what it costs is before what this returns.
 std::string further_lines(const census::RemainingProcess &process, const std::string &indent) {
   std::string text;
+  if (!process.forked_at.empty())
+    text += layout::wrapped(indent + "            forked at: ",
+                            printable(fmt::format("{}", fmt::join(process.forked_at, " <- "))), indent.size() + 14);
   if (auto nature = process.attributes ? nature_of(*process.attributes) : ""; !nature.empty())
     text += layout::wrapped(indent + "            ", nature, indent.size() + 14);
   for (const auto &wait : process.waits)

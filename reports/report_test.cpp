@@ -226,6 +226,7 @@ void erase_what_is_newer_than(int version, Json &report) {
   for (auto *process : processes) {
     process->erase("attributes");
     process->erase("created_by");
+    process->erase("forked_at");
     process->erase("ended_by");
     process->erase("is_root");
     for (auto &finding : (*process)["diagnosis"])

@@ -62,6 +62,7 @@ inline census::RemainingProcess live_worker(pid_t pid) {
                                            .is_namespace_init = true},
           .created_by = {{.pid = 3, .command_line = {"setsid", "perl"}, .started_ms = 12.5, .ended_ms = 300.25},
                          {.pid = 2, .command_line = {"make", "test"}, .started_ms = 0, .ended_ms = {}}},
+          .forked_at = {"pool.py:12 in start", "main.py:3 in <module>"},
           .diagnosis = {{census::Cause::sigterm_caught, "SIGTERM was sent, and the handler returned"},
                         {.cause = census::Cause::waits_for_lock,
                          .text = "waits for a lock that pid 4 holds",

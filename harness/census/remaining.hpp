@@ -71,8 +71,11 @@ struct RemainingProcess {
   std::optional<os::ProcStatus> status;  // signal sets; none of a zombie
   std::vector<ThreadWait> waits;
   std::vector<OpenPipe> pipes;
-  std::optional<Attributes> attributes = {};     // nothing: not asked, or an earlier report
-  std::vector<Creator> created_by = {};          // see Genealogy::creators_of()
+  std::optional<Attributes> attributes = {}; // nothing: not asked, or an earlier report
+  std::vector<Creator> created_by = {};      // see Genealogy::creators_of()
+  /// The lines of its owner's program that started it, `FILE:LINE in FUNCTION`, the innermost first. Empty: a pool has
+  /// not told them.
+  std::vector<std::string> forked_at = {};
   std::vector<std::string> held = {};            // its sockets and eventfds, see identity_of(); not a part of reports
   std::vector<std::string> shared_memory = {};   // what locks may lie in, see Lock; not a part of reports
   std::optional<double> waits_per_second = {};   // of one with a timer, just now; not a part of reports

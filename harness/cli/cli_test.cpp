@@ -275,7 +275,11 @@ TEST_CASE("a replay of a real pool tells who created what remains, and one of a 
   if (real.at("verdict") == "skipped")
     SKIP(real.at("reason").get<std::string>());
   CHECK(real.at("genealogy").at("state") == "complete");
-  for (const auto &process : real.at("remaining"))
+  for (const auto &process : real.at("remaining")) {
     CHECK(process.at("created_by").back().at("command_line").back() == adapter);
+  auto started_at = process.at("forked_at").dump(); // the pool's own line, and the one that asked for it
+  CHECK_THAT(started_at, ContainsSubstring("concurrent/futures/process.py:"));
+  CHECK_THAT(started_at, ContainsSubstring("python_executor.py:"));
+  }
   CHECK(report_of("cpython312").at("genealogy").is_null());
 }

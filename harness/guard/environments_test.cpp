@@ -117,6 +117,7 @@ done
 echo "bytes $({ GUARD guard --grace 20 -- sh -c 'head -c 1000000 /dev/zero & exit 0' 2>/dev/null; } | { sleep 0.2; wc -c; })"
 kill -0 $stranger && echo "stranger lives"
 kill $stranger
+wait $stranger 2>/dev/null
 for name in clean leak leak-options alarm; do
   [ ! -s $name.err ] || sed "s/^/$name err /" $name.err
   grep -q . $name.out && echo "$name was run"

@@ -46,7 +46,11 @@ census::Knowledge knowledge_of(const CensusSite &site, const std::vector<census:
 }
 
 void keep_remaining(const CensusSite &site, const census::Walk &walk, Report &report) {
-  auto remaining = site.tree.examine(walk, site.conversation.heard().helpers);
+  const auto &heard = site.conversation.heard();
+  auto remaining = site.tree.examine(walk, heard.helpers);
+  for (auto &process : remaining)
+    if (auto told = heard.forked_at.find(process.pid); told != heard.forked_at.end())
+      process.forked_at = told->second;
   auto knowledge = knowledge_of(site, remaining);
   reports::record_remaining(report, std::move(remaining), site.tree.examine_subject(walk), knowledge);
   for (const auto &process : report.remaining)

@@ -30,6 +30,16 @@ void absorb_point(Heard &heard, const Message &event, Timeline &timeline) {
   timeline.note("task-started", pid, fmt::format("task {}", heard.task_of[pid]));
 }
 
+/// As many and as long as people read.
+std::vector<std::string> lines_of(const Message &started) {
+  constexpr std::size_t most_lines = 16, longest = 200;
+  auto lines = started.texts("lines");
+  lines.resize(std::min(lines.size(), most_lines));
+  for (auto &line : lines)
+    line = Message::printable(line, longest);
+  return lines;
+}
+
 /// The pool's processes, as far as they are new.
 void absorb_members(Heard &heard, const Message &event, Timeline &timeline) {
   if (event.has("workers"))
@@ -42,6 +52,9 @@ void absorb_members(Heard &heard, const Message &event, Timeline &timeline) {
     if (heard.helpers.emplace(helper.pid("pid"), helper.text("role")).second)
       timeline.note("spawned", helper.pid("pid"), helper.text("role"));
   heard.refuse_working_helpers();
+  for (const auto &started : event.objects("forked_at"))
+    for (pid_t pid : started.pids("pids"))
+      heard.forked_at[pid] = lines_of(started);
   if (event.has("queue_capacity"))
     heard.queue_capacity = static_cast<int>(event.integer("queue_capacity"));
 }

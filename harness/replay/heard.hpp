@@ -31,7 +31,8 @@ struct Heard {
   bool created = false;
   std::vector<pid_t> workers; // in the pool's order; empty: it starts them later, or does not say
   std::map<pid_t, std::string> helpers;
-  std::vector<protocol::Message> objects; // its pipes and locks by name
+  std::vector<protocol::Message> objects;              // its pipes and locks by name
+  std::map<pid_t, std::vector<std::string>> forked_at; // see RemainingProcess
   int queue_capacity = 0;
   std::optional<int> queue_depth; // the latest answer
   std::optional<int> queue_depth_at_break;

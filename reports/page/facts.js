@@ -68,6 +68,7 @@ function detailsOf(process) {
     ['command line', process.command_line.length > 0 ? element('code', {}, commandLineOf(process)) : null],
     ...attributesOf(process.attributes),
     ['created by', creatorsOf(process.created_by)],
+    ['forked at', list(process.forked_at.map((line) => element('code', {}, line)), { class: 'plain' }, 'ol')],
     ['SIGTERM', process.sigterm],
     ['pending signals', pending ? element('code', {}, pending) : null],
     ['waits', list(process.waits.map(waitOf), { class: 'plain' })],

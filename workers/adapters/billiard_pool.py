@@ -2,6 +2,7 @@
 import billiard
 import billiard.forkserver
 import billiard.pool
+import billiard.process
 import billiard.semaphore_tracker
 
 import pidleak_subject as subject
@@ -33,6 +34,7 @@ class Pool:
     def create(self, command):
         note_helpers(billiard.semaphore_tracker, "semaphore tracker")
         note_helpers(billiard.forkserver, "fork server")
+        subject.note_starts(billiard.process.BaseProcess)
         # No initializer could reset SIGTERM: billiard's workers register a handler of its own after that.
         self.pool = billiard.get_context(command["start_method"]).Pool(command["workers"])
 

@@ -1,4 +1,6 @@
 """loky's executor, as joblib ships it, as a subject of pidleak. Its own start method forks and executes: a spawn."""
+from multiprocessing.process import BaseProcess
+
 import joblib
 from joblib.externals import loky
 
@@ -17,6 +19,7 @@ class Executor:
 
     def create(self, command):
         reset = subject.reset_signals if command["signal_reset"] == "initializer" else None
+        subject.note_starts(BaseProcess)
         context = loky.backend.get_context("loky")
         self.pool = loky.ProcessPoolExecutor(max_workers=command["workers"], context=context, initializer=reset)
 

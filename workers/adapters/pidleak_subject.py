@@ -129,9 +129,36 @@ def tell_terminations(process_class):
     process_class.terminate = terminate_and_tell
 
 
+FORKED_AT = {}  # lines, the innermost first: the pids of the processes that they have started
+
+
+def note_starts(process_class):
+    """Remembers for the driver where each process was started. No call to the kernel: a sweep's points stay what they
+    are."""
+    start = process_class.start
+
+    def start_and_note(process):
+        start(process)
+        FORKED_AT.setdefault(tuple(lines_from(sys._getframe(1))), []).append(process.pid)
+
+    process_class.start = start_and_note
+
+
+def lines_from(frame):
+    """From there outwards, to where the pool's code begins; files as they are imported."""
+    lines = []
+    while frame is not None and frame.f_code.co_filename != __file__ and len(lines) < 8:
+        path = frame.f_code.co_filename
+        roots = [root for root in sys.path if root and path.startswith(root + os.sep)]
+        shown = path[len(max(roots, key=len)) + 1:] if roots else path
+        lines.append("%s:%d in %s" % (shown, frame.f_lineno, frame.f_code.co_name))
+        frame = frame.f_back
+    return lines
+
+
 def members_of(pool):
     """What the pool says of its processes: they may be there only once something was submitted."""
-    fields = {}
+    fields = {"forked_at": [{"pids": FORKED_AT[lines], "lines": lines} for lines in FORKED_AT]} if FORKED_AT else {}
     for name in ("workers", "helpers"):
         if hasattr(pool, name):
             fields[name] = getattr(pool, name)()

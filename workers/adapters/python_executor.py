@@ -36,6 +36,7 @@ class Executor:
                 options["initializer"] = subject.reset_signals
         else:
             multiprocessing.set_start_method(command["start_method"])
+        subject.note_starts(BaseProcess)
         if command["queue_slots"] == "plenty":
             concurrent.futures.process.EXTRA_QUEUED_CALLS = 1000
         if command["terminate"] == "sigkill":

@@ -17,6 +17,7 @@ class Pool:
 
     def create(self, command):
         subject.tell_terminations(BaseProcess)
+        subject.note_starts(BaseProcess)
         context = multiprocessing.get_context(command["start_method"])
         reset = subject.reset_signals if command["signal_reset"] == "initializer" else None
         self.pool = context.Pool(command["workers"], initializer=reset)
