@@ -209,7 +209,8 @@ bool waits_for_any_of(const std::set<pid_t> &told, const census::RemainingProces
   return std::any_of(others.begin(), others.end(), [&](pid_t pid) { return told.contains(pid); });
 }
 
-std::vector<Alike> group_alike(const std::vector<census::RemainingProcess> &processes, const std::string &indent) {
+std::vector<Alike> group_alike(const std::vector<census::RemainingProcess> &processes, const std::string &indent,
+                               const std::set<pid_t> &elsewhere) {
   std::vector<Alike> groups;
   std::set<pid_t> told;
   for (const auto &process : processes)
@@ -225,7 +226,7 @@ std::vector<Alike> group_alike(const std::vector<census::RemainingProcess> &proc
                     }); // by the process itself: what ps(1) shows then
     auto command = is_wiped ? fmt::format("[{}]", printable(process.comm)) : command_of(process.command_line),
          further = further_lines(process, indent);
-    if (waits && process.is_root)
+    if (process.is_root && (waits || waits_for_any_of(elsewhere, process)))
       further += indent + "            in a circle: those that it waits for wait for it as well\n";
     auto [place, is_new] = places.emplace(fmt::format("{}\n{}\n{}\n{}\n{}", is_behind, layout::join(rest), command,
                                                       chain_of(process.created_by, false), further),
@@ -253,10 +254,10 @@ std::vector<Alike> group_alike(const std::vector<census::RemainingProcess> &proc
 } // namespace
 
 std::string process_lines(const std::string &title, const std::vector<census::RemainingProcess> &processes,
-                          const std::string &indent) {
+                          const std::string &indent, const std::set<pid_t> &elsewhere) {
   auto ordered = processes;
   census::order_by_roots(ordered);
-  auto groups = group_alike(ordered, indent);
+  auto groups = group_alike(ordered, indent, elsewhere);
   auto shown = std::min(groups.size(), most_shown);
   std::vector<Row> rows;
   for (std::size_t i = 0; i < shown; ++i) {

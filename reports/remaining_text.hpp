@@ -3,6 +3,8 @@
 
 #include "reports/layout.hpp"
 
+#include <set>
+
 namespace pidleak::reports {
 
 /// `pid 3`, `host pid 9003`, kind, name, `SIGTERM handler`, `waits in futex`; what is not known is empty.
@@ -16,8 +18,9 @@ std::string cause_of(const census::Finding &finding);
 std::string remaining_lines(const Report &report, const std::string &indent);
 
 /// The same of any processes, each behind `title`, or in short behind the root that it waits for; those alike together.
+/// `elsewhere` are told under another title.
 std::string process_lines(const std::string &title, const std::vector<census::RemainingProcess> &processes,
-                          const std::string &indent);
+                          const std::string &indent, const std::set<pid_t> &elsewhere = {});
 
 /// `python3, started by pid 2 (gunicorn), accumulate: from 3 to 9 (1 zombie) in 8.5 min, 42 an hour; 1 of 10 has
 /// exited`.

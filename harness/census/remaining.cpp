@@ -106,9 +106,20 @@ std::vector<Endpoint> endpoints_of(pid_t pid, const os::ProcSyscall &call, const
   return endpoints;
 }
 
-std::vector<ThreadWait> read_waits(pid_t pid, const std::vector<os::ProcFd> &fds, const Boundary *boundary) {
+/// A thread of which /proc tells what it tells of a process: of a leader that has exited it does so no more.
+pid_t living_thread(pid_t pid, const os::ProcStat &leader) {
+  if (leader.state != 'Z')
+    return pid;
+  for (pid_t thread : os::read_threads(pid))
+    if (auto stat = os::read_thread_stat(pid, thread); stat && stat->state != 'Z')
+      return thread;
+  return pid;
+}
+
+std::vector<ThreadWait> read_waits(pid_t pid, pid_t living, const std::vector<os::ProcFd> &fds,
+                                   const Boundary *boundary) {
   std::vector<ThreadWait> waits;
-  Peers peers(pid);
+  Peers peers(living);
   for (pid_t thread : os::read_threads(pid)) {
     auto stat = os::read_thread_stat(pid, thread);
     if (!stat || stat->state == 'Z') // a leader that has exited before its threads
@@ -119,15 +130,16 @@ std::vector<ThreadWait> read_waits(pid_t pid, const std::vector<os::ProcFd> &fds
       if (!call->running && call->number >= 0) {
         wait.arguments.assign(call->arguments.begin(), call->arguments.end());
         wait.wait = wait_of(*call);
-        auto lock = wait.wait == Wait::for_lock ? lock_of(pid, *call, boundary ? *boundary : Boundary()) : std::nullopt;
-        wait.object = object_of(pid, *call, fds, lock);
-        if (auto endpoint = endpoint_of(pid, wait.wait, *call, fds, peers); !endpoint.object.empty()) {
+        auto lock =
+            wait.wait == Wait::for_lock ? lock_of(thread, *call, boundary ? *boundary : Boundary()) : std::nullopt;
+        wait.object = object_of(thread, *call, fds, lock);
+        if (auto endpoint = endpoint_of(thread, wait.wait, *call, fds, peers); !endpoint.object.empty()) {
           wait.object = endpoint.object;
           wait.peer = endpoint.peer;
           wait.remote = endpoint.remote;
         }
-        wait.polled = endpoints_of(pid, *call, fds, peers);
-        wait.held_outside = may_be_held_outside(pid, *call, fds, lock, boundary);
+        wait.polled = endpoints_of(thread, *call, fds, peers);
+        wait.held_outside = may_be_held_outside(thread, *call, fds, lock, boundary);
       }
     }
     waits.push_back(wait);
@@ -179,28 +191,29 @@ std::optional<RemainingProcess> examine(const Member &member, const Surroundings
   if (auto helper = around.helpers.find(member.pid); helper != around.helpers.end())
     process.role = helper->second;
   process.comm = stat->comm;
-  process.command_line = os::read_command_line(member.pid);
+  pid_t thread = living_thread(member.pid, *stat);
+  process.command_line = os::read_command_line(thread);
   std::vector<os::ProcFd> fds;
   if (member.state != ProcessState::zombie) {
-    process.status = os::read_status(member.pid);
-    fds = os::read_fds(member.pid).value_or(std::vector<os::ProcFd>{});
-    process.waits = read_waits(member.pid, fds, around.boundary);
-    process.pipes = pipes_among(member.pid, fds);
+    process.status = os::read_status(thread);
+    fds = os::read_fds(thread).value_or(std::vector<os::ProcFd>{});
+    process.waits = read_waits(member.pid, thread, fds, around.boundary);
+    process.pipes = pipes_among(thread, fds);
     for (const auto &fd : fds)
       if (os::socket_inode(fd.target) || fd.target.starts_with("anon_inode:[eventfd"))
-        process.held.push_back(identity_of(member.pid, fd));
+        process.held.push_back(identity_of(thread, fd));
       else if (auto terminal = terminal_of(fd); !terminal.empty())
         process.held.push_back(terminal);
-    auto mappings = read_mappings(member.pid);
+    auto mappings = read_mappings(thread);
     process.memory_seen = !mappings.empty();
     process.shared_memory = shared_memory_of(mappings);
   }
-  process.attributes = read_attributes(member.pid, *stat, process.status, process.command_line, fds);
+  process.attributes = read_attributes(thread, *stat, process.status, process.command_line, fds);
   if (!around.share_outputs)
     process.attributes->outputs.clear();
   for (int looks = 1; looks < most_looks && runs(process) && sleeps_mostly(process); ++looks) {
     std::this_thread::sleep_for(milliseconds(1));
-    process.waits = read_waits(member.pid, fds, around.boundary);
+    process.waits = read_waits(member.pid, thread, fds, around.boundary);
   }
   return process;
 }

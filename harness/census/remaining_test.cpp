@@ -124,6 +124,29 @@ TEST_CASE("what is said of a remaining process is what the kernel says", "[censu
   });
 }
 
+TEST_CASE("of a process whose leader has exited its other threads tell all", "[census]") {
+  testing::check_in_child([] {
+    auto pipe = os::open_pipe();
+    auto child = testing::start([&] {
+      std::thread([&] {
+        char byte;
+        os::read_exactly(pipe.read_end.get(), &byte, 1);
+      }).detach();
+      ::syscall(SYS_exit, 0); // this thread alone
+    });
+    testing::wait_until_state(child, 'Z');
+    testing::wait_until(
+        [&] {
+          auto process = census::examine(member_of(child.pid()), around(child.pid())).value();
+          return process.waits.size() == 1 && process.waits[0].object.starts_with("pipe:[");
+        },
+        "its thread waits for the pipe");
+    auto process = census::examine(member_of(child.pid()), around(child.pid())).value();
+    expect(!process.command_line.empty() && !process.pipes.empty() && process.memory_seen, "what is the process's own");
+    expect(process.attributes->executable == os::read_executable(::getpid()), "its program");
+  });
+}
+
 TEST_CASE("of a zombie there is nothing to say but who it is", "[census]") {
   testing::check_in_child([] {
     auto child = testing::start([] { ::prctl(PR_SET_NAME, "gone"); });

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <set>
 
 namespace pidleak::cli {
 namespace {
@@ -44,8 +45,11 @@ int why(pid_t pid) {
     all.push_back(std::move(outside));
   census::diagnose(all, nullptr, {.all_are_known = false});
   auto text = fmt::format("pid {}: {}\n", pid, reports::printable(command.empty() ? stat->comm : command));
+  std::set<pid_t> told_of;
+  for (const auto &process : all)
+    told_of.insert(process.pid);
   auto told = [&](const char *title, std::ptrdiff_t from, std::ptrdiff_t to) {
-    text += reports::process_lines(title, Processes(all.begin() + from, all.begin() + to), "  ");
+    text += reports::process_lines(title, Processes(all.begin() + from, all.begin() + to), "  ", told_of);
   };
   told("asked", 0, 1);
   told("below", 1, in_tree);

@@ -70,6 +70,7 @@ TEST_CASE("why tells of two processes that wait for each other's locks on files"
     auto said = why(one);
     expect_part(said, fmt::format("/b; it is held by: pid {}\n", other.pid()));
     expect_part(said, fmt::format("/a; it is held by: pid {}\n", one.pid()));
+    expect_part(said, "in a circle: those that it waits for wait for it as well\n");
   });
 }
 
