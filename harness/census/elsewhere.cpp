@@ -60,7 +60,7 @@ std::string held_by(pid_t pid, const std::set<Awaited> &awaited, bool links_tell
     may_be_hidden = may_be_hidden || hides_identity(link);
   }
   if (may_be_hidden && !links_tell)
-    for (const auto &fd : os::read_fds(pid).value_or(std::vector<os::ProcFd>{}))
+    for (const auto &fd : os::read_fds(pid, hides_identity).value_or(std::vector<os::ProcFd>{}))
       if (auto identity = identity_of(pid, fd); has(awaited, identity))
         return identity;
   if (memory_matters)
@@ -77,8 +77,9 @@ std::string pipe_without_other_end(const std::vector<pid_t> &known, const std::s
   std::erase_if(missing, [](const Awaited &each) { return each.needs == Awaited::End::any; });
   if (missing.empty())
     return "";
-  for (pid_t pid : known)
-    for (const auto &fd : os::read_fds(pid).value_or(std::vector<os::ProcFd>{})) {
+  auto is_missing = [&](const std::string &target) { return has(missing, target); };
+  for (auto known_one = known.begin(); known_one != known.end() && !missing.empty(); ++known_one)
+    for (const auto &fd : os::read_fds(*known_one, is_missing).value_or(std::vector<os::ProcFd>{})) {
       auto mode = fd.flags & O_ACCMODE;
       if (mode != O_WRONLY)
         missing.erase({.identity = fd.target, .needs = Awaited::End::pipe_reader});
@@ -91,9 +92,12 @@ std::string pipe_without_other_end(const std::vector<pid_t> &known, const std::s
 } // namespace
 
 Elsewhere look_elsewhere(const std::vector<Member> &members, const Scope &scope, const std::set<Awaited> &awaited) {
-  std::vector<pid_t> known = {scope.root, ::getpid()};
+  std::vector<pid_t> known;
   for (const auto &member : members)
     known.push_back(member.pid);
+  known.push_back(::getpid());
+  if (scope.root != ::getpid())
+    known.push_back(scope.root);
   if (auto pipe = pipe_without_other_end(known, awaited); !pipe.empty())
     return {.why = fmt::format("waits for {}, whose other end is open outside alone", pipe), .identity = pipe};
   for (const auto &member : members)

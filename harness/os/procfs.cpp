@@ -348,14 +348,32 @@ bool has_own_abi(pid_t pid) {
 
 namespace {
 
-std::optional<std::vector<ProcFd>> read_fds_below(const std::string &directory) {
+/// Where /proc tells of what it has open, and the numbers. A leader that has exited holds nothing any more; the other
+/// threads do.
+std::optional<std::pair<std::string, std::vector<int>>> find_fds(pid_t pid) {
+  auto directory = fmt::format("/proc/{}", pid);
   auto numbers = numbered_entries(directory + "/fd");
-  if (!numbers)
+  if (!numbers || !numbers->empty())
+    return numbers ? std::optional(std::pair(directory, std::move(*numbers))) : std::nullopt;
+  for (pid_t thread : read_threads(pid)) {
+    auto of_thread = fmt::format("{}/task/{}", directory, thread);
+    if (auto its = thread != pid ? numbered_entries(of_thread + "/fd") : std::nullopt; its && !its->empty())
+      return std::pair(of_thread, std::move(*its));
+  }
+  return std::pair(directory, std::vector<int>());
+}
+
+} // namespace
+
+std::optional<std::vector<ProcFd>> read_fds(pid_t pid, const std::function<bool(const std::string &)> &is_wanted) {
+  auto found = find_fds(pid);
+  if (!found)
     return {};
+  const auto &[directory, numbers] = *found;
   std::vector<ProcFd> fds;
-  for (int number : *numbers) {
+  for (int number : numbers) {
     auto target = read_link(fmt::format("{}/fd/{}", directory, number));
-    if (!target) // closed since it was listed
+    if (!target || (is_wanted && !is_wanted(*target))) // closed since it was listed
       continue;
     auto info = read_proc(fmt::format("{}/fdinfo/{}", directory, number));
     if (!info)
@@ -365,20 +383,6 @@ std::optional<std::vector<ProcFd>> read_fds_below(const std::string &directory) 
       parse_number(std::string_view(flags[0][0]), fd.flags, 8);
     fds.push_back(std::move(fd));
   }
-  return fds;
-}
-
-} // namespace
-
-std::optional<std::vector<ProcFd>> read_fds(pid_t pid) {
-  auto fds = read_fds_below(fmt::format("/proc/{}", pid));
-  if (!fds || !fds->empty())
-    return fds;
-  for (pid_t thread : read_threads(pid)) // a leader that has exited holds nothing any more; the other threads do
-    if (thread != pid)
-      if (auto of_thread = read_fds_below(fmt::format("/proc/{}/task/{}", pid, thread));
-          of_thread && !of_thread->empty())
-        return of_thread;
   return fds;
 }
 

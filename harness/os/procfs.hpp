@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -101,8 +102,9 @@ struct ProcFd {
   bool readable() const { return (flags & 3) != 1; }
   bool writable() const { return (flags & 3) != 0; }
 };
-/// Nothing if the process is gone or may not be looked at.
-std::optional<std::vector<ProcFd>> read_fds(pid_t pid);
+/// Nothing if the process is gone or may not be looked at. Only those whose target `is_wanted`: most of the cost is in
+/// the fdinfo of each.
+std::optional<std::vector<ProcFd>> read_fds(pid_t pid, const std::function<bool(const std::string &)> &is_wanted = {});
 /// The words after `key:` in the lines of a fdinfo that begin so, one line after the other.
 std::vector<std::vector<std::string>> fdinfo_lines(std::string_view info, std::string_view key);
 

@@ -55,6 +55,9 @@ private:
   std::string path_;
 };
 
+/// Moves the calling process, which has one thread, into a group. Throws SyscallError.
+void enter_cgroup(const std::string &path);
+
 /// The value behind `key` in a flat-keyed cgroup file (`oom_kill 1`), or nothing.
 std::optional<std::uint64_t> cgroup_value(std::string_view text, std::string_view key);
 

@@ -17,24 +17,22 @@ namespace {
   throw SubjectFailure(fmt::format("the subject reports a worker with pid {}, but has no such descendant", pid));
 }
 
-void check_worker(pid_t pid, long long task, int workers, const os::ProcessRef &subject, const census::Tree &tree) {
+void check_worker(pid_t pid, long long task, int workers, const os::ProcessRef &subject) {
   if (pid == subject.pid())
     throw SubjectFailure(fmt::format("the subject (pid {}) runs a task itself: workers are processes", pid));
-  if (tree.first_stranger({pid}))
-    refuse_stranger(pid);
   if (task < 0 || task >= workers)
     throw SubjectFailure(
         fmt::format("worker {} says that it is in task {}; 0 to {} were submitted", pid, task, workers - 1));
 }
 
-void wait_until_in_tasks(const Plan &plan, Conversation &conversation, const census::Tree &tree) {
+void wait_until_in_tasks(const Plan &plan, Conversation &conversation) {
   auto workers = plan.scenario.conditions.workers;
   const auto &task_of = conversation.heard().task_of;
   std::set<pid_t> known;
   auto in_task = [&] {
     for (const auto &[pid, task] : task_of)
       if (known.insert(pid).second)
-        check_worker(pid, task, workers, conversation.subject(), tree);
+        check_worker(pid, task, workers, conversation.subject());
     return task_of.size();
   };
   bool have_come = conversation.hear_within_bound([&] { return std::cmp_greater_equal(in_task(), workers); });
@@ -69,8 +67,8 @@ void check_gates(milliseconds step_bound, Conversation &conversation) {
   for (const auto &[pid, task] : conversation.heard().task_of) {
     auto gate = fmt::format("{}/{}", conversation.channel().directory(), task_gate(task));
     auto waits = [&gate, worker = pid] {
-      auto fds = os::read_fds(worker);
-      return !fds || std::any_of(fds->begin(), fds->end(), [&](const auto &fd) { return fd.target == gate; });
+      auto fds = os::read_fds(worker, [&](const std::string &target) { return target == gate; });
+      return !fds || !fds->empty();
     };
     auto deadline = Deadline::after(step_bound);
     for (Backoff backoff; !waits(); conversation.hear(backoff.next()))
@@ -89,7 +87,7 @@ Disposition sigterm_of(const os::ProcessRef &process) {
 
 OccupiedWorkers occupy(const Plan &plan, Conversation &conversation, const census::Tree &tree) {
   conversation.submit(0, plan.scenario.conditions.workers);
-  wait_until_in_tasks(plan, conversation, tree);
+  wait_until_in_tasks(plan, conversation);
   OccupiedWorkers workers{.processes = hold_workers(conversation.heard(), tree), .sigterm = {}, .owners_sigterm = {}};
   check_gates(plan.step_bound, conversation);
   for (const auto &worker : workers.processes)

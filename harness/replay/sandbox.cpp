@@ -155,6 +155,8 @@ private:
       }
       if (auto why = os::why_blind(); !why.empty())
         throw std::runtime_error(why);
+      if (!init_group_.empty())
+        os::enter_cgroup(init_group_);
       auto boundary = census::inherited();
       inside_.boundary.outside = std::move(boundary.outside);
       inside_.boundary.scratch = inside_.scratch;
@@ -162,8 +164,6 @@ private:
         inside_.boundary.alarms = os::AlarmWatch::start();
       // What the pool makes there goes with the sandbox, and its sockets are out of reach for all other processes.
       ::setenv("TMPDIR", make_directory(inside_.scratch + "/tmp").c_str(), 1);
-      if (!init_group_.empty())
-        os::write_file(init_group_ + "/cgroup.procs", "0"); // 0: the writer itself
       os::write_all(result_, body(inside_));
       os::end_all_children(Deadline::after(std::chrono::seconds(5)));
     } catch (const std::exception &e) {
