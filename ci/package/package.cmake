@@ -16,5 +16,5 @@ if(NOT PROJECT_IS_TOP_LEVEL)
   include(ci/package/pidleakGuard.cmake) # functions are known everywhere
 endif()
 
-install(FILES ci/package/pidleak.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright) # where Debian's policy wants it
+install(FILES ci/package/pidleak.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT programs)
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright COMPONENT programs) # where Debian's policy wants it

@@ -13,6 +13,10 @@
 #include <cstdlib>
 #include <string_view>
 
+#ifndef PIDLEAK_COMMIT
+#define PIDLEAK_COMMIT "" // the release's build names it
+#endif
+
 namespace pidleak::cli {
 bool wants_colour(int fd) { return ::isatty(fd) && !std::getenv("NO_COLOR"); }
 
@@ -81,7 +85,7 @@ int main(int argc, char **argv) {
   if (called != "guard")           // whose command inherits what is ignored
     pidleak::os::ignore_sigpipe(); // `pidleak run ... | head` must still end its sandboxes in good order
   try {
-    return run(application_for(called), "pidleak " PIDLEAK_VERSION, std::move(arguments));
+    return run(application_for(called), "pidleak " PIDLEAK_VERSION PIDLEAK_COMMIT, std::move(arguments));
   } catch (const TierRefused &e) {
     std::fprintf(stderr, "pidleak: skipped: %s\n", e.what());
     return 4;
