@@ -20,3 +20,10 @@ set_tests_properties(readme PROPERTIES LABELS cli SKIP_RETURN_CODE 4 TIMEOUT 300
 add_test(NAME packages COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-packages ${CMAKE_CPACK_COMMAND}
   ${PROJECT_BINARY_DIR} ${PROJECT_BINARY_DIR}/packages)
 set_tests_properties(packages PROPERTIES LABELS install TIMEOUT 300 SKIP_RETURN_CODE 4)
+
+# What other tools and GitHub run in place of ctest.
+add_test(NAME wrappers COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-wrappers $<TARGET_FILE:pidleak>
+  ${PROJECT_BINARY_DIR}/wrappers)
+add_test(NAME action COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-action ${CMAKE_COMMAND} ${PROJECT_BINARY_DIR}
+  ${PROJECT_BINARY_DIR}/action)
+set_tests_properties(wrappers action PROPERTIES LABELS install TIMEOUT 300 SKIP_RETURN_CODE 4)
