@@ -27,3 +27,10 @@ add_test(NAME wrappers COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-wrappers $
 add_test(NAME action COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-action ${CMAKE_COMMAND} ${PROJECT_BINARY_DIR}
   ${PROJECT_BINARY_DIR}/action)
 set_tests_properties(wrappers action PROPERTIES LABELS install TIMEOUT 300 SKIP_RETURN_CODE 4)
+
+# The image of the static programs, in containers as a Pod has them; and the manifests for Pods.
+add_test(NAME image COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-image ${PROJECT_BINARY_DIR}/static
+  ${PROJECT_BINARY_DIR}/image)
+add_test(NAME manifests COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-manifests
+  ${PROJECT_SOURCE_DIR}/build/npm/node_modules)
+set_tests_properties(image manifests PROPERTIES LABELS install TIMEOUT 300 SKIP_RETURN_CODE 4)
