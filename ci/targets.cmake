@@ -73,16 +73,25 @@ endfunction()
 add_custom_target(programs)
 add_custom_target(static_programs)
 
-# pidleak_program(NAME SOURCE... [USES LIBRARIES...] [HELPER] [SHARED]): HELPER programs are started by others, not by
-# users. SHARED: there is no static one.
+# The same file by other names: not symbolic links, so that each process says which of them it runs.
+function(pidleak_link_names target)
+  foreach(also IN LISTS ARGN)
+    add_custom_command(TARGET ${target} POST_BUILD COMMAND ${CMAKE_COMMAND} -E rm -f $<TARGET_FILE_DIR:${target}>/${also}
+      COMMAND ${CMAKE_COMMAND} -E create_hardlink $<TARGET_FILE:${target}> $<TARGET_FILE_DIR:${target}>/${also} VERBATIM)
+  endforeach()
+endfunction()
+
+# pidleak_program(NAME SOURCE... [USES LIBRARIES...] [ALSO NAMES...] [HELPER] [SHARED]): HELPER programs are started by
+# others, not by users. ALSO: other names that the program acts by. SHARED: there is no static one.
 function(pidleak_program name)
-  cmake_parse_arguments(arg "HELPER;SHARED" "" "USES" ${ARGN})
+  cmake_parse_arguments(arg "HELPER;SHARED" "" "USES;ALSO" ${ARGN})
   add_library(${name}_objects OBJECT ${arg_UNPARSED_ARGUMENTS})
   target_link_libraries(${name}_objects PUBLIC ${arg_USES})
   pidleak_parse_once(${name}_objects pidleak_base)
   add_executable(${name})
   target_link_libraries(${name} PRIVATE ${name}_objects)
   add_dependencies(programs ${name})
+  pidleak_link_names(${name} ${arg_ALSO})
   # Bound at once: else each process that is forked looks the same functions up anew, on pages of its own.
   target_link_options(${name} PRIVATE -Wl,-z,now)
   if(PIDLEAK_STATIC)
@@ -90,6 +99,10 @@ function(pidleak_program name)
   endif()
   if(arg_HELPER)
     install(TARGETS ${name} RUNTIME DESTINATION libexec/pidleak COMPONENT programs)
+    foreach(also IN LISTS arg_ALSO)
+      install(CODE "set(to \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/libexec/pidleak\")
+        file(CREATE_LINK \"\${to}/${name}\" \"\${to}/${also}\")" COMPONENT programs)
+    endforeach()
   else()
     install(TARGETS ${name} EXPORT pidleak RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
   endif()
@@ -100,5 +113,6 @@ function(pidleak_program name)
     set_target_properties(${name}-static PROPERTIES OUTPUT_NAME ${name}
       RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/static)
     add_dependencies(static_programs ${name}-static)
+    pidleak_link_names(${name}-static ${arg_ALSO})
   endif()
 endfunction()

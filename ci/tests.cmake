@@ -37,7 +37,7 @@ function(pidleak_tests name)
   target_compile_definitions(${name} PRIVATE PIDLEAK_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
     PIDLEAK_BINARY_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
   # Programs that a replay starts must be there before a test is run.
-  add_dependencies(${name} pidleak pidleak-subject pidleak-worker pidleak-fork-server pidleak-tracker)
+  add_dependencies(${name} pidleak pidleak-subject pidleak-worker)
   set(environment ${test_environment} ${one_process})
   if(arg_MANY_PROCESSES)
     set(environment ${test_environment} ${many_processes})

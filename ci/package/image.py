@@ -20,19 +20,23 @@ MEDIA = "application/vnd.oci.image."
 
 
 def programs_of(archive):
-    """(name, bytes) of each program, and the time of the release."""
+    """What the archive has of each program, its bytes, and the first name that these had: some have several."""
     with tarfile.open(archive) as release:
-        found = [m for m in release if m.isfile() and re.search(r"/(bin|libexec/pidleak)/pidleak[a-z-]*$", m.name)]
-        return [(os.path.basename(m.name), release.extractfile(m).read()) for m in found], found[0].mtime
+        return [(m, release.extractfile(m).read(), os.path.basename(m.linkname)) for m in release
+                if not m.isdir() and re.search(r"/(bin|libexec/pidleak)/pidleak[a-z-]*$", m.name)]
 
 
-def layer_of(programs, mtime):
+def layer_of(programs):
     """Below /, so that `COPY --from=pidleak /pidleak* /` takes them all, and `/pidleak` is enough for an init."""
     text = io.BytesIO()
     with tarfile.open(fileobj=text, mode="w", format=tarfile.USTAR_FORMAT) as layer:
-        for name, data in sorted(programs):
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode, entry.mtime = len(data), 0o755, mtime
+        for member, data, linked in programs:
+            entry = tarfile.TarInfo(os.path.basename(member.name))
+            entry.mode, entry.mtime = 0o755, member.mtime
+            if member.islnk():
+                entry.type, entry.linkname = tarfile.LNKTYPE, linked
+            else:
+                entry.size = len(data)
             layer.addfile(entry, io.BytesIO(data))
     return text.getvalue()
 
@@ -65,8 +69,7 @@ def main(release, directory):
         if not archive:
             continue
         version, architecture = archive[1], ARCHITECTURES[archive[2]]
-        programs, mtime = programs_of(os.path.join(release, name))
-        plain = layer_of(programs, mtime)
+        plain = layer_of(programs_of(os.path.join(release, name)))
         layer = layout.blob(f"{MEDIA}layer.v1.tar+gzip", gzip.compress(plain, 9, mtime=0))
         config = layout.document(f"{MEDIA}config.v1+json", {
             "architecture": architecture, "os": "linux",
