@@ -14,16 +14,27 @@ struct Checked {
   Clock::time_point since; // the wait
 };
 
-/// None if there is no file. Throws std::invalid_argument, or SyscallError if it can't be read.
-std::vector<reports::SuppressionRule> read_rules(const std::string &file);
+/// A program that serves others for as long as this process lives: a resource tracker, a fork server. What it forks is
+/// none.
+struct Helper {
+  std::string command_line; // fnmatch(3), on the arguments joined by spaces
+  std::string role;
+};
 
-/// Without those that are left to other guards.
-std::vector<census::Member> those_that_count(const Look &look);
-/// Without those that another guard may still need, and those that a rule lets remain.
-std::vector<census::Member> those_to_end(const Look &look, const std::vector<reports::SuppressionRule> &rules,
-                                         const census::Boundary &boundary);
+/// What the caller has chosen.
+struct Settings {
+  milliseconds grace{2000};
+  bool adopt_orphans = true;
+  bool strict = false;
+  std::vector<Helper> helpers = {};
+  std::vector<reports::SuppressionRule> rules = {};
+};
 
-Findings findings_of(const Checked &checked, const GuardOptions &options,
-                     const std::vector<reports::SuppressionRule> &rules, const census::Boundary &boundary);
+/// Without those that are left to other guards, and those that a rule lets remain.
+std::vector<census::Member> those_that_count(const Look &look, const Settings &settings,
+                                             const census::Boundary &boundary);
+
+Findings findings_of(const Checked &checked, const std::string &name, const Settings &settings,
+                     const census::Boundary &boundary);
 
 } // namespace pidleak::library

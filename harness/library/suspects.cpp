@@ -20,10 +20,6 @@ constexpr std::size_t most_held = 256; // descriptors are few
 constexpr int most_tries = 10;
 constexpr milliseconds baseline_bound{200};
 
-bool is_same(const os::ProcessRef &held, const Member &member) {
-  return held.pid() == member.pid && held.start_ticks() == member.start_ticks && held.send(0); // not reaped since
-}
-
 } // namespace
 
 void reap_if_child(const os::ProcessRef &process) {
@@ -42,7 +38,7 @@ std::vector<Member> Look::members() const {
   return members;
 }
 
-Suspects::Suspects(const Entry *mine, bool strict) : mine_(mine), strict_(strict), session_(::getsid(0)) {
+Suspects::Suspects(Entry *mine, bool strict) : mine_(mine), strict_(strict), session_(::getsid(0)) {
   for (const auto &member : census::walk({.root = ::getpid()}, Deadline::after(baseline_bound)).members)
     if (member.start_ticks >= mine->begin)
       if (auto held = os::ProcessRef::open(member.pid))

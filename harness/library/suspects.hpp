@@ -2,7 +2,6 @@
 #pragma once
 
 #include "harness/library/registry.hpp"
-#include "harness/os/process_ref.hpp"
 
 #include <map>
 #include <vector>
@@ -41,7 +40,7 @@ class Suspects {
 public:
   /// Takes the baseline: `mine` has just been entered. `strict`: what may be this process's child is. Throws
   /// SyscallError.
-  Suspects(const Entry *mine, bool strict);
+  Suspects(Entry *mine, bool strict);
 
   /// Reaps on its way the ended orphans that this process has adopted for its guards alone: init would have. Throws
   /// SyscallError.
@@ -53,7 +52,7 @@ private:
   Origin origin_of(const census::Member &process) const;
   void keep_those_elsewhere(const Look &look);
 
-  const Entry *mine_;
+  Entry *mine_;
   bool strict_;
   pid_t session_;                             // of this process then; it may have made one of its own since
   std::vector<os::ProcessRef> of_that_tick_;  // there at the baseline, but not older than it by the clock
