@@ -83,7 +83,8 @@ library::Settings settings_of(const pidleak_options &options) {
   want(options.helpers || options.helper_count == 0, "options.helpers is NULL, and options.helper_count is not 0");
   library::Settings settings{.grace = milliseconds(options.grace_ms),
                              .adopt_orphans = options.adopt_orphans != 0,
-                             .strict = options.strict != 0};
+                             .strict = options.strict != 0,
+                             .reap = options.reap != 0};
   for (std::size_t i = 0; i < options.helper_count; ++i) {
     const auto &helper = options.helpers[i];
     want(helper.command_line && helper.role && *helper.role, "a helper has no command line, or no role");

@@ -120,6 +120,23 @@ TEST_CASE("in C: what remains gets SIGTERM first, and SIGKILL where that does no
   });
 }
 
+TEST_CASE("in C: an ended child is left to a runtime that waits for it, and an orphan is not", "[library]") {
+  check_in_plain_child([] {
+    auto options = options_with(0);
+    options.reap = 0;
+    CSession session(options);
+    CMark mark(session);
+    auto child = plant();
+    start_daemon(true);
+    mark.verdict_is(PIDLEAK_LEAKED, "2 processes remain");
+    mark.end();
+    expect(child.has_exited(), "it has ended");
+    expect_equal(os::reap(child).text(), "killed by SIGKILL", "status, after all");
+    mark.verdict_is(PIDLEAK_CLEAN);
+    expect_no_child();
+  });
+}
+
 TEST_CASE("in C: what a mark keeps is no other's, nor what comes below it, and not its leak alone", "[library]") {
   check_in_plain_child([] {
     CSession session(options_with(0));
@@ -159,7 +176,7 @@ TEST_CASE("in C: helpers may stay, what they fork may not", "[library]") {
   check_in_plain_child([] {
     auto ends = os::open_pipe();
     auto helper = [&] { // as Python's fork server: a program, and forks of it
-      std::string shell = "sh", option = "-c", script = "(read x <&3) & wait # the server";
+      std::string shell = "sh", option = "-c", script = "(read x <&3) & wait; read x <&3 # the server";
       char *arguments[] = {shell.data(), option.data(), script.data(), nullptr};
       posix_spawn_file_actions_t actions;
       ::posix_spawn_file_actions_init(&actions);

@@ -26,6 +26,7 @@ struct Settings {
   milliseconds grace{2000};
   bool adopt_orphans = true;
   bool strict = false;
+  bool reap = true; // what has been ended, if it is a child that was started here
   std::vector<Helper> helpers = {};
   std::vector<reports::SuppressionRule> rules = {};
 };

@@ -89,8 +89,9 @@ bool Mark::end_remaining(milliseconds ask_first) {
   for (Backoff backoff;;) {
     auto look = suspects_.look();
     auto remaining = doomed(look);
-    std::erase_if(asked, is_gone);
-    std::erase_if(dying, is_gone);
+    for (auto *those : {&asked, &dying})
+      std::erase_if(*those,
+                    [&](const auto &process) { return settings_->reap ? is_gone(process) : process.has_exited(); });
     if (remaining.empty() && asked.empty() && dying.empty() && look.complete)
       return true;
     if (deadline.passed())
@@ -113,7 +114,10 @@ bool Mark::end_remaining(milliseconds ask_first) {
 std::vector<census::Member> Mark::doomed(const Look &look) const {
   auto mine = look;
   std::erase_if(mine.suspects, [](const Suspect &suspect) { return suspect.claim.another_exists; });
-  return those_that_count(mine, *settings_, boundary_);
+  auto counting = those_that_count(mine, *settings_, boundary_);
+  if (!settings_->reap)
+    std::erase_if(counting, [](const auto &process) { return process.state == census::ProcessState::zombie; });
+  return counting;
 }
 
 Checked Mark::settle() {

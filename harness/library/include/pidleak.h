@@ -60,12 +60,14 @@ struct pidleak_options {
   int grace_ms;             /* how long processes may take to leave, when it can't be known that they never will */
   int adopt_orphans;        /* 0: this process does not become a subreaper (prctl(2)); daemons get out of sight */
   int strict;               /* 1: doubtful is leaked */
+  int reap;                 /* 0: pidleak_end() leaves ended children to this process, whose runtime waits for each of
+                             * its own (Node does): it would miss them */
   const char *suppressions; /* rules for what may remain, JSON as of `pidleak guard --suppressions`; NULL: none */
   const struct pidleak_helper *helpers; /* only read by pidleak_open() */
   size_t helper_count;
 };
 /* To begin with. */
-#define PIDLEAK_OPTIONS {sizeof(struct pidleak_options), 2000, 1, 0, NULL, NULL, 0}
+#define PIDLEAK_OPTIONS {sizeof(struct pidleak_options), 2000, 1, 0, 1, NULL, NULL, 0}
 
 struct pidleak_session; /* options, and for as long as it is open this process adopts orphans */
 struct pidleak_mark;    /* a point from which new processes are counted */
