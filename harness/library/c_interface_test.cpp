@@ -176,7 +176,8 @@ TEST_CASE("in C: helpers may stay, what they fork may not", "[library]") {
   check_in_plain_child([] {
     auto ends = os::open_pipe();
     auto helper = [&] { // as Python's fork server: a program, and forks of it
-      std::string shell = "sh", option = "-c", script = "(read x <&3) & wait; read x <&3 # the server";
+      std::string shell = "sh", option = "-c",
+                  script = "(read x <&3) & wait; (read x <&3) & wait; read x <&3 # the server";
       char *arguments[] = {shell.data(), option.data(), script.data(), nullptr};
       posix_spawn_file_actions_t actions;
       ::posix_spawn_file_actions_init(&actions);
@@ -185,17 +186,26 @@ TEST_CASE("in C: helpers may stay, what they fork may not", "[library]") {
       expect_equal(::posix_spawnp(&pid, "sh", &actions, nullptr, arguments, environ), 0, "posix_spawn");
       ::posix_spawn_file_actions_destroy(&actions);
       wait_until([&] { return !os::read_children(pid).empty(); }, "it has a child");
+      return pid;
     };
     const pidleak_helper known{.command_line = "sh -c *# the server", .role = "the fork server"};
     auto options = options_with(0);
     options.helpers = &known;
     options.helper_count = 1;
     CSession exempting(options), counting(options_with(0));
-    CMark one(exempting), all(counting);
-    helper();
+    CMark all(counting), one(exempting);
+    auto server = helper();
     one.verdict_is(PIDLEAK_LEAKED, "a process remains, apart from 1 tolerated");
     one.verdict_is(PIDLEAK_LEAKED, "the fork server: it serves this process for as long as that lives");
     all.verdict_is(PIDLEAK_LEAKED, "2 processes remain");
+    CMark later(exempting), later_counting(counting); // the helper was there before
+    later.verdict_is(PIDLEAK_CLEAN);
+    auto first = os::read_children(server);
+    os::write_all(ends.write_end.get(), "\n");
+    wait_until([&] { return !os::read_children(server).empty() && os::read_children(server) != first; },
+               "its first fork has ended, and there is another one");
+    later.verdict_is(PIDLEAK_LEAKED, "a process remains");
+    later_counting.verdict_is(PIDLEAK_CLEAN);
     one.end();
     one.verdict_is(PIDLEAK_CLEAN);
     all.end();

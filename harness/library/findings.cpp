@@ -10,7 +10,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <fnmatch.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -46,22 +45,6 @@ void add_doubt(census::RemainingProcess &process, const Claim &claim) {
                              list_of(claim.may_be_of)});
 }
 
-/// Its role; empty: it is none. A fork that has executed nothing has the command line of what it was forked from, and
-/// is a worker (PF_FORKNOEXEC).
-std::string role_of(const Suspect &suspect, const std::vector<Helper> &helpers) {
-  if (helpers.empty())
-    return {};
-  const auto &process = suspect.who.process();
-  auto stat = os::read_stat(process.pid);
-  if (!stat || !stat->has_executed)
-    return {};
-  auto command_line = fmt::format("{}", fmt::join(os::read_command_line(process.pid), " "));
-  for (const auto &helper : helpers)
-    if (::fnmatch(helper.command_line.c_str(), command_line.c_str(), 0) == 0)
-      return helper.role;
-  return {};
-}
-
 /// In the order of the suspects, without those that are gone; `suspects` without these as well.
 std::vector<census::RemainingProcess> examine(std::vector<Suspect> &suspects, const std::vector<Helper> &helpers,
                                               const census::Boundary &boundary) {
@@ -70,7 +53,7 @@ std::vector<census::RemainingProcess> examine(std::vector<Suspect> &suspects, co
   census::Knowledge knowledge; // no harness: who is this process's child need not be an orphan
   census::Surroundings around{.session = ::getsid(0), .boundary = &boundary};
   for (auto &suspect : suspects) {
-    if (auto role = role_of(suspect, helpers); !role.empty())
+    if (auto role = role_of(suspect.who.process().pid, helpers); !role.empty())
       around.helpers[suspect.who.process().pid] = role;
     auto process = census::examine(suspect.who.process(), around);
     if (!process)
@@ -156,7 +139,8 @@ std::vector<census::Member> those_that_count(const Look &look, const Settings &s
                                              const census::Boundary &boundary) {
   std::vector<Suspect> counting;
   for (const auto &suspect : look.suspects)
-    if (!suspect.claim.left_to_another && !suspect.may_be_of_init() && role_of(suspect, settings.helpers).empty())
+    if (!suspect.claim.left_to_another && !suspect.may_be_of_init() &&
+        role_of(suspect.who.process().pid, settings.helpers).empty())
       counting.push_back(suspect);
   std::vector<census::Member> members;
   if (settings.rules.empty()) {

@@ -1,6 +1,7 @@
 // From what a guard has seen to what it says: the leak report, and the public form of it.
 #pragma once
 
+#include "harness/library/helpers.hpp"
 #include "harness/library/suspects.hpp"
 #include "pidleak/guard.hpp"
 #include "reports/suppressions.hpp"
@@ -12,13 +13,6 @@ struct Checked {
   std::time_t started = 0; // the guard
   census::Settled how;
   Clock::time_point since; // the wait
-};
-
-/// A program that serves others for as long as this process lives: a resource tracker, a fork server. What it forks is
-/// none.
-struct Helper {
-  std::string command_line; // fnmatch(3), on the arguments joined by spaces
-  std::string role;
 };
 
 /// What the caller has chosen.

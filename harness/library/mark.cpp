@@ -67,7 +67,7 @@ Adoption::~Adoption() {
 
 Mark::Mark(std::string name, std::shared_ptr<const Settings> settings)
     : name_(fit_for_marks(std::move(name))), settings_(std::move(settings)), boundary_(boundary()),
-      entered_(name_, settings_->adopt_orphans), suspects_(entered_.entry(), settings_->strict) {}
+      entered_(name_, settings_->adopt_orphans), suspects_(entered_.entry(), settings_->strict, settings_->helpers) {}
 
 void Mark::keep() { Registry::of_this_process().keep(entered_.entry(), suspects_.look().members()); }
 

@@ -49,7 +49,7 @@ enum pidleak_verdict {
 };
 
 /* A program that serves others for as long as this process lives, and so is no leak: a resource tracker, a fork server.
- * What such a program forks is none. */
+ * What such a program forks is none, and counts also where the program was there before the mark. */
 struct pidleak_helper {
   const char *command_line; /* as fnmatch(3) takes it, for the arguments joined by spaces */
   const char *role;         /* told with it */

@@ -3,11 +3,12 @@
 A test's mark is set before its set-up. Fixtures of wider scope have marks of their own, which keep what is started in
 them, until they end. What remains then is told with the last test that used them.
 """
+import gc
 import os
 import subprocess
 import sys
+import threading
 import time
-import warnings
 
 import pytest
 
@@ -180,6 +181,7 @@ class Checks:
             if findings.leaked:
                 self.creations.read()
                 text = words.of(findings, self.creations, watched.since)
+                _terminate_pools({process["pid"] for process in findings.processes})
                 if not watched.mark.end(END_GRACE):
                     text += "  not all of it could be ended\n"
                 yield watched, text
@@ -220,6 +222,19 @@ def _node_of(item, scope):
     if scope == "session":
         return item.session
     return item if scope == "test" else item.getparent(pytest.File) or item
+
+
+def _terminate_pools(pids):
+    """multiprocessing's pools replace the workers that are ended, and pytest's end hangs on the locks of these: so the
+    pool itself is asked first. In a thread, since it waits for workers that may ignore SIGTERM."""
+    module = sys.modules.get("multiprocessing.pool")
+    if module is None:
+        return
+    for pool in [each for each in gc.get_objects() if isinstance(each, module.Pool)]:
+        if pids.intersection(process.pid for process in getattr(pool, "_pool", [])):
+            thread = threading.Thread(target=pool.terminate, name="pidleak ends a pool", daemon=True)
+            thread.start()
+            thread.join(END_GRACE)
 
 
 def _fail(report, text):
