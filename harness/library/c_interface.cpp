@@ -136,11 +136,12 @@ void pidleak_drop_mark(pidleak_mark *mark) { delete mark; }
 int pidleak_keep(pidleak_mark *mark, pid_t pid, char **error) {
   return call(error, "pidleak_keep", [&] {
     auto &usable_mark = usable(mark);
+    want(pid >= 0, "that is no pid");
     std::lock_guard lock(mark->mutex);
     if (pid == 0)
       usable_mark.keep();
     else
-      want(usable_mark.keep(pid), "there is no process with that pid");
+      usable_mark.keep(pid);
     return PIDLEAK_OK;
   });
 }

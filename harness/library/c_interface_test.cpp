@@ -274,7 +274,7 @@ TEST_CASE("in C: what can't be is refused, with a code and a text", "[library]")
     CSession session(options_with(0));
     CMark mark(session);
     CText error, later;
-    refused(pidleak_keep(mark.get(), 0x7fffffff, &error.text), PIDLEAK_BAD_ARGUMENT, error, "no process");
+    refused(pidleak_keep(mark.get(), -1, &error.text), PIDLEAK_BAD_ARGUMENT, error, "no pid");
     auto child = start([&] {
       CText check, set;
       refused(pidleak_check(mark.get(), nullptr, nullptr, nullptr, &check.text), PIDLEAK_FORKED, check, "forked from");

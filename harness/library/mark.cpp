@@ -71,11 +71,9 @@ Mark::Mark(std::string name, std::shared_ptr<const Settings> settings)
 
 void Mark::keep() { Registry::of_this_process().keep(entered_.entry(), suspects_.look().members()); }
 
-bool Mark::keep(pid_t pid) {
-  auto process = census::read_member(pid);
-  if (process)
+void Mark::keep(pid_t pid) {
+  if (auto process = census::read_member(pid))
     Registry::of_this_process().keep(entered_.entry(), {*process});
-  return process.has_value();
 }
 
 Findings Mark::check() {

@@ -32,8 +32,8 @@ public:
   /// What has come since and is there belongs to this mark, with all that comes below it, and no other mark counts it
   /// as long as this one exists. From then on it counts nothing else.
   void keep();
-  /// The same of one process, whatever it is below: this one's descendant. False: there is no such process.
-  bool keep(pid_t pid);
+  /// The same of one process, if it is there.
+  void keep(pid_t pid);
 
   /// Waits until all have left, or it is known that none will, or the grace is over.
   Findings check();

@@ -88,7 +88,7 @@ void pidleak_drop_mark(struct pidleak_mark *mark);
 
 /* What has come since the mark and is there belongs to it, with all that comes below it: no other mark counts it for as
  * long as this one is there. From then on this one counts nothing else. For what several tests have in common. `pid`:
- * that process alone, which then belongs to it as well; 0: all. */
+ * that process, if it is there, which then belongs to it as well; 0: all. */
 int pidleak_keep(struct pidleak_mark *mark, pid_t pid, char **error);
 
 /* This process has started that child, by vfork, posix_spawn or clone, and has not waited for it yet. fork(3) need not

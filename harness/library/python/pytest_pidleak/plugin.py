@@ -158,7 +158,8 @@ class Checks:
         self.fixtures[fixturedef] = fixture
         if outcome.excinfo is None:
             fixture.value = outcome.get_result()
-            self.creations.owners[id(fixture.value)] = fixture.mark.keep
+            if type(fixture.value).__module__ != "builtins":  # None is the first argument of many
+                self.creations.owners[id(fixture.value)] = fixture.mark.keep
 
     def pytest_fixture_post_finalizer(self, fixturedef):
         fixture = self.fixtures.pop(fixturedef, None)
