@@ -65,7 +65,7 @@ def parts(options, tag):
     about = "pytest_pidleak-%s.dist-info/" % options.version
     license_text = read(options.license)
     readme = read(os.path.join(HERE, "README.md")).decode()
-    name_of_license = license_text.decode().split("\n", 1)[0].strip()
+    name_of_license = license_text.decode().split(" License", 1)[0]
     yield about + "METADATA", (METADATA % (options.version, name_of_license, readme)).encode(), False
     yield about + "WHEEL", ("Wheel-Version: 1.0\nGenerator: pidleak\nRoot-Is-Purelib: false\nTag: %s\n" % tag).encode(), False
     yield about + "entry_points.txt", b"[pytest11]\npidleak = pytest_pidleak.plugin\n", False

@@ -50,7 +50,8 @@ def _place(frames):
     """The innermost frame of the highest rank that there is."""
     best = max(frames, key=lambda frame: _rank(frame.f_code.co_filename))  # the first of those alike
     code = best.f_code
-    place = "%s:%d in %s" % (os.path.relpath(code.co_filename), best.f_lineno, code.co_name)
+    path = os.path.relpath(code.co_filename)
+    place = "%s:%d in %s" % (code.co_filename if path.startswith("..") else path, best.f_lineno, code.co_name)
     return [place, linecache.getline(code.co_filename, best.f_lineno).strip()]
 
 
