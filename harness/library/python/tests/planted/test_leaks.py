@@ -136,14 +136,14 @@ def test_leak_process(kept):
 
 
 def test_leak_spawned_process(kept):
-    """a process remains | live | multiprocessing.spawn | test_leak_spawned_process"""
+    """a process remains | live | test_leak_spawned_process"""
     process = multiprocessing.get_context("spawn").Process(target=block, daemon=True)
     process.start()
     kept.append(process)
 
 
 def test_leak_of_a_fork_server(kept):
-    """a process remains | multiprocessing.forkserver | test_leak_of_a_fork_server"""
+    """a process remains | live | test_leak_of_a_fork_server"""
     process = multiprocessing.get_context("forkserver").Process(target=block, daemon=True)
     process.start()
     kept.append(process)
