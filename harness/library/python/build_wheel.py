@@ -1,13 +1,12 @@
 """Writes the wheel pytest-pidleak: the same bytes for the same parts. Standard library alone, and binutils.
 
-Usage: build_wheel.py --version VERSION --programs DIRECTORY --library libpidleak.so.1 --adapters DIRECTORY
-                      --license FILE --output DIRECTORY
+Usage: build_wheel.py --version VERSION --machine x86_64 --strip STRIP --programs DIRECTORY
+                      --library libpidleak.so.1 --adapters DIRECTORY --license FILE --output DIRECTORY
 """
 import argparse
 import base64
 import hashlib
 import os
-import platform
 import re
 import subprocess
 import tempfile
@@ -31,17 +30,17 @@ Description-Content-Type: text/markdown
 %s"""
 
 
-def tag_of(library):
-    """By the newest version of glibc's symbols that it needs."""
-    symbols = subprocess.run(["objdump", "-T", library], check=True, stdout=subprocess.PIPE).stdout.decode()
-    newest = max(tuple(map(int, found)) for found in re.findall(r"GLIBC_(\d+)\.(\d+)", symbols))
-    return "py3-none-manylinux_%d_%d_%s" % (newest + (platform.machine(),))
+def tag_of(options):
+    """By the newest version of glibc's symbols that the library needs."""
+    versions = subprocess.run(["readelf", "--version-info", options.library], check=True, stdout=subprocess.PIPE).stdout.decode()
+    newest = max(tuple(map(int, found)) for found in re.findall(r"GLIBC_(\d+)\.(\d+)", versions))
+    return "py3-none-manylinux_%d_%d_%s" % (newest + (options.machine,))
 
 
-def stripped(path):
+def stripped(path, options):
     with tempfile.TemporaryDirectory() as directory:
         copy = os.path.join(directory, "stripped")
-        subprocess.run(["strip", "-o", copy, path], check=True)
+        subprocess.run([options.strip, "-o", copy, path], check=True)
         return read(copy)
 
 
@@ -56,9 +55,9 @@ def parts(options, tag):
         for name in sorted(os.listdir(os.path.join(HERE, package))):
             if name.endswith(".py"):
                 yield "%s/%s" % (package, name), read(os.path.join(HERE, package, name)), False
-    yield "pidleak/libpidleak.so.1", stripped(options.library), False
+    yield "pidleak/libpidleak.so.1", stripped(options.library, options), False
     for name in PROGRAMS:
-        yield "pidleak/programs/" + name, stripped(os.path.join(options.programs, name)), True
+        yield "pidleak/programs/" + name, stripped(os.path.join(options.programs, name), options), True
     for name in sorted(os.listdir(options.adapters)):
         if name.endswith((".py", ".js")):
             yield "pidleak/programs/adapters/" + name, read(os.path.join(options.adapters, name)), False
@@ -74,10 +73,10 @@ def parts(options, tag):
 
 def main():
     parser = argparse.ArgumentParser()
-    for name in ("version", "programs", "library", "adapters", "license", "output"):
+    for name in ("version", "machine", "strip", "programs", "library", "adapters", "license", "output"):
         parser.add_argument("--" + name, required=True)
     options = parser.parse_args()
-    tag = tag_of(options.library)
+    tag = tag_of(options)
     os.makedirs(options.output, exist_ok=True)
     path = os.path.join(options.output, "pytest_pidleak-%s-%s.whl" % (options.version, tag))
     record = "pytest_pidleak-%s.dist-info/RECORD" % options.version
