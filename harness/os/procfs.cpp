@@ -97,7 +97,7 @@ std::optional<ProcStat> parse_stat(std::string_view text) {
     return {};
   stat.cpu_ticks = user + system;
   stat.has_executed = (flags & 0x40) == 0; // PF_FORKNOEXEC of linux/sched.h, the same since Linux 2.6
-  if (fields.size() > 49) // Linux 3.5
+  if (fields.size() > 49)                  // Linux 3.5
     parse_number(fields[49], stat.exit_code);
   return stat;
 }

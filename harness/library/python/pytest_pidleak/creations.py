@@ -79,6 +79,7 @@ class Creations:
     def __init__(self):
         self._file = os.memfd_create("pidleak-creations", os.MFD_CLOEXEC)
         fcntl.fcntl(self._file, fcntl.F_SETFL, os.O_APPEND)  # each line is written whole, whoever else writes
+        self._identity = self._identify()
         self._main = os.getpid()
         self._local = threading.local()
         self._read = 0
@@ -108,8 +109,14 @@ class Creations:
 
     # What happens, in this process and its forks.
 
+    def _identify(self):
+        status = os.fstat(self._file)
+        return status.st_dev, status.st_ino
+
     def _write(self, **note):
-        os.write(self._file, (json.dumps(note) + "\n").encode("utf-8", "surrogateescape"))
+        if self._identify() != self._identity:  # a daemon closes all, and then that number is another file's
+            raise OSError("the file is closed")
+        os.write(self._file, (json.dumps(note) + "\n").encode())
 
     def _begin(self, event, arguments, frames):
         """Its number; None: it could not be noted. Whatever goes wrong, what a test does must not fail by it."""
@@ -135,7 +142,7 @@ class Creations:
             if number:
                 self._write(number=number, pid=pid, at=time.clock_gettime(time.CLOCK_BOOTTIME))
         except OSError:
-            pass  # a child may have closed the file, as all others
+            pass
 
     def _audit(self, event, arguments):
         if event in EVENTS and self.enabled:
@@ -180,10 +187,7 @@ class Creations:
         whole = text.rfind(b"\n") + 1
         self._read += whole
         for line in text[:whole].splitlines():
-            try:
-                note = json.loads(line)
-            except ValueError:
-                continue  # of two processes that wrote at once
+            note = json.loads(line)
             if "pid" not in note:
                 self._begun[note["number"]] = dict(note, pid=None, until=None)
             elif note["number"] in self._begun:

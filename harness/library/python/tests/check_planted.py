@@ -71,7 +71,7 @@ def main():
             with tempfile.TemporaryDirectory() as scratch:
                 path = os.path.join(scratch, "junit.xml")
                 command = [options.pidleak, "guard", "--", options.python, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-                command += ["--junitxml", path, "--rootdir", SUITE, SUITE] + rest
+                command += ["--basetemp", os.path.join(scratch, "pytest"), "--junitxml", path, "--rootdir", SUITE, SUITE] + rest
                 run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=550)
                 found = list(mistakes(path, words)) if os.path.exists(path) else ["pytest wrote no results"]
                 if run.returncode != 1:

@@ -84,6 +84,24 @@ def test_leak_daemon():
     daemonize(block)
 
 
+def test_leak_daemon_that_closes_all(tmp_path):
+    """escaped | sleep 600 | created by"""
+
+    def daemon():
+        os.closerange(3, 256)
+        for number in range(3, 64):  # whatever was there
+            assert os.open(str(tmp_path / str(number)), os.O_CREAT | os.O_WRONLY) == number
+        subprocess.Popen(SLEEPS)
+        os.close(os.open(str(done), os.O_WRONLY))
+        block()
+
+    done = tmp_path / "done"
+    os.mkfifo(str(done))
+    daemonize(daemon)
+    assert done.read_bytes() == b""
+    assert all(path.read_bytes() == b"" for path in tmp_path.iterdir() if path != done)
+
+
 def test_leak_zombie_of_popen(kept):
     """zombie true | not-reaped | exited with 0 | test_leak_zombie_of_popen"""
     kept.append(subprocess.Popen(["true"]))
