@@ -99,6 +99,18 @@ void examine_and_tolerate(Report &report, std::vector<Suspect> &suspects, const 
         process.suppressed_by = reason;
 }
 
+/// One that was tolerated a moment ago, and is not any more, is about to end: it has lost its command line already.
+void leave_out_those_that_leave(Report &report, std::vector<Suspect> &suspects,
+                                const std::vector<census::Member> &counting) {
+  for (std::size_t i = suspects.size(); i-- > 0;)
+    if (!report.remaining[i].suppressed_by &&
+        std::find(counting.begin(), counting.end(), suspects[i].who.process()) == counting.end()) {
+      auto at = static_cast<std::ptrdiff_t>(i);
+      report.remaining.erase(report.remaining.begin() + at);
+      suspects.erase(suspects.begin() + at);
+    }
+}
+
 void judge(Report &report, const std::vector<pid_t> &hidden) {
   reports::count_remaining(report);
   auto count = report.live + report.zombies;
@@ -168,6 +180,7 @@ Findings findings_of(const Checked &checked, const std::string &name, const Sett
   report.total_ms = report.settle_ms;
   auto suspects = checked.look.suspects;
   examine_and_tolerate(report, suspects, settings, boundary);
+  leave_out_those_that_leave(report, suspects, checked.counting);
   judge(report, checked.look.family.hidden);
 
   Findings findings;

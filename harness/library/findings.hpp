@@ -10,7 +10,8 @@ namespace pidleak::library {
 
 struct Checked {
   Look look;
-  std::time_t started = 0; // the guard
+  std::vector<census::Member> counting; // of the look, when it was taken
+  std::time_t started = 0;              // the guard
   census::Settled how;
   Clock::time_point since; // the wait
 };

@@ -122,11 +122,14 @@ Checked Mark::settle() {
   auto since = Clock::now();
   auto deadline = Deadline::after(settings_->grace), last = Deadline::after(settings_->grace + census_bound);
   Look look;
+  std::vector<census::Member> counting;
   auto boundary = boundary_;
   auto settled = census::settle({.see =
                                      [&] {
                                        look = suspects_.look();
-                                       return sight_of(look);
+                                       auto sight = sight_of(look);
+                                       counting = sight.to_leave;
+                                       return sight;
                                      },
                                  .rest =
                                      [&](const auto &walk) {
@@ -143,7 +146,11 @@ Checked Mark::settle() {
                                  .done = [&] { return look.complete; },
                                  // A while longer for the census to become complete.
                                  .is_over = [&] { return deadline.passed() && (look.complete || last.passed()); }});
-  return {.look = std::move(look), .started = started_, .how = std::move(settled), .since = since};
+  return {.look = std::move(look),
+          .counting = std::move(counting),
+          .started = started_,
+          .how = std::move(settled),
+          .since = since};
 }
 
 /// Another thread of this process could still do what is waited for: write to a pipe, or wait for a child.
