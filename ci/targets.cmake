@@ -10,6 +10,10 @@ target_compile_options(pidleak_settings INTERFACE
 # What a program does not call is not in it: a library is compiled in few large pieces.
 target_compile_options(pidleak_settings INTERFACE -ffunction-sections -fdata-sections)
 target_link_options(pidleak_settings INTERFACE -Wl,--gc-sections)
+if(NOT PIDLEAK_SANITIZE)
+  # For libpidleak.so, and for libraries of others that are linked with the archive.
+  target_compile_options(pidleak_settings INTERFACE -fPIC -fvisibility=hidden)
+endif()
 if(PIDLEAK_SANITIZE)
   # Not vptr: that check looks at memory through a pipe, and where there is no descriptor left it calls objects broken.
   target_compile_options(pidleak_settings INTERFACE -fsanitize=address,undefined -fno-sanitize=vptr

@@ -84,7 +84,7 @@ if(NOT PIDLEAK_SANITIZE)
   add_dependencies(sweep_tests pidleak-planted-pool pidleak-planted-server)
   add_dependencies(cli_tests pidleak-planted-pool)
 endif()
-pidleak_tests(library_tests harness/library/guard_test.cpp harness/library/listeners_test.cpp
+pidleak_tests(library_tests harness/library/c_interface_test.cpp harness/library/guard_test.cpp harness/library/listeners_test.cpp
   harness/library/parallel_test.cpp harness/library/specimens_test.cpp
   USES pidleak_library pidleak_specimens valijson LABELS library)
 add_dependencies(library_tests pidleak-specimen)

@@ -60,6 +60,20 @@ set_tests_properties(installed-pidleak PROPERTIES FIXTURES_REQUIRED installed)
 set_tests_properties(install installed-pidleak PROPERTIES LABELS install TIMEOUT 300)
 include(ci/package/tests.cmake)
 
+# The shared library, called from elsewhere; and pytest's plugin, on it.
+if(PIDLEAK_PYTHON)
+  add_test(NAME c-interface COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-c-interface $<TARGET_FILE:pidleak-shared>
+    ${PROJECT_BINARY_DIR}/c-interface ${PIDLEAK_PYTHON})
+  set(python_tests ${PROJECT_SOURCE_DIR}/harness/library/python/tests)
+  add_test(NAME pytest-planted COMMAND ${PIDLEAK_PYTHON} ${python_tests}/check_planted.py $<TARGET_FILE:pidleak>
+    --pidleak-grace 1 -n 4)
+  add_test(NAME pytest-plugin COMMAND pidleak guard -- ${PIDLEAK_PYTHON} -m pytest -q -p no:cacheprovider
+    --basetemp ${PROJECT_BINARY_DIR}/pytest --rootdir ${python_tests} -n 4 ${python_tests}/test_plugin.py)
+  set_tests_properties(pytest-planted pytest-plugin PROPERTIES ENVIRONMENT
+    "PYTEST_PLUGINS=pytest_pidleak.plugin;PYTHONPATH=${PROJECT_SOURCE_DIR}/harness/library/python;PIDLEAK_LIBRARY=$<TARGET_FILE:pidleak-shared>;PYTHONDONTWRITEBYTECODE=1")
+  set_tests_properties(c-interface pytest-planted pytest-plugin PROPERTIES LABELS library TIMEOUT 300 SKIP_RETURN_CODE 4)
+endif()
+
 # The scenarios on cgroup v2, in a virtual machine that runs the static programs (static_programs).
 set_property(TARGET static_programs PROPERTY EXCLUDE_FROM_ALL FALSE)
 add_test(NAME vm-boot COMMAND ${PROJECT_SOURCE_DIR}/ci/vm/boot ${PROJECT_BINARY_DIR}/static ${PROJECT_BINARY_DIR}/vm

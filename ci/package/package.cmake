@@ -17,4 +17,5 @@ if(NOT PROJECT_IS_TOP_LEVEL)
 endif()
 
 install(FILES ci/package/pidleak.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT programs)
+install(FILES ci/package/pidleak.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright COMPONENT programs) # where Debian's policy wants it

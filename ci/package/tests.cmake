@@ -17,6 +17,9 @@ set_tests_properties(man PROPERTIES LABELS cli TIMEOUT 300)
 
 add_test(NAME readme COMMAND ${PROJECT_SOURCE_DIR}/ci/check-readme ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
 set_tests_properties(readme PROPERTIES LABELS cli SKIP_RETURN_CODE 4 TIMEOUT 300)
+add_test(NAME wheel COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-wheel ${CMAKE_COMMAND} ${PROJECT_BINARY_DIR}
+  ${PROJECT_BINARY_DIR}/wheel-tried)
+set_tests_properties(wheel PROPERTIES LABELS install TIMEOUT 300 SKIP_RETURN_CODE 4)
 add_test(NAME packages COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-packages ${CMAKE_CPACK_COMMAND}
   ${PROJECT_BINARY_DIR} ${PROJECT_BINARY_DIR}/packages)
 set_tests_properties(packages PROPERTIES LABELS install TIMEOUT 300 SKIP_RETURN_CODE 4)

@@ -14,6 +14,10 @@ Thread this_thread() {
   return {.id = id, .start_ticks = stat ? stat->start_ticks : 0};
 }
 
+bool is_same(const os::ProcessRef &held, const census::Member &member) {
+  return held.pid() == member.pid && held.start_ticks() == member.start_ticks && held.send(0);
+}
+
 namespace {
 
 /// For each child the thread whose fork it is; id 0 where that is not certain.

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "harness/census/walk.hpp"
+#include "harness/os/process_ref.hpp"
 
 #include <vector>
 
@@ -34,6 +35,9 @@ struct Family {
   std::size_t threads = 0;             // of this process
   bool consistent = true;              // each child was in the list of a thread: none has ended meanwhile
 };
+
+/// Whether that process is held, which has not been reaped since.
+bool is_same(const os::ProcessRef &held, const census::Member &member);
 
 /// One pass, as census::walk_once().
 Family read_family();

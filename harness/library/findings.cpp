@@ -27,20 +27,7 @@ using census::Cause;
 using census::Kind;
 using census::ProcessState;
 using reports::Report;
-using reports::SuppressionRule;
 using reports::Verdict;
-
-std::vector<SuppressionRule> read_rules(const std::string &file) {
-  return file.empty() ? std::vector<SuppressionRule>{} : reports::parse_suppressions(os::read_file(file), file);
-}
-
-std::vector<census::Member> those_that_count(const Look &look) {
-  std::vector<census::Member> counting;
-  for (const auto &suspect : look.suspects)
-    if (!suspect.claim.left_to_another && !suspect.may_be_of_init())
-      counting.push_back(suspect.who.process());
-  return counting;
-}
 
 namespace {
 
@@ -59,12 +46,15 @@ void add_doubt(census::RemainingProcess &process, const Claim &claim) {
 }
 
 /// In the order of the suspects, without those that are gone; `suspects` without these as well.
-std::vector<census::RemainingProcess> examine(std::vector<Suspect> &suspects, const census::Boundary &boundary) {
+std::vector<census::RemainingProcess> examine(std::vector<Suspect> &suspects, const std::vector<Helper> &helpers,
+                                              const census::Boundary &boundary) {
   std::vector<census::RemainingProcess> remaining;
   std::vector<Suspect> still_there;
   census::Knowledge knowledge; // no harness: who is this process's child need not be an orphan
   census::Surroundings around{.session = ::getsid(0), .boundary = &boundary};
   for (auto &suspect : suspects) {
+    if (auto role = role_of(suspect.who.process().pid, helpers); !role.empty())
+      around.helpers[suspect.who.process().pid] = role;
     auto process = census::examine(suspect.who.process(), around);
     if (!process)
       continue;
@@ -86,7 +76,9 @@ std::vector<census::RemainingProcess> examine(std::vector<Suspect> &suspects, co
 }
 
 /// Why it does not count, if it does not.
-std::string reason_to_tolerate(const Suspect &suspect) {
+std::string reason_to_tolerate(const Suspect &suspect, const census::RemainingProcess &process) {
+  if (process.kind == Kind::helper)
+    return process.role + ": it serves this process for as long as that lives";
   if (suspect.may_be_of_init())
     return "it may be an orphan, which init would have reaped, or a child that was started here without fork(3) and "
            "not waited for: the kernel does not say";
@@ -95,13 +87,28 @@ std::string reason_to_tolerate(const Suspect &suspect) {
              : "";
 }
 
-/// A rule comes first.
-void tolerate(Report &report, const std::vector<Suspect> &suspects, const std::vector<SuppressionRule> &rules) {
-  if (!rules.empty())
-    reports::apply(rules, report, std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now()));
+/// A rule comes first. `suspects`, which have gone meanwhile, are taken out.
+void examine_and_tolerate(Report &report, std::vector<Suspect> &suspects, const Settings &settings,
+                          const census::Boundary &boundary) {
+  report.remaining = examine(suspects, settings.helpers, boundary);
+  if (!settings.rules.empty())
+    reports::apply(settings.rules, report, std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now()));
   for (std::size_t i = 0; i < suspects.size(); ++i)
-    if (auto reason = reason_to_tolerate(suspects[i]); !reason.empty() && !report.remaining[i].suppressed_by)
-      report.remaining[i].suppressed_by = reason;
+    if (auto &process = report.remaining[i]; !process.suppressed_by)
+      if (auto reason = reason_to_tolerate(suspects[i], process); !reason.empty())
+        process.suppressed_by = reason;
+}
+
+/// One that was tolerated a moment ago, and is not any more, is about to end: it has lost its command line already.
+void leave_out_those_that_leave(Report &report, std::vector<Suspect> &suspects,
+                                const std::vector<census::Member> &counting) {
+  for (std::size_t i = suspects.size(); i-- > 0;)
+    if (!report.remaining[i].suppressed_by &&
+        std::find(counting.begin(), counting.end(), suspects[i].who.process()) == counting.end()) {
+      auto at = static_cast<std::ptrdiff_t>(i);
+      report.remaining.erase(report.remaining.begin() + at);
+      suspects.erase(suspects.begin() + at);
+    }
 }
 
 void judge(Report &report, const std::vector<pid_t> &hidden) {
@@ -140,33 +147,40 @@ std::string command_line() { return fmt::format("{}", fmt::join(os::read_command
 
 } // namespace
 
-std::vector<census::Member> those_to_end(const Look &look, const std::vector<SuppressionRule> &rules,
-                                         const census::Boundary &boundary) {
-  auto suspects = look.suspects;
-  std::erase_if(suspects, [](const Suspect &suspect) { return suspect.claim.another_exists; });
-  if (!rules.empty()) {
-    Report report;
-    report.remaining = examine(suspects, boundary);
-    tolerate(report, suspects, rules);
-    std::size_t at = 0;
-    std::erase_if(suspects, [&](const Suspect &) { return report.remaining[at++].suppressed_by.has_value(); });
+std::vector<census::Member> those_that_count(const Look &look, const Settings &settings,
+                                             const census::Boundary &boundary) {
+  std::vector<Suspect> counting;
+  for (const auto &suspect : look.suspects)
+    if (!suspect.claim.left_to_another && !suspect.may_be_of_init() &&
+        role_of(suspect.who.process().pid, settings.helpers).empty())
+      counting.push_back(suspect);
+  std::vector<census::Member> members;
+  if (settings.rules.empty()) {
+    for (const auto &suspect : counting)
+      members.push_back(suspect.who.process());
+    return members;
   }
-  return those_that_count({.suspects = std::move(suspects)});
+  Report report;
+  examine_and_tolerate(report, counting, settings, boundary);
+  for (std::size_t i = 0; i < counting.size(); ++i)
+    if (!report.remaining[i].suppressed_by)
+      members.push_back(counting[i].who.process());
+  return members;
 }
 
-Findings findings_of(const Checked &checked, const GuardOptions &options, const std::vector<SuppressionRule> &rules,
+Findings findings_of(const Checked &checked, const std::string &name, const Settings &settings,
                      const census::Boundary &boundary) {
   Report report;
   reports::sign(report, checked.started);
   report.scenario = "guard";
-  report.pool = options.name.empty() ? command_line() : options.name;
-  if (!options.adopt_orphans)
+  report.pool = name.empty() ? command_line() : name;
+  if (!settings.adopt_orphans)
     report.tier_notes.emplace_back("this process adopts no orphans for this guard: daemons may have got out of sight");
   reports::record_settled(report, checked.how, checked.since);
   report.total_ms = report.settle_ms;
   auto suspects = checked.look.suspects;
-  report.remaining = examine(suspects, boundary);
-  tolerate(report, suspects, rules);
+  examine_and_tolerate(report, suspects, settings, boundary);
+  leave_out_those_that_leave(report, suspects, checked.counting);
   judge(report, checked.look.family.hidden);
 
   Findings findings;

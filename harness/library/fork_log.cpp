@@ -38,14 +38,17 @@ thread_local pid_t forking = 0; // getppid(2) would be another's by the time tha
 
 void before_fork() { forking = ::getpid(); }
 
-void in_child() {
+void write_note(pid_t parent, pid_t child) {
   auto &note = shared->notes[shared->written++ % shared->notes.size()];
   note.child = 0;
   note.ticks = now_ticks();
   note.namespace_ = pid_namespace();
-  note.parent = forking; // the first process of a namespace has a parent outside: so its parent is none there
-  note.child = ::getpid();
+  note.parent = parent;
+  note.child = child;
 }
+
+// The first process of a namespace has a parent outside: so its parent is none there.
+void in_child() { write_note(forking, ::getpid()); }
 
 Log *start_log() {
   auto *memory = ::mmap(nullptr, sizeof(Log), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -60,6 +63,11 @@ Log *start_log() {
 } // namespace
 
 void keep_fork_log() { [[maybe_unused]] static const auto *once = start_log(); }
+
+void note_child(pid_t child) {
+  keep_fork_log();
+  write_note(::getpid(), child);
+}
 
 std::optional<pid_t> noted_parent_of(const census::Member &process) {
   auto here = pid_namespace();

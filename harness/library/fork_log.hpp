@@ -14,6 +14,9 @@ namespace pidleak::library {
 /// From now on, in this process and all that it forks. Throws SyscallError.
 void keep_fork_log();
 
+/// For what runs no handlers: this process has started that child, and not reaped it yet.
+void note_child(pid_t child);
+
 /// The process that has forked it; nothing if that was not noted, or thousands of forks ago.
 std::optional<pid_t> noted_parent_of(const census::Member &process);
 

@@ -17,14 +17,21 @@ std::uint64_t now_ticks();
 
 /// A guard as the others see it, for as long as there are guards that were there together with it.
 struct Entry {
+  static constexpr std::size_t most_kept = 256; // descriptors are few
+
   std::string name;
   Thread thread;
   std::uint64_t begin = 0, end = std::numeric_limits<std::uint64_t>::max(); // ticks; the end: of its existence
   bool unchecked = true;                                                    // it has yet to look for what remains
   bool adopts = false;
+  bool counts_kept_alone = false;
+  std::vector<os::ProcessRef> kept = {}; // its own, as long as it exists
 
   bool exists() const { return end == std::numeric_limits<std::uint64_t>::max(); }
   bool existed_at(std::uint64_t ticks) const { return begin <= ticks && ticks <= end; }
+  void keep(const census::Member &process);
+  /// It is kept, or is below what is: then it is from now on, whatever becomes of that.
+  bool owns(const Descendant &descendant);
 };
 
 /// What is known of whose a process is.
@@ -45,17 +52,26 @@ public:
   void leave(Entry *entry) noexcept;
   void note_check(Entry *entry);
 
+  /// See Mark::keep().
+  void keep(Entry *entry, const std::vector<census::Member> &processes);
+
   /// `mine`: the guard that asks.
-  Claim claim(const Entry *mine, const Descendant &descendant);
+  Claim claim(Entry *mine, const Descendant &descendant);
+  /// This process is a subreaper from the first to the last. Throws SyscallError.
+  void begin_adopting();
+  void cease_adopting() noexcept;
   /// Whether orphans are adopted for guards alone: this process would have none without them.
   bool adopts_for_guards_alone();
 
 private:
+  void begin_adopting_locked();
+  void cease_adopting_locked() noexcept;
+
   const pid_t pid_ = ::getpid();
   const Registry *copied_ = nullptr; // the parent's: still reachable, so that no checker calls it lost
   std::mutex mutex_;
   std::list<Entry> entries_;
-  int adopting_ = 0; // guards
+  int adopting_ = 0; // who wants it to
   bool was_subreaper_ = false;
 };
 

@@ -20,10 +20,6 @@ constexpr std::size_t most_held = 256; // descriptors are few
 constexpr int most_tries = 10;
 constexpr milliseconds baseline_bound{200};
 
-bool is_same(const os::ProcessRef &held, const Member &member) {
-  return held.pid() == member.pid && held.start_ticks() == member.start_ticks && held.send(0); // not reaped since
-}
-
 } // namespace
 
 void reap_if_child(const os::ProcessRef &process) {
@@ -42,7 +38,8 @@ std::vector<Member> Look::members() const {
   return members;
 }
 
-Suspects::Suspects(const Entry *mine, bool strict) : mine_(mine), strict_(strict), session_(::getsid(0)) {
+Suspects::Suspects(Entry *mine, bool strict, const std::vector<Helper> &helpers)
+    : mine_(mine), strict_(strict), helpers_(helpers), session_(::getsid(0)) {
   for (const auto &member : census::walk({.root = ::getpid()}, Deadline::after(baseline_bound)).members)
     if (member.start_ticks >= mine->begin)
       if (auto held = os::ProcessRef::open(member.pid))
@@ -66,7 +63,7 @@ Look Suspects::look_once() {
   bool reaps = Registry::of_this_process().adopts_for_guards_alone();
   for (const auto &descendant : look.family.descendants) {
     const auto &process = descendant.process();
-    if (was_there_before(descendant))
+    if (is_from_before(descendant))
       continue;
     Suspect suspect{.who = descendant, .claim = Registry::of_this_process().claim(mine_, descendant)};
     if (suspect.claim.anothers)
@@ -87,11 +84,16 @@ Look Suspects::look_once() {
   return look;
 }
 
-bool Suspects::was_there_before(const Descendant &descendant) const {
-  return std::any_of(descendant.line.begin(), descendant.line.end(), [this](const Member &member) {
-    return member.start_ticks < mine_->begin ||
-           std::any_of(of_that_tick_.begin(), of_that_tick_.end(),
-                       [&](const os::ProcessRef &held) { return is_same(held, member); });
+bool Suspects::was_there_before(const Member &process) const {
+  return process.start_ticks < mine_->begin ||
+         std::any_of(of_that_tick_.begin(), of_that_tick_.end(),
+                     [&](const os::ProcessRef &held) { return is_same(held, process); });
+}
+
+// It, or what it is below. But a fork server forks for others.
+bool Suspects::is_from_before(const Descendant &descendant) const {
+  return std::any_of(descendant.line.begin(), descendant.line.end(), [&](const Member &member) {
+    return was_there_before(member) && (member == descendant.process() || role_of(member.pid, helpers_).empty());
   });
 }
 

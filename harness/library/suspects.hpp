@@ -1,8 +1,8 @@
 // Who has come since a guard was made, and may be that guard's.
 #pragma once
 
+#include "harness/library/helpers.hpp"
 #include "harness/library/registry.hpp"
-#include "harness/os/process_ref.hpp"
 
 #include <map>
 #include <vector>
@@ -39,9 +39,9 @@ void reap_if_child(const os::ProcessRef &process);
 /// The beginning of a guard, and what it is compared with.
 class Suspects {
 public:
-  /// Takes the baseline: `mine` has just been entered. `strict`: what may be this process's child is. Throws
-  /// SyscallError.
-  Suspects(const Entry *mine, bool strict);
+  /// Takes the baseline: `mine` has just been entered. `strict`: what may be this process's child is. Of `helpers`,
+  /// which outlive this object, those that were there before are asked for others. Throws SyscallError.
+  Suspects(Entry *mine, bool strict, const std::vector<Helper> &helpers);
 
   /// Reaps on its way the ended orphans that this process has adopted for its guards alone: init would have. Throws
   /// SyscallError.
@@ -49,12 +49,14 @@ public:
 
 private:
   Look look_once();
-  bool was_there_before(const Descendant &descendant) const;
+  bool was_there_before(const census::Member &process) const;
+  bool is_from_before(const Descendant &descendant) const;
   Origin origin_of(const census::Member &process) const;
   void keep_those_elsewhere(const Look &look);
 
-  const Entry *mine_;
+  Entry *mine_;
   bool strict_;
+  const std::vector<Helper> &helpers_;
   pid_t session_;                             // of this process then; it may have made one of its own since
   std::vector<os::ProcessRef> of_that_tick_;  // there at the baseline, but not older than it by the clock
   std::map<pid_t, os::ProcessRef> elsewhere_; // seen below another parent than this process

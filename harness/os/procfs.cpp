@@ -92,11 +92,12 @@ std::optional<ProcStat> parse_stat(std::string_view text) {
       !parse_number(fields[3], stat.session) || !parse_number(fields[17], stat.threads) ||
       !parse_number(fields[19], stat.start_ticks))
     return {};
-  std::uint64_t user = 0, system = 0;
-  if (!parse_number(fields[11], user) || !parse_number(fields[12], system))
+  std::uint64_t user = 0, system = 0, flags = 0;
+  if (!parse_number(fields[6], flags) || !parse_number(fields[11], user) || !parse_number(fields[12], system))
     return {};
   stat.cpu_ticks = user + system;
-  if (fields.size() > 49) // Linux 3.5
+  stat.has_executed = (flags & 0x40) == 0; // PF_FORKNOEXEC of linux/sched.h, the same since Linux 2.6
+  if (fields.size() > 49)                  // Linux 3.5
     parse_number(fields[49], stat.exit_code);
   return stat;
 }

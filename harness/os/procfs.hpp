@@ -27,6 +27,7 @@ struct ProcStat {
   pid_t parent = 0;
   pid_t process_group = 0;
   pid_t session = 0;
+  bool has_executed = true; // a program, since it was forked (no PF_FORKNOEXEC)
   long threads = 0;
   std::uint64_t start_ticks = 0; // since boot, in units of 1/sysconf(_SC_CLK_TCK) seconds
   std::uint64_t cpu_ticks = 0;   // that it has had a CPU for, in user and kernel mode, in the same units

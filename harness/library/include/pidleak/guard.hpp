@@ -113,8 +113,9 @@ public:
   Findings check();
 
   /// Sends SIGKILL, through pidfds, to all that counts now and whatever that starts meanwhile, and reaps it. Spares
-  /// what may be of another guard that still exists. False if some of it is there after five seconds.
-  bool end_remaining();
+  /// what may be of another guard that still exists. For `ask_first` they get SIGTERM instead. False if some of it is
+  /// there five seconds after that.
+  bool end_remaining(std::chrono::milliseconds ask_first = {});
 
 private:
   class Impl;

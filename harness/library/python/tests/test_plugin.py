@@ -1,0 +1,185 @@
+"""The plugin's options and its company: each in a pytest of its own."""
+import pytest
+
+pytest_plugins = ["pytester"]
+
+# What the inner pytest leaves as it is told to, the outer one ends.
+leaves = pytest.mark.pidleak("warn")
+
+LEAK = """
+import subprocess
+
+kept = []
+
+
+def test_leaves():
+    kept.append(subprocess.Popen(["sleep", "600"]))
+"""
+
+
+@pytest.fixture
+def run(pytester):
+    """Runs pytest with the plugin on the files that are there."""
+
+    def run(*arguments, **files):
+        pytester.makepyfile(**files)
+        pytester.makeini("[pytest]\npidleak_grace = 0.2\n")
+        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments, timeout=120)
+
+    return run
+
+
+@leaves
+@pytest.mark.parametrize("arguments, outcomes", [
+    ([], {"passed": 1, "errors": 1}),
+    (["--pidleak", "warn"], {"passed": 1, "warnings": 1}),
+    (["--pidleak", "off"], {"passed": 1}),
+])  # fmt: skip
+def test_modes(run, arguments, outcomes):
+    result = run(*arguments, test_it=LEAK)
+    result.assert_outcomes(**outcomes)
+    told = "*test_it.py::test_leaves: a process remains*"
+    if "off" in arguments:
+        result.stdout.no_fnmatch_line(told)
+    else:
+        result.stdout.fnmatch_lines([told, "*created by pytest (pid *) at test_it.py:* in test_leaves"])
+
+
+@leaves
+@pytest.mark.parametrize("marker, outcomes", [
+    ('"off"', {"passed": 1}),
+    ('"warn"', {"passed": 1, "warnings": 1}),
+    ('suppressions=[{"comm": "sleep", "reason": "known"}]', {"passed": 1}),
+    ('suppressions=[{"comm": "other", "reason": "known"}]', {"passed": 1, "errors": 1}),
+    ("grace=0", {"passed": 1, "errors": 1}),
+])  # fmt: skip
+def test_markers(run, marker, outcomes):
+    source = LEAK.replace("def test", "@pytest.mark.pidleak(%s)\ndef test" % marker).replace("import", "import pytest, ", 1)
+    run("--strict-markers", test_it=source).assert_outcomes(**outcomes)
+
+
+@pytest.mark.parametrize("arguments, text", [
+    (["--pidleak", "often"], "*pidleak: 'often' is not fail, warn or off*"),
+    (["--pidleak-grace", "-1"], "*pidleak_grace: '-1' is not seconds*"),
+    (["--pidleak-scope", "class"], "*pidleak_scope: 'class' is not test, module or session*"),
+    (["--pidleak-suppressions", "none.json"], "*none.json: No such file*"),
+    (["--pidleak-suppressions", "test_it.py"], "*options.suppressions*"),
+])  # fmt: skip
+def test_wrong_options_are_refused(run, arguments, text):
+    result = run(*arguments, test_it=LEAK)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([text])
+
+
+def test_a_marker_with_mistakes_is_told_with_its_test(run):
+    result = run(test_it=LEAK.replace("def test", "@pytest.mark.pidleak(often=1)\ndef test").replace("import", "import pytest, ", 1))
+    result.stdout.fnmatch_lines(["*test_it.py::test_leaves: @pytest.mark.pidleak: *often*"])
+
+
+@leaves
+def test_a_file_of_suppressions(run, pytester):
+    pytester.makefile(".json", known='{"suppressions": [{"command_line": "sleep 6*", "reason": "known"}]}')
+    run("--pidleak-suppressions", "known.json", test_it=LEAK).assert_outcomes(passed=1)
+
+
+def test_scopes(run):
+    tests = "import subprocess\nkept = []\ndef test_starts(): kept.append(subprocess.Popen(['sleep', '600']))\n" \
+        "def test_ends():\n    with kept.pop() as p: p.kill()\n"
+    run(test_it=tests).assert_outcomes(passed=2, errors=1)
+    run("--pidleak-scope", "module", test_it=tests).assert_outcomes(passed=2)
+    result = run("--pidleak-scope", "module", test_it=LEAK, test_other="def test_other(): pass")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_leaves*", "*pidleak: test_it.py: a process remains*"])
+    result = run("--pidleak-scope", "session", test_it=LEAK, test_other="def test_other(): pass")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_other*", "*pidleak: the session: a process remains*"])
+
+
+def test_a_fixture_of_the_session_is_told_with_the_last_test(run):
+    result = run(test_it="""
+        import pytest, subprocess
+
+        @pytest.fixture(scope="session")
+        def server():
+            return subprocess.Popen(["sleep", "600"])
+
+        def test_one(server): pass
+        def test_two(server): pass
+    """)
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_two*", "*the fixture server (session): a process remains*"])
+
+
+def test_helpers_may_be_counted(run):
+    source = """
+        import multiprocessing
+
+        def test_it():
+            process = multiprocessing.get_context("spawn").Process(target=print)
+            process.start()
+            process.join()
+    """
+    run(test_it=source).assert_outcomes(passed=1)
+    result = run("--pidleak-helpers", "count", test_it=source)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*multiprocessing.resource_tracker*"])
+
+
+@leaves
+def test_what_outlived_pytest_is_told(run):
+    source = "import subprocess\nleft = subprocess.Popen(['sleep', '600'])\ndef test_it(): pass\n"
+    for arguments in ([], ["-n", "2"]):
+        if arguments:
+            pytest.importorskip("xdist")
+        result = run(*arguments, test_it=source)
+        result.assert_outcomes(passed=1)
+        result.stdout.fnmatch_lines(["*what outlived the tests*", "*sleep 600", "*created by pytest * at test_it.py:2 in *"])
+
+
+def test_an_interrupted_session_tells_of_its_last_module(run):
+    result = run("-x", "--pidleak-scope", "module", test_it=LEAK + "def test_fails(): assert False\ndef test_more(): pass\n")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*pidleak: test_it.py: a process remains*"])
+
+
+def test_reruns(run):
+    pytest.importorskip("pytest_rerunfailures")
+    result = run("--reruns", "1", test_it=LEAK.replace("    kept", "    if not kept:\n        kept"))
+    result.assert_outcomes(passed=2)  # its call, twice: it was the first teardown that failed
+    result.stdout.fnmatch_lines(["*1 rerun*"])
+
+
+def test_timeouts(run):
+    pytest.importorskip("pytest_timeout")
+    result = run("--timeout", "1", test_it="import subprocess\ndef test_hangs(): subprocess.Popen(['sleep', '600']).wait()")
+    result.assert_outcomes(failed=1, errors=1)
+    result.stdout.fnmatch_lines(["*Timeout >1.0s*"])
+    result.stdout.fnmatch_lines(["*test_it.py::test_hangs: a process remains*"])
+
+
+def test_asyncio(run):
+    pytest.importorskip("pytest_asyncio")
+    run("--asyncio-mode", "auto", test_it="""
+        import asyncio
+
+        async def test_leaves(): await asyncio.create_subprocess_exec("sleep", "600")
+        async def test_clean(): await (await asyncio.create_subprocess_exec("true")).wait()
+    """).assert_outcomes(passed=2, errors=1)
+
+
+def test_a_fork_of_pytest_that_goes_on_does_nothing(run):
+    run(test_it="""
+        import os
+
+        def test_forks():
+            if os.fork() == 0:
+                return
+            os.wait()
+    """).assert_outcomes(passed=1)
+
+
+def test_elsewhere_it_says_once_that_it_does_nothing(run, pytester):
+    pytester.makepyfile(elsewhere="import sys\nsys.platform = 'darwin'\n")
+    result = run("-p", "elsewhere", test_it=LEAK.replace("600", "1"))
+    result.assert_outcomes(passed=1)
+    assert result.stdout.str().count("nothing is checked: processes are only looked at on Linux") == 1
