@@ -82,8 +82,7 @@ Comparison compare(const Tallies &tallies) {
       comparison.pools.push_back(pool);
   for (const auto &tally : tallies.all()) {
     const auto &report = tally.first();
-    auto found = report.conditions.find("start-method"); // what guard wrote has none
-    auto method = found == report.conditions.end() ? "" : found->second;
+    auto method = layout::variant(report);
     auto row = std::find_if(comparison.rows.begin(), comparison.rows.end(), [&](const ComparisonRow &r) {
       return r.scenario == report.scenario && r.start_method == method;
     });

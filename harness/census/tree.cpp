@@ -37,7 +37,7 @@ constexpr milliseconds walk_bound{50}; // what has exited meanwhile is not reape
 } // namespace
 
 Sight Tree::see(const std::function<bool(pid_t)> &may_stay) const {
-  bool reaps = options_.scope.except != ::getpid(); // else the root is another process
+  bool reaps = options_.scope.root == ::getpid();
   if (reaps)
     os::reap_exited_children(options_.reaped);
   Sight sight{.walk = walk(options_.scope, Deadline::after(walk_bound))};

@@ -9,7 +9,11 @@
 
 #include <CLI/StringTools.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
 
 namespace pidleak::cli {
 namespace {
@@ -104,8 +108,49 @@ replay::PoolChoice choose(const std::string &name) {
       return adapter.program.empty() ? python_pool(adapter, name, wanted) : other_pool(adapter, name, wanted);
     known.push_back(adapter.word);
   }
-  known.insert(known.end(), {"exec:COMMAND", "all"});
+  known.insert(known.end(), {"server:NAME", "exec:COMMAND", "all"});
   throw UsageError(fmt::format("--pool {}: not known{}", name, suggestion(kind, known)));
+}
+
+constexpr std::string_view server_prefix = "server:", description_suffix = ".json";
+
+/// The descriptions that come with pidleak, by name.
+std::vector<std::string> described_servers() {
+  std::vector<std::string> names;
+  std::error_code none_are_there;
+  for (const auto &entry : std::filesystem::directory_iterator(os::sibling_file("servers"), none_are_there))
+    if (entry.path().extension() == description_suffix)
+      names.push_back(entry.path().stem());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+/// What is described is often not installed.
+std::string lacks_of(const replay::ServerDescription &server) {
+  for (const auto &program : server.programs)
+    if (::access(program.c_str(), F_OK) != 0)
+      return fmt::format("{} is not here{}", program,
+                         server.packages.empty()
+                             ? ""
+                             : fmt::format("; on Debian: apt-get install {}", fmt::join(server.packages, " ")));
+  return "";
+}
+
+/// `server:gunicorn`, or `server:./my.json`.
+replay::PoolChoice server(const std::string &word) try {
+  auto name = word.substr(server_prefix.size());
+  auto known = described_servers();
+  bool is_path = name.find('/') != name.npos || name.ends_with(description_suffix);
+  if (!is_path && std::find(known.begin(), known.end(), name) == known.end())
+    throw UsageError(fmt::format("--pool {}: no server of that name{}; a description of your own: server:./my.json",
+                                 word, suggestion(name, known)));
+  replay::PoolChoice choice{.name = word, .program = ""};
+  choice.server = replay::read_server_description(
+      is_path ? name : os::sibling_file(fmt::format("servers/{}{}", name, description_suffix)));
+  choice.lacks = lacks_of(*choice.server);
+  return choice;
+} catch (const std::invalid_argument &e) {
+  throw UsageError(e.what());
 }
 
 } // namespace
@@ -118,7 +163,9 @@ std::vector<replay::PoolChoice> choose_pools(const std::vector<std::string> &wor
       continue;
     }
     for (const auto &name : CLI::detail::split(word, ','))
-      if (name != "all")
+      if (name.starts_with(server_prefix))
+        chosen.push_back(server(name));
+      else if (name != "all")
         chosen.push_back(choose(name));
       else
         for (const auto &each : spellings<pool::Preset>())

@@ -1,0 +1,151 @@
+#include "harness/replay/server_facts.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+namespace pidleak::replay {
+
+namespace fs = std::filesystem;
+using reports::Evidence;
+
+namespace {
+
+constexpr std::size_t most_named = 6;
+
+std::string first_of(const std::vector<std::string> &names) {
+  auto shown = std::min(names.size(), most_named);
+  auto text = fmt::format("{}", fmt::join(names.begin(), names.begin() + static_cast<long>(shown), ", "));
+  return shown == names.size() ? text : fmt::format("{} and {} more", text, names.size() - shown);
+}
+
+} // namespace
+
+Evidence show_leaving(const RunningServer &server, double since_ms, const std::string &since) {
+  std::vector<double> workers;
+  std::optional<double> master;
+  std::size_t there = 0;
+  for (const auto &one : server.held()) {
+    there += !one.is_master && (!one.left_at_ms || *one.left_at_ms >= since_ms);
+    if (one.left_at_ms && *one.left_at_ms >= since_ms)
+      (one.is_master ? master.emplace(0) : workers.emplace_back()) = (*one.left_at_ms - since_ms) / 1000;
+  }
+  std::sort(workers.begin(), workers.end());
+  Evidence evidence{.condition = "left", .shown = true, .text = "", .facts = {{"since", since}}};
+  evidence.text = fmt::format("{} of {} workers left after {}", workers.size(), there, since);
+  if (!workers.empty())
+    evidence.text +=
+        workers.back() - workers.front() < 0.05
+            ? fmt::format(", within {:.2f} s", workers.back())
+            : fmt::format(", the first within {:.2f} s, the last after {:.2f} s", workers.front(), workers.back());
+  if (master)
+    evidence.text += fmt::format("; the master after {:.2f} s", *master);
+  for (std::size_t i = 0; i < workers.size(); ++i)
+    evidence.facts[fmt::format("worker {} s", i + 1)] = fmt::format("{:.3f}", workers[i]);
+  if (master)
+    evidence.facts["master s"] = fmt::format("{:.3f}", *master);
+  return evidence;
+}
+
+std::optional<Evidence> show_port(const reports::Report &report) {
+  std::map<std::string, std::vector<std::string>> holders;
+  auto add = [&](const census::RemainingProcess &process) {
+    for (const auto &address : process.attributes ? process.attributes->listens : std::vector<std::string>{})
+      holders[address].push_back(std::to_string(process.pid));
+  };
+  if (report.owner)
+    add(*report.owner);
+  for (const auto &process : report.remaining)
+    add(process);
+  if (holders.empty())
+    return {};
+  Evidence evidence{.condition = "port", .shown = true, .text = "", .facts = {}};
+  for (const auto &[address, pids] : holders) {
+    evidence.text += fmt::format("{}{} is held by pid {}", evidence.text.empty() ? "" : "; ", address, first_of(pids));
+    evidence.facts[address] = fmt::format("{}", fmt::join(pids, " "));
+  }
+  return evidence;
+}
+
+std::optional<Evidence> show_serving(RunningServer &server, const std::string &path) {
+  if (path.empty())
+    return {};
+  // As many as may answer one after the other; one that holds the port and is mute keeps a request waiting.
+  auto asked = std::max<std::size_t>(4, 2 * server.workers().size());
+  std::set<std::string> answers;
+  std::size_t answered = 0;
+  for (std::size_t i = 0; i < asked; ++i) {
+    auto answer = server.ask(path, milliseconds(1000));
+    if (!answer)
+      break;
+    ++answered;
+    auto text = answer->substr(0, answer->find_last_not_of(" \r\n") + 1);
+    if (!text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) { return c >= '0' && c <= '9'; }))
+      answers.insert(text);
+  }
+  Evidence evidence{.condition = "serves", .shown = true, .text = "", .facts = {}};
+  evidence.facts = {{"answered", std::to_string(answered)}, {"pids", fmt::format("{}", fmt::join(answers, " "))}};
+  if (answered == 0)
+    evidence.text = "no process answers requests any more";
+  else if (answers.empty())
+    evidence.text = "requests are still answered";
+  else
+    evidence.text = fmt::format("requests are still answered, by pid {}", fmt::join(answers, ", "));
+  return evidence;
+}
+
+Evidence show_request(const Request &request) {
+  auto state = request.state();
+  const char *word = state == Request::State::answered  ? "answered"
+                     : state == Request::State::dropped ? "dropped"
+                                                        : "waits";
+  Evidence evidence{.condition = "request", .shown = true, .text = "", .facts = {{"request", word}}};
+  evidence.text = state == Request::State::answered ? "the request that kept a worker busy was answered"
+                  : state == Request::State::dropped
+                      ? "the request that kept a worker busy was dropped: " + request.why()
+                      : "the request that kept a worker busy still waits for its answer";
+  return evidence;
+}
+
+Leftovers::Leftovers(const Inside &inside) : inside_(inside), before_(look(inside)) {}
+
+/// By words for people. Shared memory only where it is this replay's alone.
+std::set<std::string> Leftovers::look(const Inside &inside) {
+  std::set<std::string> found;
+  auto add_files = [&](const std::string &directory) {
+    std::error_code ignored;
+    for (const auto &entry : fs::directory_iterator(directory, ignored))
+      if (entry.path() != inside.scratch)
+        found.insert(entry.path());
+  };
+  add_files(inside.scratch + "/tmp");
+  if (inside.boundary.own_shared_memory)
+    add_files("/dev/shm");
+  if (!inside.own_network) // and IPC
+    return found;
+  for (const char *kind : {"shm", "sem", "msg"}) { // sysvipc(7), proc_sysvipc(5): a line of titles, then one each
+    std::ifstream lines(fmt::format("/proc/sysvipc/{}", kind));
+    std::string line, key, id;
+    for (std::getline(lines, line); lines >> key >> id && std::getline(lines, line);)
+      found.insert(fmt::format("System V {} {}", kind, id));
+  }
+  return found;
+}
+
+std::optional<Evidence> Leftovers::show() const {
+  std::vector<std::string> come;
+  for (const auto &one : look(inside_))
+    if (!before_.contains(one))
+      come.push_back(one);
+  if (come.empty())
+    return {};
+  Evidence evidence{.condition = "stays", .shown = true, .text = "also left: " + first_of(come), .facts = {}};
+  for (std::size_t i = 0; i < come.size() && i < 100; ++i)
+    evidence.facts[fmt::format("{}", i + 1)] = come[i];
+  return evidence;
+}
+
+} // namespace pidleak::replay
