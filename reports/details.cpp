@@ -35,7 +35,7 @@ std::string body_of(const Report &report, const TerminalOptions &options) {
                               fmt::format("{}: {}", printable(evidence.condition), printable(evidence.text)), 14);
   for (const auto &event : report.timeline)
     if (event.event == "mistake")
-      text += fmt::format("  mistake   {}\n", printable(event.detail));
+      text += layout::wrapped("  mistake   ", printable(event.detail), 12);
   text += growth_lines(growing_groups(report), "  ") + remaining_lines(report, "  ") + suppression_lines(report, "  ");
   if (report.settled_by)
     text += layout::wrapped(
@@ -85,12 +85,15 @@ void add(std::vector<Entry> &entries, const Report &report, const std::string &v
   title->pools.push_back(printable(report.pool));
 }
 
+constexpr double late_ms = 1000; // for a process to leave, and nothing held it up
+
 /// Besides what is not clean: what a server's processes did that a user may not expect, and with -v all that they did.
 bool is_worth_telling(const Report &report, const TerminalOptions &options) {
   auto is_odd = [](const Evidence &evidence) { return evidence.condition == "held-up" || evidence.condition == "stays"; };
   auto is_mistake = [](const TimelineEvent &event) { return event.event == "mistake"; };
+  bool is_server = layout::condition(report, "start-method").empty();
   return report.verdict != Verdict::clean || !report.remaining.empty() ||
-         (options.verbose && layout::condition(report, "start-method").empty()) ||
+         (is_server && (options.verbose || report.settle_ms > late_ms)) ||
          std::any_of(report.evidence.begin(), report.evidence.end(), is_odd) ||
          std::any_of(report.timeline.begin(), report.timeline.end(), is_mistake);
 }

@@ -77,9 +77,14 @@ std::optional<bool> Tree::agrees_with_cgroup(const Walk &walk) const {
   auto listed = cgroup_members();
   if (!listed)
     return {};
+  auto seen = walk.members;
+  for (pid_t pid : options_.scope.except)
+    if (auto left_out = read_member(pid))
+      for (auto &member : walk_from({*left_out}))
+        seen.push_back(std::move(member));
   return std::all_of(listed->begin(), listed->end(), [&](pid_t pid) {
     return pid == options_.scope.root ||
-           std::any_of(walk.members.begin(), walk.members.end(), [&](const auto &member) { return member.pid == pid; });
+           std::any_of(seen.begin(), seen.end(), [&](const auto &member) { return member.pid == pid; });
   });
 }
 

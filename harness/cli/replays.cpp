@@ -130,9 +130,22 @@ bool is_for(const replay::Scenario &scenario, SubjectKind kind) {
   return std::find(scenario.subjects.begin(), scenario.subjects.end(), kind) != scenario.subjects.end();
 }
 
+/// Of several things that its workers may do, those that it is known how to make them do; where there is but one, the
+/// replay says why not.
+bool can_be(Tasks tasks, const replay::Scenario &scenario, const replay::ServerDescription &server) {
+  using replay::BusyBy;
+  if (scenario.tasks.size() < 2)
+    return true;
+  bool has_idle = server.busy_by != BusyBy::always;
+  return tasks == Tasks::ended    ? has_idle
+         : tasks == Tasks::finish ? server.busy_by != BusyBy::nothing
+                                  : server.busy_by != BusyBy::nothing && server.busy_by != BusyBy::itself;
+}
+
 /// Its interpreter and libraries take their time to start. A master can't be told to allocate.
-void fit_to_server(Plan &plan) {
+void fit_to_server(Plan &plan, milliseconds grace) {
   plan.step_bound = std::chrono::seconds(30);
+  plan.grace = grace;
   auto &conditions = plan.scenario.conditions;
   if (conditions.victim == Victim::owner && conditions.death == Death::oom)
     conditions.death = Death::sigkill;
@@ -147,6 +160,8 @@ void refuse_word(const std::string &option, const std::string &text, const std::
 std::vector<Plan> make_plans(const ReplayOptions &options) {
   std::vector<Plan> plans;
   auto pools = choose_pools(options.pools);
+  if (options.served)
+    pools.push_back(*options.served);
   bool all = std::find(options.scenarios.begin(), options.scenarios.end(), "all") != options.scenarios.end();
   for (const auto *scenario : chosen_scenarios(options)) {
     auto add = [&](const replay::PoolChoice &pool, const auto &vary) {
@@ -158,7 +173,7 @@ std::vector<Plan> make_plans(const ReplayOptions &options) {
       for (const auto &set : options.overrides)
         set(conditions);
       if (pool.server)
-        fit_to_server(plan);
+        fit_to_server(plan, options.grace);
       bool is_new =
           std::none_of(plans.begin(), plans.end(), [&](const Plan &known) { // an option may have made it another
             return known.scenario.name == plan.scenario.name && known.pool.name == plan.pool.name &&
@@ -174,7 +189,8 @@ std::vector<Plan> make_plans(const ReplayOptions &options) {
     auto tasks = scenario->tasks.empty() ? std::vector{scenario->conditions.tasks} : scenario->tasks;
     for (auto of_workers : tasks)
       for (const auto &pool : pools)
-        if (pool.server && (!all || is_for(*scenario, SubjectKind::server)))
+        if (pool.server && (!all || is_for(*scenario, SubjectKind::server)) &&
+            can_be(of_workers, *scenario, *pool.server))
           add(pool, [&](Conditions &conditions) { conditions.tasks = of_workers; });
   }
   return plans;
@@ -198,9 +214,9 @@ std::string done_in(const Report &report) {
       changed.push_back(fmt::format("{} {}", name, word));
   auto method = report.conditions.find("start-method");
   if (method == report.conditions.end()) // a server's, or guard's
-    return report.conditions.empty() ? ""
-                                     : fmt::format("{} workers{}{}", report.workers, changed.empty() ? "" : "; ",
-                                                   fmt::join(changed, ", "));
+    return report.conditions.empty()
+               ? ""
+               : fmt::format("{} workers{}{}", report.workers, changed.empty() ? "" : "; ", fmt::join(changed, ", "));
   return fmt::format("{} workers with {}; {}", report.workers, method->second,
                      changed.empty() ? "nothing else" : fmt::to_string(fmt::join(changed, ", ")));
 }

@@ -234,8 +234,9 @@ void RunningServer::find_master() {
 std::optional<std::string> RunningServer::missing() const {
   const auto &ready = server_.ready;
   auto pids = workers();
-  if (std::cmp_less(pids.size(), ready.children))
-    return fmt::format("{} of {} workers are there", pids.size(), ready.children);
+  auto wanted = ready.children == ServerReady::as_workers ? plan_.scenario.conditions.workers : ready.children;
+  if (std::cmp_less(pids.size(), wanted))
+    return fmt::format("{} of {} workers are there", pids.size(), wanted);
   if (ready.port != 0 && !os::is_listening(ready.port))
     return fmt::format("no socket listens on port {}", ready.port);
   if (!ready.file.empty() && !fs::exists(fill(ready.file)))
@@ -310,11 +311,13 @@ bool RunningServer::wait_until_ready() {
   return false;
 }
 
-/// Two looks in turn that see the same processes, none of which runs.
+/// Looks in turn that see the same processes, none of which runs: two, or more where it is not known how many there
+/// will be.
 bool RunningServer::wait_until_same() {
   auto deadline = Deadline::after(std::chrono::seconds(3)); // a server may be busy by itself: then it is ready as it is
   Backoff backoff(std::chrono::milliseconds(20), std::chrono::milliseconds(100));
   auto look = [&] { return census::walk_once(tree_->scope()); };
+  int wanted = server_.ready.children == 0 ? 10 : 1, same = 0;
   for (auto before = look();;) {
     wait(backoff.next(), {master().pidfd()});
     auto now = look();
@@ -324,7 +327,8 @@ bool RunningServer::wait_until_same() {
     find_master();
     if (master().has_exited() || !is_ready())
       return false;
-    if ((none_runs && census::agree(before, now)) || deadline.passed())
+    same = none_runs && census::agree(before, now) ? same + 1 : 0;
+    if (same == wanted || deadline.passed())
       return true;
     before = std::move(now);
   }
@@ -385,6 +389,7 @@ std::optional<pid_t> RunningServer::busy_worker() {
   case BusyBy::nothing:
     break;
   case BusyBy::gate:
+  case BusyBy::always:
     if (!gate_) // ENXIO: no process reads it as yet
       gate_ = os::UniqueFd::adopt(::open(gate_path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
     return gate_ ? find_holder(gate_path_) : std::nullopt;
@@ -405,17 +410,19 @@ std::optional<pid_t> RunningServer::busy_worker() {
 }
 
 std::optional<pid_t> RunningServer::make_busy(const std::string &path) {
-  busy_ = request(path);
+  if (!path.empty())
+    busy_ = request(path);
   auto deadline = Deadline::after(plan_.step_bound);
   Backoff backoff;
-  while (!deadline.passed() && busy_->state() == Request::State::pending) {
+  while (!deadline.passed() && (!busy_ || busy_->state() == Request::State::pending)) {
     if (auto pid = busy_worker()) {
       timeline_.note("busy", *pid, path);
       return pid;
     }
     wait(backoff.next());
   }
-  auto what = busy_->state() == Request::State::answered
+  auto what = !busy_ ? std::string("no worker reads the gate")
+              : busy_->state() == Request::State::answered
                   ? fmt::format("it was answered at once: {}", busy_->answer().substr(0, 80))
               : busy_->state() == Request::State::dropped ? busy_->why()
                                                           : std::string("no worker was seen with it");

@@ -83,8 +83,10 @@ private:
     if (std::find(plan_.scenario.subjects.begin(), plan_.scenario.subjects.end(), SubjectKind::server) ==
         plan_.scenario.subjects.end())
       skip(fmt::format("{} is for pools: it needs what a server's processes do not show", plan_.scenario.name));
-    if (is_busy() && description_.busy.empty())
-      skip("it is not known how to keep a worker of it busy: its description has no \"busy\"");
+    if (is_busy() && description_.busy_by == BusyBy::nothing)
+      skip("it is not known how to keep a worker of it busy: --busy, or \"busy\" in its description, says that");
+    if (!is_busy() && description_.busy_by == BusyBy::always)
+      skip("its workers are never idle");
     if (conditions_.tasks == Tasks::never_end && description_.busy_by == BusyBy::itself)
       skip("a request that ends by itself can't be kept for ever");
     if (conditions_.death == Death::oom && description_.allocate.empty())
@@ -97,6 +99,10 @@ private:
   }
 
   bool is_busy() const { return conditions_.tasks != Tasks::ended; }
+  /// The request ends when the driver lets it.
+  bool will_release() const {
+    return conditions_.tasks == Tasks::finish && has(Step::release_tasks) && description_.busy_by != BusyBy::itself;
+  }
   bool has(Step step) const {
     const auto &steps = plan_.scenario.steps;
     return std::find(steps.begin(), steps.end(), step) != steps.end();
@@ -177,7 +183,7 @@ private:
   void occupy() {
     if (!is_busy())
       return;
-    const auto &path = conditions_.death == Death::oom ? description_.allocate : description_.busy;
+    const auto &path = conditions_.death == Death::oom ? description_.allocate : description_.busy; // or empty: always
     auto pid = server_->make_busy(path);
     if (!pid)
       throw Judged{Verdict::broken, server_->why()};
@@ -239,7 +245,7 @@ private:
     wait_for_exit(*master, facts);
     report_.evidence.push_back(show_death(conditions_, facts));
     since_ = "the master's death";
-    if (is_busy() && has(Step::release_tasks) && !has(Step::start_again))
+    if (will_release())
       look_before_release(longest_wait());
   }
 
@@ -278,7 +284,7 @@ private:
     since_ = os::signal_name(description_.stop);
     server_->master().send(description_.stop);
     was_asked_ = true;
-    if (is_busy() && has(Step::release_tasks) && conditions_.tasks == Tasks::finish)
+    if (will_release())
       look_before_release(release_patience);
   }
 
@@ -329,7 +335,7 @@ private:
   }
 
   void release() {
-    if (!is_busy() || conditions_.tasks == Tasks::never_end || needs_real_oom(plan_))
+    if (!will_release())
       return;
     report_.evidence.push_back(show_leaving(*server_, since_ms_, since_));
     since_ms_ = timeline_.now_ms();
@@ -429,8 +435,9 @@ private:
   Judged verdict_of_restart(const std::string &who) const {
     auto up = is_up_again_ ? std::string("it came up again") : std::string("it did not come up again");
     if (who.empty())
-      return is_up_again_ ? Judged{Verdict::clean, up + ", and none from before is there"}
-                          : Judged{Verdict::leaked, fmt::format("{}, though none from before is there: {}", up, server_->why())};
+      return is_up_again_
+                 ? Judged{Verdict::clean, up + ", and none from before is there"}
+                 : Judged{Verdict::leaked, fmt::format("{}, though none from before is there: {}", up, server_->why())};
     bool hold_port = std::any_of(report_.remaining.begin(), report_.remaining.end(), [](const auto &process) {
       return process.attributes && !process.attributes->listens.empty();
     });

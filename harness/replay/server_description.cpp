@@ -18,7 +18,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int most_seconds = 3600;
+constexpr int most_seconds = 3600, most_children = 1000;
 
 /// The keys of one object, each with what it sets. What is not among them is an error, and so is a wrong kind of value.
 class Keys {
@@ -141,10 +141,18 @@ Json parse_with_base(const std::filesystem::path &path, int depth = 0) {
   return base;
 }
 
+[[noreturn]] int throw_wrong_children(const Keys &keys) {
+  keys.fail("children", fmt::format("must be a whole number from 0 to {}, or \"{{workers}}\"", most_children));
+}
+
 void add_ready(Keys &keys, const std::string &path, ServerReady &ready) {
   keys.add("ready", [&ready, path](const Json &value) {
     Keys of_ready(path, "ready");
-    of_ready.number("children", 1000, [&](int number) { ready.children = number; });
+    of_ready.add("children", [&](const Json &children) {
+      ready.children = children == "{workers}"                                      ? ServerReady::as_workers
+                       : children.is_number_unsigned() && children <= most_children ? children.get<int>()
+                                                                                    : throw_wrong_children(of_ready);
+    });
     of_ready.number("port", 65535, [&](int number) { ready.port = number; });
     of_ready.text("file", ready.file);
     of_ready.text("each", ready.each);
@@ -157,18 +165,18 @@ void add_ready(Keys &keys, const std::string &path, ServerReady &ready) {
 void add_busy(Keys &keys, const std::string &path, ServerDescription &server) {
   keys.add("busy", [&server, path](const Json &value) {
     static const std::map<std::string, BusyBy> ways = {
-        {"gate", BusyBy::gate}, {"upstream", BusyBy::upstream}, {"itself", BusyBy::itself}};
+        {"gate", BusyBy::gate}, {"always", BusyBy::always}, {"upstream", BusyBy::upstream}, {"itself", BusyBy::itself}};
     Keys of_busy(path, "busy");
     server.busy_by = BusyBy::gate;
     of_busy.text("request", server.busy);
     of_busy.add("by", [&](const Json &by) {
       auto way = ways.find(of_busy.string("by", by));
       if (way == ways.end())
-        of_busy.fail("by", "must be gate, upstream or itself");
+        of_busy.fail("by", "must be gate, always, upstream or itself");
       server.busy_by = way->second;
     });
     of_busy.read(value);
-    if (server.busy.empty())
+    if (server.busy.empty() && server.busy_by != BusyBy::always)
       of_busy.fail("request", "is missing");
   });
 }

@@ -16,7 +16,8 @@ using Words = std::vector<std::string>;
 
 /// Known to be ready: everything of this holds.
 struct ServerReady {
-  int children = 0;    // as many processes below the master, at least
+  int children = 0; // as many processes below the master, at least; as_workers: as many as workers were asked for
+  static constexpr int as_workers = -1;
   int port = 0;        // a socket listens there; 0: not asked
   std::string file;    // it is there
   std::string each;    // a file for each worker, with its `{pid}`, is there
@@ -28,6 +29,7 @@ struct ServerReady {
 enum class BusyBy {
   nothing,  // it can't be
   gate,     // a request whose worker reads the FIFO `{gate}` to its end
+  always,   // its workers read the FIFO from their start: it takes no requests
   upstream, // a request that the server passes on to `{upstream}`, where the driver listens and does not answer
   itself    // a request that takes long by itself: it ends when it ends
 };
