@@ -112,6 +112,21 @@ replay::PoolChoice choose(const std::string &name) {
   throw UsageError(fmt::format("--pool {}: not known{}", name, suggestion(kind, known)));
 }
 
+/// The first version in what a program says of itself: `nginx version: nginx/1.22.1` has 1.22.1.
+std::string number_in(const std::string &text) {
+  auto is_digit = [](unsigned char c) { return c >= '0' && c <= '9'; };
+  for (auto dot = text.find('.'); dot != text.npos; dot = text.find('.', dot + 1)) {
+    auto begin = dot, end = dot + 1;
+    while (begin > 0 && is_digit(static_cast<unsigned char>(text[begin - 1])))
+      --begin;
+    while (end < text.size() && (is_digit(static_cast<unsigned char>(text[end])) || text[end] == '.'))
+      ++end;
+    if (begin < dot && end > dot + 1)
+      return text.substr(begin, end - begin);
+  }
+  return text.substr(0, text.find('\n'));
+}
+
 constexpr std::string_view server_prefix = "server:", description_suffix = ".json";
 
 /// The descriptions that come with pidleak, by name.
@@ -189,6 +204,19 @@ std::vector<FoundPool> find_pools() {
       if (auto version = os::output_of({.program = program, .arguments = {"--version"}}))
         found.push_back(
             {.word = adapter.word, .pool = adapter.pool, .version = version->substr(0, version->find('\n'))});
+  return found;
+}
+
+std::vector<DescribedServer> find_servers() {
+  std::vector<DescribedServer> found;
+  for (const auto &name : described_servers()) {
+    auto choice = server(fmt::format("{}{}", server_prefix, name));
+    DescribedServer one{.word = choice.name, .about = choice.server->about, .version = "", .lacks = choice.lacks};
+    if (const auto &words = choice.server->version; one.lacks.empty() && !words.empty())
+      one.version = number_in(
+          os::output_of({.program = words.front(), .arguments = {words.begin() + 1, words.end()}}).value_or(""));
+    found.push_back(std::move(one));
+  }
   return found;
 }
 

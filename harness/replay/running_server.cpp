@@ -163,6 +163,7 @@ void RunningServer::start() {
   if (!commands_.empty()) {
     answered_ = true; // one from before may answer, and would be changed by it
     earlier_ = census::walk_once(tree_->scope());
+    earlier_tree_ = std::move(tree_);
   }
   try {
     commands_.emplace_back(start);
@@ -189,12 +190,16 @@ std::map<pid_t, std::string> RunningServer::helpers() const {
   return helpers;
 }
 
+bool RunningServer::was_there_before(const Member &member) const {
+  return std::find(earlier_.begin(), earlier_.end(), member) != earlier_.end();
+}
+
 std::vector<pid_t> RunningServer::workers() const {
   auto helping = helpers();
   std::vector<pid_t> pids;
   for (const auto &member : census::walk_once(tree_->scope()))
     if (member.pid != master().pid() && member.state != ProcessState::zombie && !helping.contains(member.pid) &&
-        std::find(earlier_.begin(), earlier_.end(), member) == earlier_.end())
+        !was_there_before(member))
       pids.push_back(member.pid);
   return pids;
 }
@@ -202,7 +207,7 @@ std::vector<pid_t> RunningServer::workers() const {
 std::vector<pid_t> RunningServer::from_before() const {
   std::vector<pid_t> pids;
   for (const auto &member : census::walk_once(tree_->scope()))
-    if (member.state != ProcessState::zombie && std::find(earlier_.begin(), earlier_.end(), member) != earlier_.end())
+    if (member.state != ProcessState::zombie && was_there_before(member))
       pids.push_back(member.pid);
   return pids;
 }
@@ -219,7 +224,7 @@ void RunningServer::find_master() {
   };
   const Member *found = nullptr;
   for (const auto &member : members)
-    if (member.parent == tree_->scope().root && member.state != ProcessState::zombie &&
+    if (member.parent == tree_->scope().root && member.state != ProcessState::zombie && !was_there_before(member) &&
         (!found || (is_parent(member) && !is_parent(*found))))
       found = &member;
   master_ = found ? os::ProcessRef::open(found->pid) : std::nullopt;

@@ -43,6 +43,8 @@ public:
   void hold_processes();
 
   census::Tree &tree() { return *tree_; }
+  /// Of the command before, where it was started again: for those that are left of it.
+  census::Tree &tree_before() { return earlier_tree_ ? *earlier_tree_ : *tree_; }
   const os::ProcessRef &master() const { return master_ ? *master_ : commands_.back().process(); }
   /// The command has ended by itself, and another process is the master now.
   bool is_in_background() const { return master_.has_value(); }
@@ -83,6 +85,7 @@ private:
   std::string what_is_missing();
   std::optional<std::string> missing() const;
   bool wait_until_same();
+  bool was_there_before(const census::Member &member) const;
   void find_master();
   std::unique_ptr<Request> request(const std::string &path);
   std::optional<pid_t> find_holder(const std::string &target) const;
@@ -97,7 +100,7 @@ private:
   std::optional<Started> beside_;
   std::deque<Started> commands_; // the last is the one that was started last; what the others write is read as well
   std::optional<os::ProcessRef> master_; // where it is another than the command
-  std::optional<census::Tree> tree_;
+  std::optional<census::Tree> tree_, earlier_tree_;
   Words command_line_;
   std::vector<pid_t> left_out_;
   std::vector<census::Member> earlier_; // were there when the command was started

@@ -198,7 +198,6 @@ private:
       return kill_master();
     auto victim = find_victim();
     DeathFacts facts{.victim = victim.pid()};
-    before_death_ = server_->workers();
     if (needs_real_oom(plan_)) {
       OomTrap trap(inside_.memory_cgroup, inside_.memory_version);
       auto kills_before = trap.kills();
@@ -258,7 +257,9 @@ private:
     while (!(replaced && reaped) && !deadline.passed() && !server_->master().has_exited()) {
       server_->wait(backoff.next(), {server_->master().pidfd()});
       auto now = server_->workers();
-      replaced = now.size() >= before_death_.size();
+      replaced = now.size() >= static_cast<std::size_t>(report_.workers);
+      if (now.empty() || (!replaced && server_->tree().at_rest())) // it gives up, or does not care
+        break;
       auto stat = os::read_stat(victim.pid());
       reaped = !stat || stat->start_ticks != victim.start_ticks();
     }
@@ -395,8 +396,9 @@ private:
   }
 
   void record(const census::Walk &walk) {
-    reports::record_remaining(report_, server_->tree().examine(walk, server_->helpers()),
-                              server_->tree().examine_subject(walk), {.harness = ::getpid()});
+    auto &tree = server_->tree_before();
+    reports::record_remaining(report_, tree.examine(walk, server_->helpers()), tree.examine_subject(walk),
+                              {.harness = ::getpid()});
     for (const auto &process : report_.remaining)
       timeline_.note("remains", process.pid, spell(process.kind));
   }
@@ -421,7 +423,7 @@ private:
     if (has(Step::start_again))
       return verdict_of_restart(who);
     if (report_.owner && was_asked_)
-      return {Verdict::hung, fmt::format("it had not stopped {:.0f} s after {}: the master{} remain{}",
+      return {Verdict::hung, fmt::format("it had not stopped {:.1f} s after {}: the master{} remain{}",
                                          ended_after_ms_ / 1000, os::signal_name(description_.stop),
                                          who.empty() ? "" : " and " + who, who.empty() ? "s" : "")};
     if (!report_.remaining.empty())
@@ -456,7 +458,6 @@ private:
   std::optional<Leftovers> leftovers_;
   // What each step leaves for those after it.
   std::optional<os::ProcessRef> busy_;
-  std::vector<pid_t> before_death_;
   double since_ms_ = 0, ended_after_ms_ = 0;
   std::string since_; // what happened then
   bool was_asked_ = false, is_up_again_ = false;
