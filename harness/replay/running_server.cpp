@@ -342,10 +342,10 @@ bool RunningServer::wait_until_same() {
 void RunningServer::hold_processes() {
   held_.clear();
   if (auto process = os::ProcessRef::open(master().pid()))
-    held_.push_back({.process = std::move(*process), .is_master = true, .left_at_ms = {}});
+    held_.push_back({.process = std::move(*process), .is_master = true});
   for (pid_t pid : workers())
     if (auto process = os::ProcessRef::open(pid))
-      held_.push_back({.process = std::move(*process), .is_master = false, .left_at_ms = {}});
+      held_.push_back({.process = std::move(*process), .is_master = false});
 }
 
 // --- requests --------------------------------------------------------------------------------------------------------

@@ -24,7 +24,8 @@ namespace pidleak::replay {
 struct HeldProcess {
   os::ProcessRef process;
   bool is_master = false;
-  std::optional<double> left_at_ms; // of the timeline
+  std::optional<double> left_at_ms = {}; // of the timeline
+  std::optional<os::WaitStatus> status = {};
 };
 
 /// Methods that wait throw LifelineCut. What the server does wrong throws Judged: broken, with its words.

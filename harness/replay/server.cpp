@@ -384,6 +384,9 @@ private:
     record(settled.walk);
     if (since_ms_ > 0)
       report_.evidence.push_back(show_leaving(*server_, since_ms_, since_));
+    if (conditions_.victim == Victim::owner && conditions_.death != Death::none && !is_busy())
+      if (auto notice = show_notice(*server_))
+        report_.evidence.push_back(*notice);
     if (const auto *request = server_->busy_request()) {
       server_->wait(std::chrono::microseconds(0));
       report_.evidence.push_back(show_request(*request));

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 
@@ -47,6 +48,43 @@ Evidence show_leaving(const RunningServer &server, double since_ms, const std::s
     evidence.facts[fmt::format("worker {} s", i + 1)] = fmt::format("{:.3f}", workers[i]);
   if (master)
     evidence.facts["master s"] = fmt::format("{:.3f}", *master);
+  return evidence;
+}
+
+std::optional<Evidence> show_notice(const RunningServer &server) {
+  constexpr double at_once_ms = 500;
+  std::optional<double> died;
+  double last = 0;
+  int left = 0, workers = 0, by_signal = 0;
+  for (const auto &one : server.held())
+    if (one.is_master)
+      died = one.left_at_ms;
+  for (const auto &one : server.held()) {
+    workers += !one.is_master;
+    if (one.is_master || !one.left_at_ms || !died)
+      continue;
+    ++left;
+    last = std::max(last, *one.left_at_ms - *died);
+    by_signal += one.status && one.status->signaled;
+  }
+  if (!died || workers == 0)
+    return {};
+  Evidence evidence{.condition = "notices", .shown = true, .text = "", .facts = {}};
+  auto tell = [&](const char *how, const std::string &text) {
+    evidence.facts["how"] = how;
+    evidence.text = text;
+  };
+  if (left == 0)
+    tell("never", "no worker notices its master's death");
+  else if (left < workers)
+    tell("some", fmt::format("{} of {} workers noticed their master's death", left, workers));
+  else if (by_signal == workers)
+    tell("signal", "the kernel ends each worker with its master (PR_SET_PDEATHSIG)");
+  else if (last < at_once_ms)
+    tell("event", "each worker notices its master's death at once: by the end of a pipe or socket, or a signal");
+  else
+    tell("timer", fmt::format("each worker notices its master's death by a timer, here within {:.0f} s",
+                              std::ceil(last / 1000)));
   return evidence;
 }
 

@@ -14,6 +14,10 @@ namespace pidleak::replay {
 /// When each of those who were there left, since `since_ms` of the timeline: `3 after 14.9 s, 1 after 15.1 s`.
 reports::Evidence show_leaving(const RunningServer &server, double since_ms, const std::string &since);
 
+/// By what the workers noticed the death of their master, as far as when and how they left shows it: for one that was
+/// killed while they were idle.
+std::optional<reports::Evidence> show_notice(const RunningServer &server);
+
 /// Who holds a listening socket, of those in the report.
 std::optional<reports::Evidence> show_port(const reports::Report &report);
 
