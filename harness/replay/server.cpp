@@ -153,31 +153,8 @@ private:
       throw Judged{Verdict::invalid, fmt::format("it has no workers: the census sees no process below pid {} ({})",
                                                  server_->master().pid(), description_.command.front())};
     leftovers_.emplace(inside_);
-    show_sigterm_now();
-  }
-
-  void show_sigterm_now() {
-    if (conditions_.sigterm == Sigterm::default_)
-      return;
-    auto word = [](pid_t pid) {
-      auto status = os::read_status(pid);
-      return status ? spell(os::action_of(*status, SIGTERM)) : std::string("unknown");
-    };
-    std::map<std::string, int> counts;
-    for (const auto &one : server_->held())
-      if (!one.is_master)
-        ++counts[word(one.process.pid())];
-    std::vector<std::string> in_workers;
-    for (const auto &[action, count] : counts)
-      in_workers.push_back(fmt::format("{} in {} of {} workers", action, count, report_.workers));
-    auto master = word(server_->master().pid());
-    report_.evidence.push_back(
-        {.condition = "sigterm",
-         .shown = true,
-         .text = fmt::format("SIGTERM was {} when it was started; once it was ready it was {} in the master{}{}",
-                             spell(conditions_.sigterm), master, in_workers.empty() ? "" : ", ",
-                             fmt::join(in_workers, ", ")),
-         .facts = {{"wanted", spell(conditions_.sigterm)}, {"subject", master}}});
+    if (conditions_.sigterm != Sigterm::default_)
+      report_.evidence.push_back(show_sigterm_at_start(conditions_.sigterm, *server_));
   }
 
   void occupy() {
@@ -312,27 +289,7 @@ private:
   /// Who is still there while the request waits: they wait for it, or for ever.
   void look_before_release(milliseconds bound) {
     auto settled = server_->settle(bound);
-    std::vector<pid_t> live;
-    bool has_master = false;
-    auto helpers = server_->helpers();
-    for (const auto &member : settled.walk.members)
-      if (member.pid == server_->master().pid())
-        has_master = true;
-      else if (member.state != census::ProcessState::zombie && !helpers.contains(member.pid))
-        live.push_back(member.pid);
-    auto who = live.empty() ? std::string() : fmt::format("{} worker{}", live.size(), live.size() == 1 ? "" : "s");
-    if (has_master)
-      who = who.empty() ? "the master" : "the master and " + who;
-    report_.evidence.push_back(
-        {.condition = "held-up",
-         .shown = true,
-         .text = who.empty() ? "none was left while the request was still in a worker's hands"
-                             : fmt::format("{} {} still there {:.1f} s after {}, before the request was released", who,
-                                           has_master + live.size() == 1 ? "was" : "were",
-                                           (timeline_.now_ms() - since_ms_) / 1000, since_),
-         .facts = {{"master", has_master ? "1" : "0"},
-                   {"workers", std::to_string(live.size())},
-                   {"pids", fmt::format("{}", fmt::join(live, " "))}}});
+    report_.evidence.push_back(show_held_up(*server_, settled.walk, (timeline_.now_ms() - since_ms_) / 1000, since_));
   }
 
   void release() {

@@ -1,5 +1,7 @@
 #include "harness/replay/server_facts.hpp"
 
+#include "harness/os/procfs.hpp"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -24,6 +26,48 @@ std::string first_of(const std::vector<std::string> &names) {
 }
 
 } // namespace
+
+Evidence show_sigterm_at_start(Sigterm at_start, const RunningServer &server) {
+  auto word = [](pid_t pid) {
+    auto status = os::read_status(pid);
+    return status ? spell(os::action_of(*status, SIGTERM)) : std::string("unknown");
+  };
+  std::map<std::string, int> counts;
+  for (const auto &one : server.held())
+    if (!one.is_master)
+      ++counts[word(one.process.pid())];
+  auto master = word(server.master().pid());
+  auto text = fmt::format("SIGTERM was {} when it was started; once it was ready it was {} in the master",
+                          spell(at_start), master);
+  for (const auto &[action, count] : counts)
+    text += fmt::format(", {} in {} worker{}", action, count, count == 1 ? "" : "s");
+  return {
+      .condition = "sigterm", .shown = true, .text = text, .facts = {{"wanted", spell(at_start)}, {"subject", master}}};
+}
+
+Evidence show_held_up(const RunningServer &server, const census::Walk &walk, double seconds, const std::string &since) {
+  std::vector<pid_t> workers;
+  bool has_master = false;
+  auto helpers = server.helpers();
+  for (const auto &member : walk.members)
+    if (member.pid == server.master().pid())
+      has_master = true;
+    else if (member.state != census::ProcessState::zombie && !helpers.contains(member.pid))
+      workers.push_back(member.pid);
+  auto who =
+      workers.empty() ? std::string() : fmt::format("{} worker{}", workers.size(), workers.size() == 1 ? "" : "s");
+  if (has_master)
+    who = who.empty() ? "the master" : "the master and " + who;
+  auto text = who.empty() ? std::string("none was left while the request was still in a worker's hands")
+                          : fmt::format("{} {} still there {:.1f} s after {}, before the request was released", who,
+                                        has_master + workers.size() == 1 ? "was" : "were", seconds, since);
+  return {.condition = "held-up",
+          .shown = true,
+          .text = text,
+          .facts = {{"master", has_master ? "1" : "0"},
+                    {"workers", std::to_string(workers.size())},
+                    {"pids", fmt::format("{}", fmt::join(workers, " "))}}};
+}
 
 Evidence show_leaving(const RunningServer &server, double since_ms, const std::string &since) {
   std::vector<double> workers;

@@ -11,6 +11,13 @@
 
 namespace pidleak::replay {
 
+/// What became of the disposition of SIGTERM that it was started with.
+reports::Evidence show_sigterm_at_start(Sigterm at_start, const RunningServer &server);
+
+/// Who of them is there before the busy request is released, `seconds` after what `since` names.
+reports::Evidence show_held_up(const RunningServer &server, const census::Walk &walk, double seconds,
+                               const std::string &since);
+
 /// When each of those who were there left, since `since_ms` of the timeline: `3 after 14.9 s, 1 after 15.1 s`.
 reports::Evidence show_leaving(const RunningServer &server, double since_ms, const std::string &since);
 

@@ -159,13 +159,21 @@ Started::Started(const Start &what) : output_(os::open_pipe()), process_(start(w
   os::set_nonblocking(output_.read_end.get());
 }
 
+std::string Started::last_line() const {
+  auto end = text_.find_last_not_of("\n\r ");
+  if (end == text_.npos)
+    return "";
+  auto before = text_.find_last_of('\n', end);
+  auto begin = before == text_.npos ? 0 : before + 1;
+  return text_.substr(begin, end + 1 - begin);
+}
+
 void Started::read() {
   char buffer[65536];
   ssize_t got = 1;
   // Bounded: a process that writes faster than this reads waits, as with any pipe.
   for (int rounds = 0; is_open_ && rounds < 16 && (got = ::read(output_.read_end.get(), buffer, sizeof buffer)) > 0;
        ++rounds) {
-    written_ += static_cast<std::size_t>(got);
     text_.append(buffer, static_cast<std::size_t>(got));
     if (text_.size() > kept_output)
       text_.erase(0, text_.size() - kept_output);

@@ -31,8 +31,8 @@ public:
   int output_fd() const { return is_open_ ? output_.read_end.get() : -1; }
   void read();
   const std::string &output() const { return text_; }
-  /// How much it has written so far, in bytes.
-  std::size_t written() const { return written_; }
+  /// Its last line that is not empty: most often the reason.
+  std::string last_line() const;
   /// Lines that were whole since the last call; long ones are cut.
   std::vector<std::string> take_lines() { return std::exchange(lines_, {}); }
 
@@ -42,7 +42,6 @@ private:
   bool is_open_ = true;
   std::string text_, line_;
   std::vector<std::string> lines_;
-  std::size_t written_ = 0;
 };
 
 } // namespace pidleak::replay
