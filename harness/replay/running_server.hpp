@@ -39,6 +39,8 @@ public:
   /// Until it is ready and its processes stay the same. False: it ended, or did not come up within the bound: why()
   /// says more.
   bool wait_until_ready();
+  /// The same after some of its processes were replaced: it must answer once more.
+  bool wait_until_ready_again();
   const std::string &why() const { return why_; }
   /// Holds everyone who is there now: from then on it is known when each leaves.
   void hold_processes();
@@ -69,6 +71,8 @@ public:
   /// Asks, and waits for the answer; nothing within the time, or it was dropped.
   std::optional<std::string> ask(const std::string &path, milliseconds at_most);
 
+  /// Until the request is answered or dropped, or the time is over.
+  void hear_from(const Request &request, milliseconds at_most);
   /// Takes in what happens for some time, or until one of the pidfds is readable, or something has come.
   void wait(std::chrono::microseconds at_most, const std::vector<int> &exits = {});
   /// Until nothing is left, or all that is left is stuck, or the time is over.

@@ -235,7 +235,7 @@ private:
       server_->wait(backoff.next(), {server_->master().pidfd()});
       auto now = server_->workers();
       replaced = now.size() >= static_cast<std::size_t>(report_.workers);
-      if (now.empty() || (!replaced && server_->tree().at_rest())) // it gives up, or does not care
+      if (!replaced && server_->tree().at_rest()) // it does not care
         break;
       auto stat = os::read_stat(victim.pid());
       reaped = !stat || stat->start_ticks != victim.start_ticks();
@@ -250,8 +250,9 @@ private:
                                 .text = text,
                                 .facts = {{"replaced", replaced ? "yes" : "no"}, {"zombie", reaped ? "no" : "yes"}}});
     os::reap_exited_children(); // orphans, which are no zombies of the server's
-    if (!server_->master().has_exited())
-      server_->hold_processes();
+    if (replaced && !server_->master().has_exited())
+      server_->wait_until_ready_again(); // a stop that comes while the new one starts is another matter
+    server_->hold_processes();
   }
 
   void ask_to_stop() {
@@ -289,11 +290,12 @@ private:
   /// Who is still there while the request waits: they wait for it, or for ever.
   void look_before_release(milliseconds bound) {
     auto settled = server_->settle(bound);
+    none_waits_ = settled.by == census::SettledBy::all_gone;
     report_.evidence.push_back(show_held_up(*server_, settled.walk, (timeline_.now_ms() - since_ms_) / 1000, since_));
   }
 
   void release() {
-    if (!will_release())
+    if (!will_release() || none_waits_)
       return;
     report_.evidence.push_back(show_leaving(*server_, since_ms_, since_));
     since_ms_ = timeline_.now_ms();
@@ -331,11 +333,16 @@ private:
   milliseconds longest_wait() const { return std::max(description_.longest_timer, milliseconds(2000)) + margin; }
 
   void take_census() {
-    // A stop that takes longer than a Pod's grace is hung, unless the server itself gives up at that very moment.
-    auto bound = was_asked_ ? std::max(plan_.grace + margin, longest_wait()) : longest_wait();
+    // Some servers give up by themselves just when a Pod's grace is over: that is no hang.
+    auto bound = was_asked_ ? plan_.grace + margin : longest_wait();
     auto since = Clock::now();
     auto settled = server_->settle(bound);
     ended_after_ms_ = timeline_.now_ms() - since_ms_;
+    if (settled.by == census::SettledBy::all_gone) {
+      ended_after_ms_ = 0;
+      for (const auto &one : server_->held())
+        ended_after_ms_ = std::max(ended_after_ms_, one.left_at_ms.value_or(0) - since_ms_);
+    }
     reports::record_settled(report_, settled, since);
     report_.cgroup_agrees = server_->tree().agrees_with_cgroup(settled.walk);
     record(settled.walk);
@@ -345,7 +352,8 @@ private:
       if (auto notice = show_notice(*server_))
         report_.evidence.push_back(*notice);
     if (const auto *request = server_->busy_request()) {
-      server_->wait(std::chrono::microseconds(0));
+      if (report_.remaining.empty() && !report_.owner) // no process is left that could answer it
+        server_->hear_from(*request, std::chrono::seconds(1));
       report_.evidence.push_back(show_request(*request));
     }
     if (!report_.remaining.empty() || report_.owner)
@@ -420,7 +428,7 @@ private:
   std::optional<os::ProcessRef> busy_;
   double since_ms_ = 0, ended_after_ms_ = 0;
   std::string since_; // what happened then
-  bool was_asked_ = false, is_up_again_ = false;
+  bool was_asked_ = false, none_waits_ = false, is_up_again_ = false;
 };
 
 } // namespace

@@ -166,6 +166,12 @@ bool RunningServer::wait_until_ready() {
   return false;
 }
 
+bool RunningServer::wait_until_ready_again() {
+  answered_ = false;
+  ready_request_.reset();
+  return wait_until_ready();
+}
+
 /// Looks in turn that see the same processes, none of which runs: two, or more where it is not known how many there
 /// will be.
 bool RunningServer::wait_until_same() {

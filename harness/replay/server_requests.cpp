@@ -27,11 +27,15 @@ std::unique_ptr<Request> RunningServer::request(const std::string &path) {
   }
 }
 
-std::optional<std::string> RunningServer::ask(const std::string &path, milliseconds at_most) {
+void RunningServer::hear_from(const Request &request, milliseconds at_most) {
   auto deadline = Deadline::after(at_most);
-  asking_ = request(path);
-  while (asking_->state() == Request::State::pending && !deadline.passed())
+  while (request.state() == Request::State::pending && !deadline.passed())
     wait(std::chrono::duration_cast<std::chrono::microseconds>(deadline.left()));
+}
+
+std::optional<std::string> RunningServer::ask(const std::string &path, milliseconds at_most) {
+  asking_ = request(path);
+  hear_from(*asking_, at_most);
   auto asked = std::move(asking_);
   if (asked->state() != Request::State::answered)
     return {};
