@@ -75,7 +75,7 @@ ServerDescription describe(const ServeOptions &options, const Given &given, int 
 }
 
 void check(const ServeOptions &options, const Given &given, const ReplayOptions &replay) {
-  if (options.command.empty()) {
+  if (!given.contains("--serve")) {
     for (const char *name : {"--busy", "--stop", "--ready-port", "--ready-line", "--ready-file", "--network"})
       if (given.contains(name))
         throw UsageError(fmt::format("{} is for --serve; what is described in a file says it there", name));
@@ -142,7 +142,7 @@ std::vector<Option> serve_options(ServeOptions &options) {
 void take_served(const ServeOptions &options, const Given &given, ReplayOptions &replay) {
   check(options, given, replay);
   replay.grace = milliseconds(static_cast<long>(options.grace * 1000));
-  if (options.command.empty())
+  if (!given.contains("--serve"))
     return;
   if (!given.contains("--pool"))
     replay.pools.clear();

@@ -53,6 +53,7 @@ RunningServer::RunningServer(const Plan &plan, const Inside &inside, Timeline &t
     std::ofstream(directory_ + "/" + name) << fill(text);
   if (const auto *account = server_.user.empty() ? nullptr : ::getpwnam(server_.user.c_str()); ::geteuid() == 0) {
     uid_t user = account ? account->pw_uid : 0;
+    ::chmod(inside_.scratch.c_str(), 0711); // a temporary directory is its maker's alone
     for (const auto &path : {directory_, gate_path_, inside_.scratch + "/tmp"})
       if (::chown(path.c_str(), user, static_cast<gid_t>(-1)) != 0)
         os::throw_errno("chown({})", path);

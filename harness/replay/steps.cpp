@@ -76,7 +76,7 @@ private:
     case Step::ask_to_stop:
     case Step::kill_after_grace:
     case Step::start_again:
-      throw Judged{Verdict::skipped, plan_.scenario.name + " is for servers"};
+      throw Judged{Verdict::skipped, plan_.scenario.name + " is for servers: --pool server:NAME, or --serve COMMAND"};
     }
   }
 
