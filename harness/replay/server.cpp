@@ -7,6 +7,7 @@
 #include "harness/replay/evidence.hpp"
 #include "harness/replay/faults.hpp"
 #include "harness/replay/server_facts.hpp"
+#include "harness/replay/server_requirements.hpp"
 #include "harness/replay/subject.hpp"
 #include "harness/replay/verdict.hpp"
 #include "reports/census_record.hpp"
@@ -19,7 +20,6 @@
 
 namespace pidleak::replay {
 
-using reports::Evidence;
 using reports::Report;
 using reports::Verdict;
 
@@ -63,7 +63,8 @@ public:
 private:
   Judged judge_what_happens() {
     try {
-      check_requirements();
+      if (auto why = why_skipped(plan_, inside_); !why.empty())
+        return {Verdict::skipped, why};
       server_.emplace(plan_, inside_, timeline_);
       for (Step step : plan_.scenario.steps)
         take(step);
@@ -73,29 +74,6 @@ private:
     } catch (const std::exception &e) {
       return {Verdict::broken, e.what()};
     }
-  }
-
-  void skip(const std::string &why) const { throw Judged{Verdict::skipped, why}; }
-
-  void check_requirements() const {
-    if (!plan_.pool.lacks.empty())
-      skip(plan_.pool.lacks);
-    if (std::find(plan_.scenario.subjects.begin(), plan_.scenario.subjects.end(), SubjectKind::server) ==
-        plan_.scenario.subjects.end())
-      skip(fmt::format("{} is for pools: it needs what a server's processes do not show", plan_.scenario.name));
-    if (is_busy() && description_.busy_by == BusyBy::nothing)
-      skip("it is not known how to keep a worker of it busy: --busy, or \"busy\" in its description, says that");
-    if (!is_busy() && description_.busy_by == BusyBy::always)
-      skip("its workers are never idle");
-    if (conditions_.tasks == Tasks::never_end && description_.busy_by == BusyBy::itself)
-      skip("a request that ends by itself can't be kept for ever");
-    if (conditions_.death == Death::oom && description_.allocate.empty())
-      skip("it is not known how to make a worker of it allocate: its description has no \"allocate\"");
-    if (needs_real_oom(plan_) && inside_.memory_cgroup.empty())
-      skip("no memory cgroup for a real OOM kill: " + inside_.memory_lacks +
-           "; --oom=sigkill uses a plain SIGKILL instead");
-    if (plan_.scenario.as_pid_1 && inside_.tier == reports::Tier::subreaper)
-      skip("no PID namespace is to be had here, in which it could be PID 1");
   }
 
   bool is_busy() const { return conditions_.tasks != Tasks::ended; }
@@ -175,6 +153,7 @@ private:
       return kill_master();
     auto victim = find_victim();
     DeathFacts facts{.victim = victim.pid()};
+    since_ = "the worker's death";
     if (needs_real_oom(plan_)) {
       OomTrap trap(inside_.memory_cgroup, inside_.memory_version);
       auto kills_before = trap.kills();
@@ -193,8 +172,9 @@ private:
   }
 
   os::ProcessRef find_victim() {
-    auto pid = busy_ ? busy_->pid() : server_->workers().back(); // the one started last
-    auto victim = os::ProcessRef::open(pid);
+    auto workers = server_->workers();
+    auto pid = busy_ ? busy_->pid() : workers.empty() ? 0 : workers.back(); // the one started last
+    auto victim = pid > 0 ? os::ProcessRef::open(pid) : std::nullopt;
     if (!victim)
       throw Judged{Verdict::broken, "a worker left by itself"};
     return std::move(*victim);
@@ -233,22 +213,14 @@ private:
     bool replaced = false, reaped = false;
     while (!(replaced && reaped) && !deadline.passed() && !server_->master().has_exited()) {
       server_->wait(backoff.next(), {server_->master().pidfd()});
-      auto now = server_->workers();
-      replaced = now.size() >= static_cast<std::size_t>(report_.workers);
-      if (!replaced && server_->tree().at_rest()) // it does not care
-        break;
+      replaced = std::cmp_greater_equal(server_->workers().size(), report_.workers);
       auto stat = os::read_stat(victim.pid());
       reaped = !stat || stat->start_ticks != victim.start_ticks();
+      if (!replaced && server_->tree().at_rest()) // it does not care
+        break;
     }
-    auto text = replaced ? fmt::format("it was replaced after {:.2f} s", milliseconds_between(at, Clock::now()) / 1000)
-                         : std::string("it was not replaced");
-    text += reaped ? "" : ", and is a zombie";
-    if (server_->master().has_exited())
-      text = "the master has ended with it";
-    report_.evidence.push_back({.condition = "replaced",
-                                .shown = true,
-                                .text = text,
-                                .facts = {{"replaced", replaced ? "yes" : "no"}, {"zombie", reaped ? "no" : "yes"}}});
+    report_.evidence.push_back(
+        show_reaction(*server_, replaced, reaped, milliseconds_between(at, Clock::now()) / 1000));
     os::reap_exited_children(); // orphans, which are no zombies of the server's
     if (replaced && !server_->master().has_exited())
       server_->wait_until_ready_again(); // a stop that comes while the new one starts is another matter

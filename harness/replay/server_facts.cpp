@@ -45,6 +45,17 @@ Evidence show_sigterm_at_start(Sigterm at_start, const RunningServer &server) {
       .condition = "sigterm", .shown = true, .text = text, .facts = {{"wanted", spell(at_start)}, {"subject", master}}};
 }
 
+Evidence show_reaction(const RunningServer &server, bool replaced, bool reaped, double seconds) {
+  auto text = replaced ? fmt::format("it was replaced after {:.2f} s", seconds) : std::string("it was not replaced");
+  text += reaped ? "" : ", and is a zombie";
+  if (server.master().has_exited())
+    text = "the master has ended with it";
+  return {.condition = "replaced",
+          .shown = true,
+          .text = text,
+          .facts = {{"replaced", replaced ? "yes" : "no"}, {"zombie", reaped ? "no" : "yes"}}};
+}
+
 Evidence show_held_up(const RunningServer &server, const census::Walk &walk, double seconds, const std::string &since) {
   std::vector<pid_t> workers;
   bool has_master = false;

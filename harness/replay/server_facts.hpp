@@ -14,6 +14,9 @@ namespace pidleak::replay {
 /// What became of the disposition of SIGTERM that it was started with.
 reports::Evidence show_sigterm_at_start(Sigterm at_start, const RunningServer &server);
 
+/// What became of a worker that died, and of its place, `seconds` later.
+reports::Evidence show_reaction(const RunningServer &server, bool replaced, bool reaped, double seconds);
+
 /// Who of them is there before the busy request is released, `seconds` after what `since` names.
 reports::Evidence show_held_up(const RunningServer &server, const census::Walk &walk, double seconds,
                                const std::string &since);
