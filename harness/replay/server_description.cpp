@@ -66,10 +66,10 @@ public:
     for (const auto &[key, set] : keys_)
       known.push_back(key);
     for (const auto &[key, value] : object.items()) {
-      auto found = std::find_if(keys_.begin(), keys_.end(), [&](const auto &each) { return each.first == key; });
-      if (found == keys_.end())
+      auto place = std::find(known.begin(), known.end(), key);
+      if (place == known.end())
         fail(key, "not known" + suggestion(key, known));
-      found->second(value);
+      keys_[static_cast<std::size_t>(place - known.begin())].second(value);
     }
   }
 
