@@ -187,7 +187,7 @@ void RunningServer::note_exits() {
   for (auto &one : held_)
     if (!one.left_at_ms && one.process.has_exited()) {
       one.left_at_ms = timeline_.now_ms();
-      auto status = one.process.exit_status();
+      const auto &status = one.status = one.process.exit_status();
       timeline_.note(
           "exited", one.process.pid(),
           fmt::format("{}{}", one.is_master ? "the master" : "a worker", status ? ", " + status->text() : ""));
@@ -196,14 +196,16 @@ void RunningServer::note_exits() {
 
 census::Settled RunningServer::settle(milliseconds bound) {
   auto deadline = Deadline::after(bound);
-  return census::settle({.see = [&] { return tree_->see([](pid_t) { return false; }); },
-                         .rest = [&](const auto &walk) { return tree_->rest(walk); },
-                         .wait =
-                             [&](std::chrono::microseconds at_most, const std::vector<int> &exits) {
-                               wait(at_most, exits);
-                               return false; // what a server says changes nothing
-                             },
-                         .is_over = [&] { return deadline.passed(); }});
+  auto settled = census::settle({.see = [&] { return tree_->see([](pid_t) { return false; }); },
+                                 .rest = [&](const auto &walk) { return tree_->rest(walk); },
+                                 .wait =
+                                     [&](std::chrono::microseconds at_most, const std::vector<int> &exits) {
+                                       wait(at_most, exits);
+                                       return false; // what a server says changes nothing
+                                     },
+                                 .is_over = [&] { return deadline.passed(); }});
+  note_exits(); // of those that this look was the first to miss
+  return settled;
 }
 
 } // namespace pidleak::replay

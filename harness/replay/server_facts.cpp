@@ -110,7 +110,7 @@ std::optional<Evidence> show_notice(const RunningServer &server) {
   constexpr double at_once_ms = 500;
   std::optional<double> died;
   double last = 0;
-  int left = 0, workers = 0, by_signal = 0;
+  int left = 0, workers = 0, told = 0, by_signal = 0;
   for (const auto &one : server.held())
     if (one.is_master)
       died = one.left_at_ms;
@@ -120,6 +120,7 @@ std::optional<Evidence> show_notice(const RunningServer &server) {
       continue;
     ++left;
     last = std::max(last, *one.left_at_ms - *died);
+    told += one.status.has_value();
     by_signal += one.status && one.status->signaled;
   }
   if (!died || workers == 0)
@@ -133,7 +134,7 @@ std::optional<Evidence> show_notice(const RunningServer &server) {
     tell("never", "no worker notices its master's death");
   else if (left < workers)
     tell("some", fmt::format("{} of {} workers noticed their master's death", left, workers));
-  else if (by_signal == workers)
+  else if (by_signal > 0 && by_signal == told)
     tell("signal", "the kernel ends each worker with its master (PR_SET_PDEATHSIG)");
   else if (last < at_once_ms)
     tell("event", "each worker notices its master's death at once: by the end of a pipe or socket, or a signal");
