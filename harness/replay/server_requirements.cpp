@@ -12,6 +12,8 @@ std::string why_skipped(const Plan &plan, const Inside &inside) {
     return plan.pool.lacks;
   if (std::find(scenario.subjects.begin(), scenario.subjects.end(), SubjectKind::server) == scenario.subjects.end())
     return scenario.name + " is for pools: it needs what a server's processes do not show";
+  if (plan.is_traced())
+    return "points of execution are recorded of pools and of commands: pidleak sweep --until-port PORT -- COMMAND";
   if (is_busy && server.busy_by == BusyBy::nothing)
     return "it is not known how to keep a worker of it busy: --busy, or \"busy\" in its description, says that";
   if (!is_busy && server.busy_by == BusyBy::always)
