@@ -82,8 +82,7 @@ Comparison compare(const Tallies &tallies) {
       comparison.pools.push_back(pool);
   for (const auto &tally : tallies.all()) {
     const auto &report = tally.first();
-    auto found = report.conditions.find("start-method"); // what guard wrote has none
-    auto method = found == report.conditions.end() ? "" : found->second;
+    auto method = layout::variant(report);
     auto row = std::find_if(comparison.rows.begin(), comparison.rows.end(), [&](const ComparisonRow &r) {
       return r.scenario == report.scenario && r.start_method == method;
     });
@@ -149,6 +148,23 @@ std::string in_colour(const Cell &cell, const std::string &text) {
   return layout::coloured(worst_of(cell.front()), text.substr(0, end), {.colour = true}) + text.substr(end);
 }
 
+/// How a worker of each pool notices its master's death, where replays have shown it; empty: none has.
+layout::Row notices_of(const Comparison &comparison) {
+  layout::Row row(comparison.pools.size(), "-");
+  bool is_known = false;
+  for (const auto &line : comparison.rows)
+    for (std::size_t c = 0; c < line.cells.size(); ++c)
+      for_each_ending(line.cells[c], [&](const Ending &ending) {
+        for (const auto &evidence : ending.first.evidence)
+          if (evidence.condition == "notices" && evidence.facts.contains("how")) {
+            row[c] = printable(evidence.facts.at("how"));
+            is_known = true;
+          }
+      });
+  return is_known ? row : layout::Row();
+}
+constexpr const char *notices_title = "a worker notices its master's death by";
+
 } // namespace
 
 std::string render_comparison(const Comparison &comparison, const ComparisonOptions &options) {
@@ -169,10 +185,14 @@ std::string render_comparison(const Comparison &comparison, const ComparisonOpti
       rows.back().push_back(text);
     }
   }
+  if (auto notices = notices_of(comparison); !notices.empty()) {
+    rows.push_back({notices_title, ""});
+    rows.back().insert(rows.back().end(), notices.begin(), notices.end());
+  }
   rows = layout::align(std::move(rows));
   std::string text;
   for (std::size_t r = 0; r < rows.size(); ++r) {
-    for (std::size_t c = 2; options.colour && r > 0 && c < rows[r].size(); ++c)
+    for (std::size_t c = 2; options.colour && r > 0 && r <= comparison.rows.size() && c < rows[r].size(); ++c)
       rows[r][c] = in_colour(comparison.rows[r - 1].cells[c - 2], rows[r][c]);
     text += layout::join(rows[r]) + "\n";
   }
@@ -192,6 +212,8 @@ std::string render_comparison_markdown(const Comparison &comparison) {
       body += fmt::format(" {} |", markdown_text(describe(cell)));
     body += "\n";
   }
+  if (auto notices = notices_of(comparison); !notices.empty())
+    body += fmt::format("| {} | | {} |\n", notices_title, fmt::join(notices, " | "));
   return head + "\n" + rule + "\n" + body;
 }
 

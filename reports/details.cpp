@@ -35,7 +35,7 @@ std::string body_of(const Report &report, const TerminalOptions &options) {
                               fmt::format("{}: {}", printable(evidence.condition), printable(evidence.text)), 14);
   for (const auto &event : report.timeline)
     if (event.event == "mistake")
-      text += fmt::format("  mistake   {}\n", printable(event.detail));
+      text += layout::wrapped("  mistake   ", printable(event.detail), 12);
   text += growth_lines(growing_groups(report), "  ") + remaining_lines(report, "  ") + suppression_lines(report, "  ");
   if (report.settled_by)
     text += layout::wrapped(
@@ -75,7 +75,7 @@ void add(std::vector<Entry> &entries, const Report &report, const std::string &v
   auto entry = std::find_if(entries.begin(), entries.end(), [&](const Entry &e) { return e.same == same; });
   if (entry == entries.end())
     entry = entries.insert(entry, {.titles = {}, .same = same, .body = body_of(report, options)});
-  auto scenario = printable(report.scenario), method = layout::condition(report, "start-method");
+  auto scenario = printable(report.scenario), method = layout::variant(report);
   auto title = std::find_if(entry->titles.begin(), entry->titles.end(), [&](const Entry::Title &t) {
     return t.scenario == scenario && t.start_method == method && t.verdict == verdict;
   });
@@ -85,14 +85,25 @@ void add(std::vector<Entry> &entries, const Report &report, const std::string &v
   title->pools.push_back(printable(report.pool));
 }
 
-bool is_worth_telling(const Report &report) { return report.verdict != Verdict::clean || !report.remaining.empty(); }
+constexpr double late_ms = 1000; // for a process to leave, and nothing held it up
+
+/// Besides what is not clean: what a server's processes did that a user may not expect, and with -v all that they did.
+bool is_worth_telling(const Report &report, const TerminalOptions &options) {
+  auto is_odd = [](const Evidence &evidence) { return evidence.condition == "held-up" || evidence.condition == "stays"; };
+  auto is_mistake = [](const TimelineEvent &event) { return event.event == "mistake"; };
+  bool is_server = layout::condition(report, "start-method").empty();
+  return report.verdict != Verdict::clean || !report.remaining.empty() ||
+         (is_server && (options.verbose || report.settle_ms > late_ms)) ||
+         std::any_of(report.evidence.begin(), report.evidence.end(), is_odd) ||
+         std::any_of(report.timeline.begin(), report.timeline.end(), is_mistake);
+}
 
 /// Each verdict of each tally.
 std::vector<Entry> all_entries(const Tallies &tallies, const TerminalOptions &options) {
   std::vector<Entry> entries;
   for (const auto &tally : tallies.all())
     for (auto [verdict, count] : verdicts_of(tally))
-      if (const auto &shown = first_with(verdict, tally); is_worth_telling(shown.first)) {
+      if (const auto &shown = first_with(verdict, tally); is_worth_telling(shown.first, options)) {
         auto words = verdict_in(tally, shown, count, options);
         add(entries, shown.first, words, words + body_of(shown.first, options), options);
       }
@@ -106,7 +117,7 @@ std::vector<Entry> distinct_entries(const Tallies &tallies, const TerminalOption
     for (const auto &ending : tally.endings) {
       const auto &report = ending.first;
       bool expected = options.deviation && was_judged(report) && options.deviation(report).empty();
-      if (is_worth_telling(report) && !expected)
+      if (is_worth_telling(report, options) && !expected)
         add(entries, report, verdict_in(tally, ending, ending.count, options), kind_of_ending(report), options);
     }
   return entries;

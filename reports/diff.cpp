@@ -78,7 +78,7 @@ Change change_of(const CellDiff &cell) {
 }
 
 CellDiff &cell_of(const Report &report, std::vector<CellDiff> &cells) {
-  auto method = layout::condition(report, "start-method");
+  auto method = layout::variant(report);
   auto found = std::find_if(cells.begin(), cells.end(), [&](const CellDiff &cell) {
     return cell.scenario == report.scenario && cell.pool == report.pool && cell.start_method == method;
   });

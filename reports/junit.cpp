@@ -109,7 +109,7 @@ std::vector<Suite> suites_of(const std::vector<Report> &reports) {
                               [&](const Suite &known) { return known.scenario == report.scenario; });
     if (suite == suites.end())
       suite = suites.insert(suite, {.scenario = report.scenario, .cases = {}});
-    auto method = layout::condition(report, "start-method");
+    auto method = layout::variant(report);
     suite->cases.push_back({.report = &report, .name = report.pool + (method.empty() ? "" : " " + method)});
   }
   for (auto &suite : suites)

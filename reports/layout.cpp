@@ -81,6 +81,16 @@ std::string condition(const Report &report, const std::string &name) {
   return found == report.conditions.end() ? "" : printable(found->second);
 }
 
+std::string variant(const Report &report) {
+  if (auto method = condition(report, "start-method"); !method.empty())
+    return method;
+  auto tasks = condition(report, "tasks");
+  return tasks == "ended"    ? "idle workers"
+         : tasks == "finish" ? "a busy worker"
+         : tasks.empty()     ? ""
+                             : "a stuck worker";
+}
+
 bool counted(const Report &report) {
   return report.verdict != Verdict::skipped &&
          (report.census_complete || report.live + report.zombies + report.helpers > 0);
@@ -88,7 +98,7 @@ bool counted(const Report &report) {
 
 std::string title_of(const Report &report) {
   auto title = fmt::format("{} on {}", printable(report.scenario), printable(report.pool));
-  if (auto method = condition(report, "start-method"); !method.empty())
+  if (auto method = variant(report); !method.empty())
     title.append(" with ").append(method);
   return title;
 }

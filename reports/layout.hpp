@@ -28,6 +28,10 @@ std::string coloured(Verdict verdict, const std::string &text, const TerminalOpt
 /// The condition's word, printable; empty if the report has no such condition.
 std::string condition(const Report &report, const std::string &name);
 
+/// What one scenario on one pool is replayed with, one after the other, printable: the start method; on a server what its
+/// workers do. Empty for what guard wrote.
+std::string variant(const Report &report);
+
 /// False where a 0 would read as a count that was taken.
 bool counted(const Report &report);
 

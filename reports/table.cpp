@@ -61,7 +61,7 @@ std::vector<Row> table_of(const Tallies &tallies, const Deviation &deviation) {
   for (const auto &tally : tallies.all()) {
     const auto &first = tally.first();
     auto median = median_ms(tally);
-    rows.push_back({printable(first.scenario), printable(first.pool), condition(first, "start-method"),
+    rows.push_back({printable(first.scenario), printable(first.pool), variant(first),
                     verdict_cell(tally), range_of(tally, &Report::live), range_of(tally, &Report::zombies),
                     range_of(tally, &Report::helpers), median ? fmt::format("{:.0f} ms", *median) : "-"});
     if (deviation)

@@ -13,6 +13,8 @@ const Scenario &owner_killed() {
       .name = "owner-killed",
       .summary = "the process that owns the pool is OOM-killed while its workers are in their tasks",
       .conditions = {.death = Death::oom, .victim = Victim::owner},
+      .subjects = {SubjectKind::pool, SubjectKind::server},
+      .tasks = {Tasks::ended, Tasks::finish},
       .start_methods = all_of<StartMethod>(),
       .must_show = {MustShow::death, MustShow::sigterm},
       .expectations = {

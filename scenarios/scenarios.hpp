@@ -10,6 +10,8 @@ namespace pidleak::scenarios {
 using replay::Expectation;
 using replay::MustShow;
 using replay::Scenario;
+using replay::Step;
+using replay::SubjectKind;
 
 /// In the order of that list.
 std::vector<const Scenario *> all();

@@ -24,7 +24,7 @@ namespace {
 
 const bool alarms_can_be_seen = ::access("/proc/timer_list", R_OK) == 0;
 
-census::Rest rest_but_for(pid_t outsider) { return rest_below({.root = ::getpid(), .except = outsider}, {}); }
+census::Rest rest_but_for(pid_t outsider) { return rest_below({.root = ::getpid(), .except = {outsider}}, {}); }
 
 /// Something that two processes have, and one waits for.
 struct Shared {

@@ -37,7 +37,7 @@ constexpr milliseconds walk_bound{50}; // what has exited meanwhile is not reape
 } // namespace
 
 Sight Tree::see(const std::function<bool(pid_t)> &may_stay) const {
-  bool reaps = options_.scope.except != ::getpid(); // else the root is another process
+  bool reaps = options_.scope.root == ::getpid();
   if (reaps)
     os::reap_exited_children(options_.reaped);
   Sight sight{.walk = walk(options_.scope, Deadline::after(walk_bound))};
@@ -77,9 +77,14 @@ std::optional<bool> Tree::agrees_with_cgroup(const Walk &walk) const {
   auto listed = cgroup_members();
   if (!listed)
     return {};
+  auto seen = walk.members;
+  for (pid_t pid : options_.scope.except)
+    if (auto left_out = read_member(pid))
+      for (auto &member : walk_from({*left_out}))
+        seen.push_back(std::move(member));
   return std::all_of(listed->begin(), listed->end(), [&](pid_t pid) {
     return pid == options_.scope.root ||
-           std::any_of(walk.members.begin(), walk.members.end(), [&](const auto &member) { return member.pid == pid; });
+           std::any_of(seen.begin(), seen.end(), [&](const auto &member) { return member.pid == pid; });
   });
 }
 

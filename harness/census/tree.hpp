@@ -33,6 +33,10 @@ class Tree {
 public:
   explicit Tree(TreeOptions options);
 
+  /// A child of the root that is no member, nor who is below it.
+  void leave_out(pid_t child) { options_.scope.except.push_back(child); }
+  const Scope &scope() const { return options_.scope; }
+
   /// The first of these that is neither the subject nor one of the descendants; nothing: there is none.
   std::optional<pid_t> first_stranger(const std::vector<pid_t> &pids) const;
   /// Whether nothing moves any more, for certain.

@@ -95,7 +95,8 @@ Pass walk_down(std::vector<pid_t> pids) {
 
 std::vector<pid_t> first_generation(const Scope &scope) {
   auto pids = os::read_children(scope.root);
-  std::erase(pids, scope.except);
+  for (pid_t pid : scope.except)
+    std::erase(pids, pid);
   return pids;
 }
 

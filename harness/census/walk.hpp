@@ -35,8 +35,8 @@ std::optional<Member> read_member(pid_t pid);
 
 /// Whose descendants.
 struct Scope {
-  pid_t root = 0;   // not itself a member
-  pid_t except = 0; // a child of the root that is no member, nor who is below it: the one that looks
+  pid_t root = 0;                 // not itself a member
+  std::vector<pid_t> except = {}; // children of the root that are no members, nor who is below them: the one that looks
 };
 
 /// One pass. A process that forks or ends meanwhile may be missed. `hidden`, if not null: as Walk::hidden.

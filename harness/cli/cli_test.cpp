@@ -283,3 +283,29 @@ TEST_CASE("a replay of a real pool tells who created what remains, and one of a 
   }
   CHECK(report_of("cpython312").at("genealogy").is_null());
 }
+
+TEST_CASE("a server of one's own: what can't be replayed is refused before anything is started", "[cli]") {
+  check_usage({"run", "graceful-stop", "--serve", "pidleak-no-such-program"}, "can't be executed: not found");
+  check_usage({"run", "graceful-stop", "--serve", "pidleak-none | cat"}, "what needs a shell is: sh -c");
+  check_usage({"run", "graceful-stop", "--serve", ""}, "names no command");
+  check_usage({"run", "graceful-stop", "--serve", "sleep 1", "--busy", "/slow"}, "on which port?");
+  check_usage({"run", "graceful-stop", "--serve", "sleep 1", "--busy", "http://example.org/"}, "must be on 127.0.0.1");
+  check_usage({"run", "graceful-stop", "--serve", "sleep 1", "--stop", "TREM"}, "not a signal");
+  check_usage({"run", "graceful-stop", "--serve", "sleep 1", "--ready-line", "("}, "--ready-line");
+  check_usage({"run", "graceful-stop", "--serve", "sleep 1", "--ready-port", "1", "--jobs", "2"}, "not with --jobs");
+  check_usage({"run", "graceful-stop", "--ready-port", "8000"}, "--ready-port is for --serve");
+  check_usage({"run", "graceful-stop", "--pool", "server:gunicron"}, "did you mean \"gunicorn\"?");
+  check_usage({"run", "graceful-stop", "--pool", "server:./none.json"}, "./none.json: can't be read");
+}
+
+TEST_CASE("a server of one's own that stops, and one that does not", "[cli]") {
+  auto stop = [](const std::string &action) {
+    return run({"run", "graceful-stop", "--grace", "0.2", "--workers", "1", "--serve",
+                "sh -c 'sleep 1000 & trap \"" + action + "\" TERM; wait; wait'"});
+  };
+  auto stops = stop("kill $!; exit");
+  CHECK(stops.status == 0);
+  auto deaf = stop(":");
+  CHECK(deaf.status == 1);
+  CHECK_THAT(deaf.out, ContainsSubstring("after SIGTERM: the master and 1 live worker remain"));
+}

@@ -1,9 +1,11 @@
 // pidleak compare: scenarios and pools side by side, and presets held against the real pools that they model.
 #include "harness/cli/outputs.hpp"
 #include "harness/cli/replays.hpp"
+#include "harness/cli/serve.hpp"
 #include "harness/cli/verbs.hpp"
 #include "reports/comparison.hpp"
 #include "reports/file.hpp"
+#include "reports/html.hpp"
 
 #include <fmt/format.h>
 
@@ -20,7 +22,8 @@ using reports::Tallies;
 struct CompareOptions {
   ReplayOptions replay;
   std::vector<std::string> fidelity; // PRESET=POOL
-  std::string markdown_path;
+  std::string markdown_path, html_path;
+  ServeOptions serve;
 };
 
 using Pair = std::pair<std::string, std::string>;
@@ -79,6 +82,8 @@ int compare(CompareOptions options) {
         pools.push_back(pool);
   if (!options.markdown_path.empty())
     check_output("--markdown", options.markdown_path);
+  if (!options.html_path.empty())
+    check_output("--html", options.html_path);
 
   Tallies tallies, in_other_order;
   auto replayed =
@@ -93,6 +98,8 @@ int compare(CompareOptions options) {
                                 replayed.count(), replayed.where);
   if (!options.markdown_path.empty())
     reports::write_atomically(options.markdown_path, reports::render_comparison_markdown(comparison));
+  if (!options.html_path.empty())
+    reports::write_atomically(options.html_path, reports::render_html(tallies));
   std::vector<reports::Verdict> verdicts;
   for (auto [verdict, count] : verdicts_of(tallies))
     verdicts.push_back(verdict);
@@ -117,8 +124,12 @@ Command compare_verb() {
       .footer = "Examples:\n"
                 "  pidleak compare all --pool python:3.6,python:3.12,hardened\n"
                 "  pidleak compare incident --pool python:3.13,loky,billiard --start-method all --markdown table.md\n"
+                "  pidleak compare all --pool server:gunicorn,server:puma,server:php-fpm --jobs 4\n"
                 "  pidleak compare all --fidelity cpython36=python:3.6,cpython312=python:3.13",
-      .run = [options](const Given &) { return compare(*options); }};
+      .run = [options](const Given &given) {
+        take_served(options->serve, given, options->replay);
+        return compare(*options);
+      }};
   command.options.push_back(
       {.name = "--fidelity",
        .into = &options->fidelity,
@@ -129,6 +140,11 @@ Command compare_verb() {
                              .into = [options](const std::string &path) { options->markdown_path = output_path(path); },
                              .summary = "Write the table to this file, as Markdown",
                              .value = "FILE"});
+  command.options.push_back({.name = "--html",
+                             .into = [options](const std::string &path) { options->html_path = output_path(path); },
+                             .summary = "Write one HTML page: the table, and every kind of ending in full",
+                             .value = "FILE"});
+  append(command.options, serve_options(options->serve));
   return command;
 }
 

@@ -7,25 +7,40 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
 namespace pidleak::cli {
 namespace {
 
+constexpr const char *of_servers = "\nScenarios of servers, as is owner-killed\n";
+
+bool is_for_pools(const replay::Scenario &scenario) {
+  return std::find(scenario.subjects.begin(), scenario.subjects.end(), replay::SubjectKind::pool) !=
+         scenario.subjects.end();
+}
+
 int list() {
   std::string text = "Scenarios\n";
   for (const auto *scenario : scenarios::all()) {
+    if (!is_for_pools(*scenario) && text.find(of_servers) == text.npos)
+      text += of_servers;
     text += fmt::format("  {}\n      {}\n      ", scenario->name, scenario->summary);
     std::vector<std::string> words;
     for_each_condition(scenario->conditions, [&](const char *name, auto value) {
       if (value != decltype(value){} && std::string(name) != "start-method")
         words.push_back(fmt::format("--{} {}", name, spell(value)));
     });
-    std::vector<std::string> methods;
+    std::vector<std::string> methods, tasks;
     for (auto method : scenario->start_methods)
       methods.push_back(spell(method));
-    words.push_back(fmt::format("--start-method {}", fmt::join(methods, ",")));
+    for (auto of_workers : scenario->tasks)
+      tasks.push_back(spell(of_workers));
+    if (is_for_pools(*scenario))
+      words.push_back(fmt::format("--start-method {}", fmt::join(methods, ",")));
+    if (!tasks.empty())
+      words.push_back(fmt::format("{}--tasks {}", is_for_pools(*scenario) ? "on servers " : "", fmt::join(tasks, "|")));
     text += fmt::format("{}\n", fmt::join(words, " "));
   }
   text += "\nConditions, each an option of `pidleak run`\n";
@@ -47,6 +62,13 @@ int list_pools() {
   for (const auto &found : find_pools())
     text += fmt::format("{:<26} {:<12} {}\n", found.word, found.version, found.pool);
   text += fmt::format("{:<26} {:<12} your own: see PROTOCOL.md\n", "exec:COMMAND", "");
+  std::string missing;
+  for (const auto &server : find_servers())
+    (server.lacks.empty() ? text : missing) +=
+        server.lacks.empty() ? fmt::format("{:<26} {:<12} {}\n", server.word, server.version, server.about)
+                             : fmt::format("{:<26} {:<12} {}: {}\n", server.word, "-", server.about, server.lacks);
+  text += missing +
+          fmt::format("{:<26} {:<12} your own: see workers/servers/README.md, or --serve\n", "server:FILE.json", "");
   std::fputs(text.c_str(), stdout);
   return 0;
 }

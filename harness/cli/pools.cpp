@@ -9,7 +9,11 @@
 
 #include <CLI/StringTools.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
 
 namespace pidleak::cli {
 namespace {
@@ -104,8 +108,64 @@ replay::PoolChoice choose(const std::string &name) {
       return adapter.program.empty() ? python_pool(adapter, name, wanted) : other_pool(adapter, name, wanted);
     known.push_back(adapter.word);
   }
-  known.insert(known.end(), {"exec:COMMAND", "all"});
+  known.insert(known.end(), {"server:NAME", "exec:COMMAND", "all"});
   throw UsageError(fmt::format("--pool {}: not known{}", name, suggestion(kind, known)));
+}
+
+/// The first version in what a program says of itself: `nginx version: nginx/1.22.1` has 1.22.1.
+std::string number_in(const std::string &text) {
+  auto is_digit = [](unsigned char c) { return c >= '0' && c <= '9'; };
+  for (auto dot = text.find('.'); dot != text.npos; dot = text.find('.', dot + 1)) {
+    auto begin = dot, end = dot + 1;
+    while (begin > 0 && is_digit(static_cast<unsigned char>(text[begin - 1])))
+      --begin;
+    while (end < text.size() && (is_digit(static_cast<unsigned char>(text[end])) || text[end] == '.'))
+      ++end;
+    if (begin < dot && end > dot + 1)
+      return text.substr(begin, end - begin);
+  }
+  return text.substr(0, text.find('\n'));
+}
+
+constexpr std::string_view server_prefix = "server:", description_suffix = ".json";
+
+/// The descriptions that come with pidleak, by name.
+std::vector<std::string> described_servers() {
+  std::vector<std::string> names;
+  std::error_code none_are_there;
+  for (const auto &entry : std::filesystem::directory_iterator(os::sibling_file("servers"), none_are_there))
+    if (entry.path().extension() == description_suffix)
+      names.push_back(entry.path().stem());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+/// What is described is often not installed.
+std::string lacks_of(const replay::ServerDescription &server) {
+  for (const auto &program : server.programs)
+    if (::access(program.c_str(), F_OK) != 0)
+      return fmt::format("{} is not here{}", program,
+                         server.packages.empty()
+                             ? ""
+                             : fmt::format("; on Debian: apt-get install {}", fmt::join(server.packages, " ")));
+  return "";
+}
+
+/// `server:gunicorn`, or `server:./my.json`.
+replay::PoolChoice server(const std::string &word) try {
+  auto name = word.substr(server_prefix.size());
+  auto known = described_servers();
+  bool is_path = name.find('/') != name.npos || name.ends_with(description_suffix);
+  if (!is_path && std::find(known.begin(), known.end(), name) == known.end())
+    throw UsageError(fmt::format("--pool {}: no server of that name{}; a description of your own: server:./my.json",
+                                 word, suggestion(name, known)));
+  replay::PoolChoice choice{.name = word, .program = ""};
+  choice.server = replay::read_server_description(
+      is_path ? name : os::sibling_file(fmt::format("servers/{}{}", name, description_suffix)));
+  choice.lacks = lacks_of(*choice.server);
+  return choice;
+} catch (const std::invalid_argument &e) {
+  throw UsageError(e.what());
 }
 
 } // namespace
@@ -118,7 +178,9 @@ std::vector<replay::PoolChoice> choose_pools(const std::vector<std::string> &wor
       continue;
     }
     for (const auto &name : CLI::detail::split(word, ','))
-      if (name != "all")
+      if (name.starts_with(server_prefix))
+        chosen.push_back(server(name));
+      else if (name != "all")
         chosen.push_back(choose(name));
       else
         for (const auto &each : spellings<pool::Preset>())
@@ -142,6 +204,19 @@ std::vector<FoundPool> find_pools() {
       if (auto version = os::output_of({.program = program, .arguments = {"--version"}}))
         found.push_back(
             {.word = adapter.word, .pool = adapter.pool, .version = version->substr(0, version->find('\n'))});
+  return found;
+}
+
+std::vector<DescribedServer> find_servers() {
+  std::vector<DescribedServer> found;
+  for (const auto &name : described_servers()) {
+    auto choice = server(fmt::format("{}{}", server_prefix, name));
+    DescribedServer one{.word = choice.name, .about = choice.server->about, .version = "", .lacks = choice.lacks};
+    if (const auto &words = choice.server->version; one.lacks.empty() && !words.empty())
+      one.version = number_in(
+          os::output_of({.program = words.front(), .arguments = {words.begin() + 1, words.end()}}).value_or(""));
+    found.push_back(std::move(one));
+  }
   return found;
 }
 

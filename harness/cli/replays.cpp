@@ -18,6 +18,7 @@
 namespace pidleak::cli {
 
 using replay::Plan;
+using replay::SubjectKind;
 using reports::Report;
 
 namespace {
@@ -125,6 +126,31 @@ std::vector<std::string> replay_tiers() {
   return tiers;
 }
 
+bool is_for(const replay::Scenario &scenario, SubjectKind kind) {
+  return std::find(scenario.subjects.begin(), scenario.subjects.end(), kind) != scenario.subjects.end();
+}
+
+/// Of several things that its workers may do, those that it is known how to make them do; where there is but one, the
+/// replay says why not.
+bool can_be(Tasks tasks, const replay::Scenario &scenario, const replay::ServerDescription &server) {
+  using replay::BusyBy;
+  if (scenario.tasks.size() < 2)
+    return true;
+  bool has_idle = server.busy_by != BusyBy::always;
+  return tasks == Tasks::ended    ? has_idle
+         : tasks == Tasks::finish ? server.busy_by != BusyBy::nothing
+                                  : server.busy_by != BusyBy::nothing && server.busy_by != BusyBy::itself;
+}
+
+/// Its interpreter and libraries take their time to start. A master can't be told to allocate.
+void fit_to_server(Plan &plan, milliseconds grace) {
+  plan.step_bound = std::chrono::seconds(30);
+  plan.grace = grace;
+  auto &conditions = plan.scenario.conditions;
+  if (conditions.victim == Victim::owner && conditions.death == Death::oom)
+    conditions.death = Death::sigkill;
+}
+
 } // namespace
 
 void refuse_word(const std::string &option, const std::string &text, const std::vector<std::string> &known) {
@@ -134,18 +160,39 @@ void refuse_word(const std::string &option, const std::string &text, const std::
 std::vector<Plan> make_plans(const ReplayOptions &options) {
   std::vector<Plan> plans;
   auto pools = choose_pools(options.pools);
-  for (const auto *scenario : chosen_scenarios(options))
-    for (auto method : chosen_start_methods(options, *scenario))
-      for (const auto &pool : pools) {
-        Plan plan{.scenario = *scenario, .pool = pool, .oom = word<replay::OomMode>("--oom", options.oom)};
-        plan.take_stacks = options.stacks;
-        auto &conditions = plan.scenario.conditions;
-        conditions.workers = options.workers;
-        conditions.start_method = method;
-        for (const auto &set : options.overrides)
-          set(conditions);
+  if (options.served)
+    pools.push_back(*options.served);
+  bool all = std::find(options.scenarios.begin(), options.scenarios.end(), "all") != options.scenarios.end();
+  for (const auto *scenario : chosen_scenarios(options)) {
+    auto add = [&](const replay::PoolChoice &pool, const auto &vary) {
+      Plan plan{.scenario = *scenario, .pool = pool, .oom = word<replay::OomMode>("--oom", options.oom)};
+      plan.take_stacks = options.stacks;
+      auto &conditions = plan.scenario.conditions;
+      conditions.workers = options.workers;
+      vary(conditions);
+      for (const auto &set : options.overrides)
+        set(conditions);
+      if (pool.server)
+        fit_to_server(plan, options.grace);
+      bool is_new =
+          std::none_of(plans.begin(), plans.end(), [&](const Plan &known) { // an option may have made it another
+            return known.scenario.name == plan.scenario.name && known.pool.name == plan.pool.name &&
+                   known.scenario.conditions == conditions;
+          });
+      if (is_new)
         plans.push_back(std::move(plan));
-      }
+    };
+    for (auto method : chosen_start_methods(options, *scenario))
+      for (const auto &pool : pools)
+        if (!pool.server && (!all || is_for(*scenario, SubjectKind::pool)))
+          add(pool, [&](Conditions &conditions) { conditions.start_method = method; });
+    auto tasks = scenario->tasks.empty() ? std::vector{scenario->conditions.tasks} : scenario->tasks;
+    for (auto of_workers : tasks)
+      for (const auto &pool : pools)
+        if (pool.server && (!all || is_for(*scenario, SubjectKind::server)) &&
+            can_be(of_workers, *scenario, *pool.server))
+          add(pool, [&](Conditions &conditions) { conditions.tasks = of_workers; });
+  }
   return plans;
 }
 
@@ -166,8 +213,10 @@ std::string done_in(const Report &report) {
     if (name != "start-method") // told beside the workers
       changed.push_back(fmt::format("{} {}", name, word));
   auto method = report.conditions.find("start-method");
-  if (method == report.conditions.end()) // guard's
-    return "";
+  if (method == report.conditions.end()) // a server's, or guard's
+    return report.conditions.empty()
+               ? ""
+               : fmt::format("{} workers{}{}", report.workers, changed.empty() ? "" : "; ", fmt::join(changed, ", "));
   return fmt::format("{} workers with {}; {}", report.workers, method->second,
                      changed.empty() ? "nothing else" : fmt::to_string(fmt::join(changed, ", ")));
 }

@@ -16,6 +16,8 @@ struct ReplayOptions {
   std::string report_path, require_tier, tier, oom = "real";
   bool stacks = false;
   bool json = false;
+  std::optional<replay::PoolChoice> served = {}; // a server of the user's own, beside the pools
+  milliseconds grace{30000};                     // of servers
 };
 
 /// The options of a verb. `options` must live until it has run.

@@ -1,6 +1,7 @@
 // pidleak run: replays scenarios and shows the verdicts.
 #include "harness/cli/outputs.hpp"
 #include "harness/cli/replays.hpp"
+#include "harness/cli/serve.hpp"
 #include "harness/cli/suppressions.hpp"
 #include "harness/cli/verbs.hpp"
 #include "harness/sweep/faults_to_try.hpp"
@@ -26,6 +27,7 @@ struct RunOptions {
   bool record = false;
   bool expected = false, verbose = false, fail_on_skip = false;
   Suppressions suppressions;
+  ServeOptions serve;
 };
 
 /// What the scenario says its preset must do, where its conditions were left as they are.
@@ -131,13 +133,18 @@ Command run_verb() {
       .name = "run",
       .summary = "Replay scenarios and show the verdicts",
       .options = replay_options(options->replay),
-      .footer = "Examples:\n"
-                "  pidleak run incident --pool cpython36,hardened --report leak.json\n"
-                "  pidleak run all --pool hardened --start-method all --jobs 2\n"
-                "  pidleak run all --pool exec:./my-subject --junit leaks.xml --github\n"
-                "  pidleak run incident --pool cpython36 --sigterm default    is the leak gone without the handler?\n"
-                "  pidleak run oom-killed-child --oom=sigkill                 without rights to a memory cgroup",
-      .run = [options](const Given &) { return run(*options); }};
+      .footer =
+          "Examples:\n"
+          "  pidleak run incident --pool cpython36,hardened --report leak.json\n"
+          "  pidleak run all --pool hardened --start-method all --jobs 2\n"
+          "  pidleak run all --pool exec:./my-subject --junit leaks.xml --github\n"
+          "  pidleak run incident --pool cpython36 --sigterm default    is the leak gone without the handler?\n"
+          "  pidleak run oom-killed-child --oom=sigkill                 without rights to a memory cgroup\n"
+          "  pidleak run graceful-stop owner-killed --serve 'gunicorn -w 4 app:app' --ready-port 8000 --busy /slow",
+      .run = [options](const Given &given) {
+        take_served(options->serve, given, options->replay);
+        return run(*options);
+      }};
   command.options.push_back({.name = "--point",
                              .into = &options->point,
                              .summary =
@@ -167,6 +174,7 @@ Command run_verb() {
       {.name = "--fail-on-skip",
        .into = &options->fail_on_skip,
        .summary = "Status 4 if any replay was skipped, and nothing worse happened; else only if all of them were"});
+  append(command.options, serve_options(options->serve));
   append(command.options, suppression_options(options->suppressions));
   append(command.options, output_options(options->outputs));
   return command;

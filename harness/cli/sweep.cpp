@@ -37,14 +37,6 @@ struct SweepOptions {
   std::string stop = "TERM";
 };
 
-/// `TERM`, `SIGTERM`, `15`.
-int signal_of(const std::string &text) {
-  for (int signal = 1; signal < 32; ++signal)
-    if (auto name = os::signal_name(signal); text == name || "SIG" + text == name || text == std::to_string(signal))
-      return signal;
-  throw UsageError(fmt::format("--stop {}: not a signal", text));
-}
-
 /// One plan, which stands for the command.
 std::vector<replay::Plan> plan_of_command(const SweepOptions &options) {
   replay::Plan plan{.oom = word<replay::OomMode>("--oom", options.replay.oom)};
@@ -53,7 +45,10 @@ std::vector<replay::Plan> plan_of_command(const SweepOptions &options) {
   plan.scenario.conditions.workers = 0;
   plan.command = options.command;
   plan.settle_bound = std::chrono::seconds(2); // for what waits with a timer, which may be for ever
-  plan.command->stop_signal = signal_of(options.stop);
+  auto stop = os::signal_of(options.stop);
+  if (!stop)
+    throw UsageError(fmt::format("--stop {}: not a signal", options.stop));
+  plan.command->stop_signal = *stop;
   if (options.command.until_port != 0 && options.replay.jobs > 1)
     throw UsageError("--until-port: two commands can't listen on one port: not with --jobs");
   try {

@@ -263,7 +263,7 @@ reports::Report look_below_parent(const Options &options, const LeftToParent &le
   report.tier = options.tier;
   Relay relay;
   find_remaining(
-      {.tree = {.scope = {.root = ::getppid(), .except = ::getpid()}, .boundary = census::inherited()},
+      {.tree = {.scope = {.root = ::getppid(), .except = {::getpid()}}, .boundary = census::inherited()},
        .wait =
            [&](auto at_most, auto exits) {
              exits.insert(exits.end(), {relay.fd(), left.readable_when_reaped});
@@ -272,7 +272,7 @@ reports::Report look_below_parent(const Options &options, const LeftToParent &le
            },
        .reap = left.reaped,
        // The parent knows better, and asks waitid(2).
-       .nothing_is_left = [] { return census::walk_once({.root = ::getppid(), .except = ::getpid()}).empty(); },
+       .nothing_is_left = [] { return census::walk_once({.root = ::getppid(), .except = {::getpid()}}).empty(); },
        .asked_to_end = [&] { return relay.asked_to_end(); }},
       options.grace, report);
   reports::record_genealogy(report, left.genealogy);

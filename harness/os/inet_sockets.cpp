@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -14,6 +15,8 @@
 
 namespace pidleak::os {
 namespace {
+
+constexpr std::string_view listens = "0A";
 
 /// `0100007F:1F90`: the address in words of 32 bits, each as this machine reads its bytes; the port in hexadecimal.
 std::optional<std::string> address_in(std::string_view text) {
@@ -71,8 +74,16 @@ std::vector<InetSocket> read_inet_sockets(pid_t pid, std::string_view table) {
   return parse_inet_sockets(read_or_nothing(fmt::format("/proc/{}/net/{}", pid, table)));
 }
 
+bool is_listening(int port) {
+  auto end = fmt::format(":{}", port);
+  for (const char *table : {"tcp", "tcp6"})
+    for (const auto &socket : read_inet_sockets(::getpid(), table))
+      if (socket.state == listens && socket.local.ends_with(end))
+        return true;
+  return false;
+}
+
 TcpConnections::TcpConnections(pid_t pid) {
-  constexpr std::string_view listens = "0A";
   std::map<std::pair<std::string, std::string>, std::uint64_t> ends; // by their own address and the other one's
   for (const char *table : {"tcp", "tcp6"})
     for (const auto &socket : read_inet_sockets(pid, table))

@@ -23,6 +23,9 @@ std::vector<InetSocket> parse_inet_sockets(std::string_view text);
 /// Those of one table (`tcp`, `udp6`) in the network namespace of `pid`; none if the kernel has no such table.
 std::vector<InetSocket> read_inet_sockets(pid_t pid, std::string_view table);
 
+/// Whether a TCP socket of this network namespace listens on that port, on whichever address.
+bool is_listening(int port);
+
 /// The TCP connections of which both ends are on this machine, in the network namespace of `pid`.
 class TcpConnections {
 public:

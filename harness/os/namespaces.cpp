@@ -3,10 +3,14 @@
 #include "harness/os/pipe.hpp"
 #include "harness/os/syscall_error.hpp"
 
+#include <net/if.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <cstring>
 #include <exception>
 
 namespace pidleak::os {
@@ -44,6 +48,17 @@ void mount_private_proc() {
 void mount_private_filesystems() {
   mount_private_proc();
   mount_fresh("tmpfs", "/dev/shm", 0, "mode=1777"); // programs may be run from temporary directories
+}
+
+void unshare_network_and_ipc() {
+  if (::unshare(CLONE_NEWNET | CLONE_NEWIPC) != 0)
+    throw_errno("unshare(CLONE_NEWNET|CLONE_NEWIPC)");
+  auto any = UniqueFd::adopt(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq loopback{};
+  std::strcpy(loopback.ifr_name, "lo");
+  loopback.ifr_flags = IFF_UP;
+  if (::ioctl(any.get(), SIOCSIFFLAGS, &loopback) != 0) // netdevice(7)
+    throw_errno("ioctl(SIOCSIFFLAGS of lo)");
 }
 
 std::string why_no_namespace(NamespaceKind kind) {

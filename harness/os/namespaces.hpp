@@ -19,7 +19,11 @@ void mount_private_proc();
 /// The same, and a tmpfs on /dev/shm, so that what a replay leaves there vanishes with it.
 void mount_private_filesystems();
 
-/// Tries all of the above in a child that ends at once. Empty if it works, else what failed.
+/// In the init: a network namespace with nothing but 127.0.0.1, so that a port is taken by no other process of the
+/// machine, and an IPC namespace, whose System V segments go with it. Throws SyscallError.
+void unshare_network_and_ipc();
+
+/// Tries a PID namespace with these filesystems in a child that ends at once. Empty if it works, else what failed.
 std::string why_no_namespace(NamespaceKind kind);
 
 } // namespace pidleak::os

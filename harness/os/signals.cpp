@@ -47,6 +47,13 @@ std::string signal_name(int signal) {
   return fmt::format("signal {}", signal);
 }
 
+std::optional<int> signal_of(const std::string &text) {
+  for (const auto &[number, name] : named_signals)
+    if (text == name || "SIG" + text == name || text == std::to_string(number))
+      return number;
+  return {};
+}
+
 void reset_all_signals() {
   struct sigaction action {};
   action.sa_handler = SIG_DFL;

@@ -1,12 +1,16 @@
 // Signal names and dispositions.
 #pragma once
 
+#include <optional>
 #include <string>
 
 namespace pidleak::os {
 
 /// `SIGTERM`, or `signal 40` for those without a name.
 std::string signal_name(int signal);
+
+/// `TERM`, `SIGTERM`, `15`; nothing: no signal's name or number.
+std::optional<int> signal_of(const std::string &text);
 
 /// Every signal back to SIG_DFL, and none blocked: what a child does that must not act on its parent's handlers.
 /// Async-signal-safe. KILL and STOP can't be set and are passed over, as are the two that glibc keeps.

@@ -68,4 +68,9 @@ void for_each_condition(C &conditions, Visitor &&visit) {
   visit("race", conditions.race);
 }
 
+/// The others are of pools: nothing of a server shows them, and reports of servers have none of them.
+inline bool is_met_by_servers(std::string_view condition) {
+  return condition == "death" || condition == "victim" || condition == "sigterm" || condition == "tasks";
+}
+
 } // namespace pidleak

@@ -2,6 +2,7 @@
 
 #include "harness/base/pattern.hpp"
 #include "harness/census/tree.hpp"
+#include "harness/os/inet_sockets.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/signals.hpp"
 #include "harness/os/syscall_error.hpp"
@@ -17,8 +18,6 @@
 #include <sys/stat.h>
 
 #include <csignal>
-#include <fstream>
-#include <sstream>
 
 namespace pidleak::replay {
 
@@ -28,23 +27,6 @@ using reports::Verdict;
 namespace {
 
 constexpr int exec_failed = 127; // as shells have it
-
-/// /proc/net/tcp and tcp6: whether a socket listens on that port.
-bool is_listening(int port) {
-  for (const char *table : {"/proc/net/tcp", "/proc/net/tcp6"}) {
-    std::ifstream lines(table);
-    std::string line;
-    while (std::getline(lines, line)) {
-      std::istringstream words(line);
-      std::string number, local, remote, state;
-      words >> number >> local >> remote >> state;
-      auto colon = local.rfind(':');
-      if (state == "0A" && colon != local.npos && std::strtol(local.c_str() + colon + 1, nullptr, 16) == port)
-        return true;
-    }
-  }
-  return false;
-}
 
 bool exists(const std::string &path) {
   struct stat file {};
@@ -161,7 +143,7 @@ private:
   }
 
   bool is_ready() {
-    return (command_.until_port != 0 && is_listening(command_.until_port)) ||
+    return (command_.until_port != 0 && os::is_listening(command_.until_port)) ||
            (!command_.until_file.empty() && exists(command_.until_file)) || has_said_line_;
   }
 

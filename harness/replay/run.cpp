@@ -5,6 +5,7 @@
 #include "harness/os/syscall_error.hpp"
 #include "harness/replay/command.hpp"
 #include "harness/replay/driver.hpp"
+#include "harness/replay/server.hpp"
 #include "reports/document.hpp"
 
 #include <poll.h>
@@ -31,17 +32,21 @@ void describe(const Plan &plan, Report &report) {
                                              .call = ""};
   report.scenario = plan.scenario.name;
   report.pool = plan.pool.name;
-  report.workers = plan.scenario.conditions.workers;
+  if (!plan.pool.server) // it has as many as it had
+    report.workers = plan.scenario.conditions.workers;
   if (plan.command)
     return;
-  for_each_condition(plan.scenario.conditions,
-                     [&](const char *name, auto value) { report.conditions[name] = spell(value); });
+  for_each_condition(plan.scenario.conditions, [&](const char *name, auto value) {
+    if (!plan.pool.server || is_met_by_servers(name))
+      report.conditions[name] = spell(value);
+  });
 }
 
 SandboxOptions sandbox_for(const Plan &plan, const RunOptions &options) {
   return {.facilities = options.facilities,
           .tier = options.tier,
           .memory_cgroup = needs_real_oom(plan),
+          .own_network = plan.pool.server && plan.pool.server->own_network,
           .process_cap = plan.process_cap,
           .bound = plan.step_bound * 10 + plan.settle_bound * 2};
 }
@@ -58,7 +63,9 @@ Running start(std::size_t index, const Plan &plan, const RunOptions &options) {
           .started = std::time(nullptr),
           .since = Clock::now(),
           .sandbox = Sandbox::start(sandbox_for(plan, options), [&plan](const Inside &inside) {
-            return reports::to_document({plan.command ? drive_command(plan, inside) : drive(plan, inside)});
+            return reports::to_document({plan.command       ? drive_command(plan, inside)
+                                         : plan.pool.server ? drive_server(plan, inside)
+                                                            : drive(plan, inside)});
           })};
 }
 

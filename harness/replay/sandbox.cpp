@@ -150,6 +150,8 @@ private:
         inside_.scratch = make_directory("/dev/shm/pidleak");
         inside_.boundary.own_shared_memory = true;
         cap_processes_of_user_namespace();
+        if (options_.own_network)
+          take_own_network();
       } else {
         os::become_subreaper();
       }
@@ -173,6 +175,16 @@ private:
       ::_exit(1);
     }
     ::_exit(0);
+  }
+
+  /// Without one servers share the machine's ports: only one replay at a time has a chance then.
+  void take_own_network() {
+    try {
+      os::unshare_network_and_ipc();
+      inside_.own_network = true;
+    } catch (const os::SyscallError &e) {
+      inside_.notes.push_back(fmt::format("no network of its own: {}", e.what()));
+    }
   }
 
   /// Where there is no cgroup: RLIMIT_NPROC, which Linux 5.14 and later count a user namespace apart.

@@ -36,6 +36,7 @@ struct SandboxOptions {
   Facilities facilities;
   reports::Tier tier = reports::Tier::subreaper; // at most facilities.strongest
   bool memory_cgroup = false;                    // one for the victim of an OOM kill is wanted
+  bool own_network = false; // and System V IPC, where they are to be had
   int process_cap = 1024;
   milliseconds bound{120000}; // backstop: the warden ends a sandbox that takes longer
 };
@@ -52,6 +53,7 @@ struct Inside {
   std::string memory_cgroup; // for the victim alone; empty: none, and `memory_lacks` says why
   os::CgroupVersion memory_version = os::CgroupVersion::v2;
   std::string memory_lacks;
+  bool own_network = false;
 };
 
 /// The tree in it, below the calling process, which must be the sandbox's init.

@@ -3,6 +3,7 @@
 
 #include "harness/base/deadline.hpp"
 #include "harness/protocol/vocabulary.hpp"
+#include "harness/replay/server_description.hpp"
 #include "harness/tracing/tracer.hpp"
 #include "reports/report.hpp"
 
@@ -20,7 +21,11 @@ BOOST_DEFINE_ENUM_CLASS(Step, create_pool,
                         inject_fault,   // it has happened, and the pool has reacted
                         shut_down,      // shutdown was called; it returned, or waits
                         release_tasks,  // tasks may end
-                        settle)         // every process that leaves has left
+                        settle,         // every process that leaves has left
+                        // Of servers.
+                        ask_to_stop,      // the owner has got what asks it to stop gracefully
+                        kill_after_grace, // it has ended by then, or got SIGKILL, alone
+                        start_again)      // the same command: it came up, or did not
 
 /// What must be shown to have happened, or the verdict is `invalid`.
 BOOST_DEFINE_ENUM_CLASS(MustShow, death, sigterm, queue, race, fault)
@@ -33,10 +38,16 @@ struct Expectation {
   int live = 0, zombies = 0;
 };
 
+/// Whom a scenario can meet.
+BOOST_DEFINE_ENUM_CLASS(SubjectKind, pool, server)
+
 struct Scenario {
   std::string name;
   std::string summary; // one line
   Conditions conditions;
+  std::vector<SubjectKind> subjects = {SubjectKind::pool};
+  std::vector<Tasks> tasks = {}; // replayed on servers unless the user names one: idle, busy, stuck; empty: as above
+  bool as_pid_1 = false;         // the server is the init of its PID namespace
   std::vector<StartMethod> start_methods = {StartMethod::fork}; // replayed unless the user names others
   std::vector<Step> steps = {Step::create_pool, Step::occupy_workers, Step::fill_queue, Step::inject_fault,
                              Step::shut_down,   Step::release_tasks,  Step::settle};
@@ -52,6 +63,7 @@ struct PoolChoice {
   std::vector<std::string> arguments = {};
   std::string preset;     // for pidleak-subject
   std::string lacks = {}; // what this machine lacks for it: the replay is skipped
+  std::optional<ServerDescription> server = {}; // it is no pool with a subject, but a server
 };
 
 BOOST_DEFINE_ENUM_CLASS(OomMode, real,
@@ -92,6 +104,8 @@ struct Plan {
   /// How long processes may take to leave when it can't be known that they never will. Too short calls a slow
   /// process leaked.
   milliseconds settle_bound{10000};
+  /// How long a server may take to stop: a Pod's grace. Not over by then is hung.
+  milliseconds grace{30000};
   /// Processes in the sandbox at once, where a cgroup or a user namespace can cap them.
   int process_cap = 1024;
   /// Whether the calls of those that remain are told: some tens of milliseconds each.

@@ -73,6 +73,10 @@ private:
       return release_tasks();
     case Step::settle:
       return take_census(census_site(), released_, report_);
+    case Step::ask_to_stop:
+    case Step::kill_after_grace:
+    case Step::start_again:
+      throw Judged{Verdict::skipped, plan_.scenario.name + " is for servers: --pool server:NAME, or --serve COMMAND"};
     }
   }
 

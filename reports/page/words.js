@@ -44,8 +44,10 @@ function wasCounted(report) {
   return report.verdict !== 'skipped' && (report.census.complete || live + zombies + helpers > 0);
 }
 
+// On a server: what its workers do.
 function startMethodOf(report) {
-  return report.conditions['start-method'] ?? '';
+  const workers = { ended: 'idle workers', finish: 'a busy worker', 'never-end': 'a stuck worker' };
+  return report.conditions['start-method'] ?? workers[report.conditions.tasks] ?? '';
 }
 
 // Short enough for a line: a pool can be a whole command.
