@@ -1,5 +1,6 @@
 #include "harness/census/attributes.hpp"
 
+#include "harness/os/accounts.hpp"
 #include "harness/os/listeners.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/syscall_error.hpp"
@@ -80,16 +81,8 @@ std::optional<long> proportional_kib(pid_t pid) {
 
 /// As /etc/passwd has it: getpwuid(3) would load modules, which a static program can't.
 std::string name_of_user(uid_t uid) {
-  std::ifstream users("/etc/passwd");
-  auto number = fmt::to_string(uid);
-  for (std::string line; std::getline(users, line);) { // name:password:uid:...
-    std::istringstream fields(line);
-    std::string name, password, own;
-    if (std::getline(fields, name, ':') && std::getline(fields, password, ':') && std::getline(fields, own, ':') &&
-        own == number)
-      return name;
-  }
-  return number;
+  auto account = os::find_account(uid);
+  return account ? account->name : fmt::to_string(uid);
 }
 
 /// `lock:  1: FLOCK  ADVISORY  WRITE 123 08:01:456 0 EOF` of a fdinfo: held through this very descriptor, whichever

@@ -5,7 +5,7 @@
 #include "harness/os/syscall_error.hpp"
 #include "harness/replay/command.hpp"
 #include "harness/replay/driver.hpp"
-#include "harness/replay/server.hpp"
+#include "harness/replay/server/drive.hpp"
 #include "reports/document.hpp"
 
 #include <poll.h>

@@ -3,7 +3,7 @@
 
 #include "harness/base/deadline.hpp"
 #include "harness/protocol/vocabulary.hpp"
-#include "harness/replay/server_description.hpp"
+#include "harness/replay/server/description.hpp"
 #include "harness/tracing/tracer.hpp"
 #include "reports/report.hpp"
 
@@ -61,8 +61,8 @@ struct PoolChoice {
   std::string name;    // as the user wrote it, for the report
   std::string program; // path; pidleak-subject for presets
   std::vector<std::string> arguments = {};
-  std::string preset;     // for pidleak-subject
-  std::string lacks = {}; // what this machine lacks for it: the replay is skipped
+  std::string preset;                           // for pidleak-subject
+  std::string lacks = {};                       // what this machine lacks for it: the replay is skipped
   std::optional<ServerDescription> server = {}; // it is no pool with a subject, but a server
 };
 

@@ -1,4 +1,4 @@
-#include "harness/replay/server_description.hpp"
+#include "harness/replay/server/description.hpp"
 
 #include "harness/base/pattern.hpp"
 #include "harness/base/suggestion.hpp"

@@ -3,7 +3,7 @@
 #include "harness/os/inet_sockets.hpp"
 #include "harness/os/listeners.hpp"
 #include "harness/os/unix_sockets.hpp"
-#include "harness/replay/running_server.hpp"
+#include "harness/replay/server/running.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -1,4 +1,4 @@
-#include "harness/replay/server_facts.hpp"
+#include "harness/replay/server/facts.hpp"
 
 #include "harness/os/procfs.hpp"
 

@@ -1,4 +1,4 @@
-#include "harness/replay/server_requirements.hpp"
+#include "harness/replay/server/requirements.hpp"
 
 #include <algorithm>
 #include <tuple>

@@ -10,7 +10,7 @@
 #include "harness/replay/heard.hpp"
 #include "harness/replay/sandbox.hpp"
 #include "harness/replay/scenario.hpp"
-#include "harness/replay/server_request.hpp"
+#include "harness/replay/server/request.hpp"
 
 #include <deque>
 #include <memory>

@@ -1,7 +1,7 @@
 // What a server is asked, and how one of its workers is kept busy.
 #include "harness/os/inet_sockets.hpp"
 #include "harness/os/syscall_error.hpp"
-#include "harness/replay/running_server.hpp"
+#include "harness/replay/server/running.hpp"
 #include "harness/replay/verdict.hpp"
 
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "harness/replay/server_request.hpp"
+#include "harness/replay/server/request.hpp"
 
 #include "harness/os/syscall_error.hpp"
 

@@ -1,7 +1,7 @@
 // One request to a server: over HTTP, or by a command that knows how to ask.
 #pragma once
 
-#include "harness/replay/server_process.hpp"
+#include "harness/replay/server/process.hpp"
 
 #include <optional>
 #include <string>

@@ -4,7 +4,7 @@
 // leave.
 #pragma once
 
-#include "harness/replay/running_server.hpp"
+#include "harness/replay/server/running.hpp"
 #include "reports/report.hpp"
 
 #include <set>

@@ -1,5 +1,6 @@
-#include "harness/replay/running_server.hpp"
+#include "harness/replay/server/running.hpp"
 
+#include "harness/os/accounts.hpp"
 #include "harness/os/inet_sockets.hpp"
 #include "harness/os/syscall_error.hpp"
 #include "harness/replay/subject.hpp"
@@ -9,7 +10,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <poll.h>
-#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -51,8 +51,9 @@ RunningServer::RunningServer(const Plan &plan, const Inside &inside, Timeline &t
     os::throw_errno("mkfifo({})", gate_path_);
   for (const auto &[name, text] : server_.files)
     std::ofstream(directory_ + "/" + name) << fill(text);
-  if (const auto *account = server_.user.empty() ? nullptr : ::getpwnam(server_.user.c_str()); ::geteuid() == 0) {
-    uid_t user = account ? account->pw_uid : 0;
+  if (::geteuid() == 0) {
+    auto account = os::find_account(server_.user);
+    uid_t user = account ? account->user : 0;
     ::chmod(inside_.scratch.c_str(), 0711); // a temporary directory is its maker's alone
     for (const auto &path : {directory_, gate_path_, inside_.scratch + "/tmp"})
       if (::chown(path.c_str(), user, static_cast<gid_t>(-1)) != 0)

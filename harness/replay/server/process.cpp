@@ -1,5 +1,6 @@
-#include "harness/replay/server_process.hpp"
+#include "harness/replay/server/process.hpp"
 
+#include "harness/os/accounts.hpp"
 #include "harness/os/launch.hpp"
 #include "harness/os/namespaces.hpp"
 #include "harness/os/signals.hpp"
@@ -8,7 +9,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <grp.h>
-#include <pwd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -27,19 +27,14 @@ struct Failure {
   int error;
 };
 
-struct Account {
-  bool is_wanted = false;
-  uid_t user = 0;
-  gid_t group = 0;
-};
-
-Account find_account(const std::string &name) {
+/// Nothing: it stays who it is.
+std::optional<os::Account> account_to_become(const std::string &name) {
   if (name.empty() || ::geteuid() != 0)
     return {};
-  const auto *entry = ::getpwnam(name.c_str());
-  if (!entry)
+  auto account = os::find_account(name);
+  if (!account)
     throw std::runtime_error(fmt::format("there is no user \"{}\"", name));
-  return {.is_wanted = true, .user = entry->pw_uid, .group = entry->pw_gid};
+  return account;
 }
 
 std::vector<std::string> environment_with(const std::map<std::string, std::string> &more) {
@@ -64,7 +59,7 @@ std::vector<char *> pointers_to(const std::vector<std::string> &texts) {
 class Child {
 public:
   Child(const Start &what, const std::string &program)
-      : what_(what), program_(program), account_(find_account(what.user)),
+      : what_(what), program_(program), account_(account_to_become(what.user)),
         environment_texts_(environment_with(what.environment)), arguments_(pointers_to(what.command)),
         environment_(pointers_to(environment_texts_)),
         null_(os::UniqueFd::adopt(::open("/dev/null", O_RDWR | O_CLOEXEC))) {}
@@ -85,8 +80,8 @@ public:
       } catch (const os::SyscallError &e) {
         fail(failures, Stage::private_proc, e.error());
       }
-    if (account_.is_wanted &&
-        (::setgroups(1, &account_.group) != 0 || ::setgid(account_.group) != 0 || ::setuid(account_.user) != 0))
+    if (account_ &&
+        (::setgroups(1, &account_->group) != 0 || ::setgid(account_->group) != 0 || ::setuid(account_->user) != 0))
       fail(failures, Stage::user, errno);
     if (!what_.directory.empty() && ::chdir(what_.directory.c_str()) != 0)
       fail(failures, Stage::directory, errno);
@@ -103,7 +98,7 @@ private:
 
   const Start &what_;
   const std::string &program_;
-  Account account_;
+  std::optional<os::Account> account_;
   std::vector<std::string> environment_texts_;
   std::vector<char *> arguments_, environment_;
   os::UniqueFd null_;

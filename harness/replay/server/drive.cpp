@@ -1,4 +1,4 @@
-#include "harness/replay/server.hpp"
+#include "harness/replay/server/drive.hpp"
 
 #include "harness/census/live_genealogy.hpp"
 #include "harness/os/procfs.hpp"
@@ -6,8 +6,8 @@
 #include "harness/os/subreaper.hpp"
 #include "harness/replay/evidence.hpp"
 #include "harness/replay/faults.hpp"
-#include "harness/replay/server_facts.hpp"
-#include "harness/replay/server_requirements.hpp"
+#include "harness/replay/server/facts.hpp"
+#include "harness/replay/server/requirements.hpp"
 #include "harness/replay/subject.hpp"
 #include "harness/replay/verdict.hpp"
 #include "reports/census_record.hpp"
