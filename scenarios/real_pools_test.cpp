@@ -68,7 +68,9 @@ void check(const std::string &pool, const replay::Plan &plan) {
 
 void add_pool(const std::string &pool, const std::string &version, const json &start_methods) {
   auto word = version.empty() ? pool : fmt::format("{}:{}", pool, version);
-  for (const auto *scenario : scenarios::all())
+  for (const auto *scenario : scenarios::all()) {
+    if (!scenario->is_for(replay::SubjectKind::pool))
+      continue;
     for (const auto &start_method : start_methods) {
       auto method = parse_spelling<StartMethod>(start_method.get<std::string>()).value();
       replay::Plan plan{.scenario = *scenario, .pool = {}};
@@ -82,6 +84,7 @@ void add_pool(const std::string &pool, const std::string &version, const json &s
                    check(pool, chosen);
                  });
     }
+  }
 }
 
 const bool real_pools_added = [] {

@@ -16,15 +16,10 @@ namespace {
 
 constexpr const char *of_servers = "\nScenarios of servers, as is owner-killed\n";
 
-bool is_for_pools(const replay::Scenario &scenario) {
-  return std::find(scenario.subjects.begin(), scenario.subjects.end(), replay::SubjectKind::pool) !=
-         scenario.subjects.end();
-}
-
 int list() {
   std::string text = "Scenarios\n";
   for (const auto *scenario : scenarios::all()) {
-    if (!is_for_pools(*scenario) && text.find(of_servers) == text.npos)
+    if (!scenario->is_for(replay::SubjectKind::pool) && text.find(of_servers) == text.npos)
       text += of_servers;
     text += fmt::format("  {}\n      {}\n      ", scenario->name, scenario->summary);
     std::vector<std::string> words;
@@ -37,10 +32,11 @@ int list() {
       methods.push_back(spell(method));
     for (auto of_workers : scenario->tasks)
       tasks.push_back(spell(of_workers));
-    if (is_for_pools(*scenario))
+    if (scenario->is_for(replay::SubjectKind::pool))
       words.push_back(fmt::format("--start-method {}", fmt::join(methods, ",")));
     if (!tasks.empty())
-      words.push_back(fmt::format("{}--tasks {}", is_for_pools(*scenario) ? "on servers " : "", fmt::join(tasks, "|")));
+      words.push_back(fmt::format("{}--tasks {}", scenario->is_for(replay::SubjectKind::pool) ? "on servers " : "",
+                                  fmt::join(tasks, "|")));
     text += fmt::format("{}\n", fmt::join(words, " "));
   }
   text += "\nConditions, each an option of `pidleak run`\n";

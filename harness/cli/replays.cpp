@@ -126,10 +126,6 @@ std::vector<std::string> replay_tiers() {
   return tiers;
 }
 
-bool is_for(const replay::Scenario &scenario, SubjectKind kind) {
-  return std::find(scenario.subjects.begin(), scenario.subjects.end(), kind) != scenario.subjects.end();
-}
-
 /// Of several things that its workers may do, those that it is known how to make them do; where there is but one, the
 /// replay says why not.
 bool can_be(Tasks tasks, const replay::Scenario &scenario, const replay::ServerDescription &server) {
@@ -184,12 +180,12 @@ std::vector<Plan> make_plans(const ReplayOptions &options) {
     };
     for (auto method : chosen_start_methods(options, *scenario))
       for (const auto &pool : pools)
-        if (!pool.server && (!all || is_for(*scenario, SubjectKind::pool)))
+        if (!pool.server && (!all || scenario->is_for(SubjectKind::pool)))
           add(pool, [&](Conditions &conditions) { conditions.start_method = method; });
     auto tasks = scenario->tasks.empty() ? std::vector{scenario->conditions.tasks} : scenario->tasks;
     for (auto of_workers : tasks)
       for (const auto &pool : pools)
-        if (pool.server && (!all || is_for(*scenario, SubjectKind::server)) &&
+        if (pool.server && (!all || scenario->is_for(SubjectKind::server)) &&
             can_be(of_workers, *scenario, *pool.server))
           add(pool, [&](Conditions &conditions) { conditions.tasks = of_workers; });
   }

@@ -7,6 +7,7 @@
 #include "harness/tracing/tracer.hpp"
 #include "reports/report.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -54,6 +55,8 @@ struct Scenario {
   std::vector<MustShow> must_show = {MustShow::death, MustShow::sigterm, MustShow::queue, MustShow::race,
                                      MustShow::fault};
   std::vector<Expectation> expectations = {};
+
+  bool is_for(SubjectKind kind) const { return std::find(subjects.begin(), subjects.end(), kind) != subjects.end(); }
 };
 
 /// The pool under test: how its subject is started.

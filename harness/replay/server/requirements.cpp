@@ -10,7 +10,7 @@ std::string why_skipped(const Plan &plan, const Inside &inside) {
   bool is_busy = conditions.tasks != Tasks::ended;
   if (!plan.pool.lacks.empty())
     return plan.pool.lacks;
-  if (std::find(scenario.subjects.begin(), scenario.subjects.end(), SubjectKind::server) == scenario.subjects.end())
+  if (!scenario.is_for(SubjectKind::server))
     return scenario.name + " is for pools: it needs what a server's processes do not show";
   if (plan.is_traced())
     return "points of execution are recorded of pools and of commands: pidleak sweep --until-port PORT -- COMMAND";
