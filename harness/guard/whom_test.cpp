@@ -148,7 +148,7 @@ TEST_CASE("a FIFO whose name is gone has its ends all the same", "[guard]") {
   check_in_child([] {
     Scratch scratch;
     auto report = report_on("mkfifo $1/pipe; sleep 600 >$1/pipe & cat $1/pipe & "
-                            "until ls -l /proc/$!/fd | grep -q pipe; do :; done; rm $1/pipe",
+                            "until ls -l /proc/$!/fd | grep -q /pipe\\$; do :; done; rm $1/pipe",
                             scratch);
     only_root(report.at("remaining"));
     expect_part(first_finding(report.at("remaining").at(1)), "/pipe (deleted); its write end is open in: pid ");
