@@ -90,7 +90,7 @@ class Creations:
         self._read = 0
         self._begun = {}  # by number
         self._by_pid = {}
-        self.owners = {}  # id of a fixture's value, or of its code: what to call for a pid that it starts
+        self.owners = {}  # id of a fixture's value, its code, or a thread: what to call for a pid that it starts
         self.enabled = True
         sys.addaudithook(self._audit)
         os.register_at_fork(after_in_parent=self._has_forked, after_in_child=self._is_forked)
@@ -129,7 +129,9 @@ class Creations:
             number = "%d.%d" % (os.getpid(), time.monotonic_ns())
             owner = None
             if self.owners and os.getpid() == self._main:
-                owner = next((own for frame in frames for own in _own(frame) if own in self.owners), None)
+                owners = [id(threading._active.get(threading.get_ident()))]
+                owners += (own for frame in frames for own in _own(frame))
+                owner = next((own for own in owners if own in self.owners), None)
             self._write(
                 number=number,
                 by=os.getpid(),
@@ -184,10 +186,11 @@ class Creations:
     # What is known of it.
 
     def read(self):
-        """What has come since the last time: pids of the owners among it are told to them."""
+        """What has come since the last time: pids of the owners among it are told to them. True: there were such."""
+        told = False
         size = os.fstat(self._file).st_size
         if size == self._read:
-            return
+            return told
         text = os.pread(self._file, size - self._read, self._read)
         whole = text.rfind(b"\n") + 1
         self._read += whole
@@ -201,10 +204,12 @@ class Creations:
                 self._by_pid[note["pid"]] = creation
                 if creation["owner"] in self.owners:
                     self.owners[creation["owner"]](note["pid"])
+                    told = True
         if self._read > MOST_BYTES:
             os.ftruncate(self._file, 0)
             self._read = 0
             self._begun.clear()
+        return told
 
     def of(self, process):
         """That of a process, a dict as reports have it; None: it is not known."""

@@ -19,6 +19,7 @@ from _pytest._code.code import ExceptionChainRepr, ReprEntryNative, ReprFileLoca
 from . import options
 
 END_GRACE = 0.5  # between SIGTERM and SIGKILL, in seconds
+MOST_CHECKS = 5
 
 
 class PidleakWarning(pytest.PytestWarning):
@@ -71,7 +72,7 @@ class Watched:
     def __init__(self, name, choice, mark, node=None):
         self.name, self.choice, self.mark, self.node = name, choice, mark, node
         self.since = time.clock_gettime(time.CLOCK_BOOTTIME)
-        self.value = None  # a fixture's, whose methods may start more
+        self.owners = []  # a fixture's value, and threads, which may start more
 
 
 class Checks:
@@ -164,19 +165,21 @@ class Checks:
             yield
             return
         fixture = self.watch(_name_of(fixturedef), self.chosen)
+        before = threading.enumerate()
         outcome = yield
         fixture.mark.keep()
         self.fixtures[fixturedef] = fixture
+        fixture.owners = [thread for thread in threading.enumerate() if thread not in before]
         if outcome.excinfo is None:
-            fixture.value = _owner_of(outcome.get_result())
-            if fixture.value is not None:
-                self.creations.owners[id(fixture.value)] = fixture.mark.keep
+            fixture.owners += _owners_of(outcome.get_result())
+        self.creations.owners.update((id(owner), fixture.mark.keep) for owner in fixture.owners)
 
     def pytest_fixture_post_finalizer(self, fixturedef):
         fixture = self.fixtures.pop(fixturedef, None)
         if fixture and self.is_here():
             self.creations.read()  # what its value has started in the last test is the fixture's as well
-            self.creations.owners.pop(id(fixture.value), None)
+            for owner in fixture.owners:
+                self.creations.owners.pop(id(owner), None)
             self.ended.append(fixture)
 
     # What remains.
@@ -191,8 +194,11 @@ class Checks:
             if findings.leaked and getattr(subprocess, "_active", None):
                 subprocess._cleanup()  # children whose Popen has been dropped: Python waits for them itself
                 findings = watched.mark.check()
+            for _ in range(MOST_CHECKS):
+                if not findings.leaked or not self.creations.read():
+                    break
+                findings = watched.mark.check()  # a fixture has started something meanwhile
             if findings.leaked:
-                self.creations.read()
                 text = words.of(findings, self.creations, watched.since)
                 _terminate_pools({process["pid"] for process in findings.processes})
                 if not watched.mark.end(END_GRACE):
@@ -250,15 +256,15 @@ def _terminate_pools(pids):
             thread.join(END_GRACE)
 
 
-def _owner_of(value):
+def _owners_of(value):
     """What the frames of a fixture's value are known by: its code, or the first argument of its methods."""
     if isinstance(value, functools.partial):
-        return _owner_of(value.func)
+        return _owners_of(value.func)
     if isinstance(value, types.MethodType):
-        return value.__self__
+        return [value.__self__]
     if isinstance(value, types.FunctionType):
-        return value.__code__
-    return None if type(value).__module__ == "builtins" else value  # None is the first argument of many
+        return [value.__code__]
+    return [] if type(value).__module__ == "builtins" else [value]  # None is the first argument of many
 
 
 def _name_of(fixturedef):

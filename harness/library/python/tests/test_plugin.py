@@ -161,6 +161,43 @@ def test_what_a_factory_of_the_session_starts_is_the_fixtures(run, value):
     result.stdout.fnmatch_lines(["*ERROR at teardown of test_two*", "*the fixture factory (session): 2 processes remain*"])
 
 
+def test_what_threads_of_a_fixture_start_is_the_fixtures(run):
+    result = run(test_it="""
+        import multiprocessing, pytest, subprocess, threading
+
+        @pytest.fixture(scope="module")
+        def pool():
+            with multiprocessing.Pool(2, maxtasksperchild=1) as pool:  # a thread of its replaces the workers
+                yield pool
+
+        @pytest.fixture(scope="module")
+        def serve():
+            asked, served, over = threading.Event(), threading.Event(), threading.Event()
+            def run():
+                asked.wait()
+                with subprocess.Popen(["sleep", "600"]) as process:
+                    served.set()
+                    over.wait()
+                    process.kill()
+            thread = threading.Thread(target=run)
+            thread.start()
+            yield asked, served
+            asked.set()
+            over.set()
+            thread.join()
+
+        @pytest.mark.parametrize("number", range(3))
+        def test_pool(pool, number): assert pool.map(int, "123") == [1, 2, 3]
+
+        def test_serve(serve):
+            serve[0].set()
+            serve[1].wait()
+
+        def test_more(): pass
+    """)
+    result.assert_outcomes(passed=5)
+
+
 def test_set_ups_of_classes_have_their_own_names(run):
     leaves = "import subprocess, unittest\ndef leave(cls): cls.left = subprocess.Popen(['sleep', '600'])\n"
     for base, name in (("", "setup_class"), ("(unittest.TestCase)", "setUpClass")):
