@@ -23,12 +23,15 @@ MOST_BYTES = 8 << 20  # of the file in memory
 
 STANDARD = tuple(os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib"))
 STANDARD_TESTS = tuple(path + "test" + os.sep for path in STANDARD)
+BEGAN_IN = os.path.join(os.getcwd(), "")
 OURS = os.path.dirname(os.path.realpath(__file__)) + os.sep
 
 
 @functools.lru_cache(maxsize=None)
 def _rank(filename):
     """How close a file is to the user: 2 is theirs, 1 a package, 0 the standard library, -1 this plugin."""
+    if filename.startswith("<doctest "):
+        return 2
     path = os.path.realpath(filename)
     if path.startswith(OURS) or filename.startswith("<"):
         return -1
@@ -50,8 +53,10 @@ def _place(frames):
     """The innermost frame of the highest rank that there is."""
     best = max(frames, key=lambda frame: _rank(frame.f_code.co_filename))  # the first of those alike
     code = best.f_code
-    path = os.path.relpath(code.co_filename)
-    place = "%s:%d in %s" % (code.co_filename if path.startswith("..") else path, best.f_lineno, code.co_name)
+    path = code.co_filename
+    if path.startswith(BEGAN_IN):  # a test may have gone elsewhere
+        path = path[len(BEGAN_IN) :]
+    place = "%s:%d in %s" % (path, best.f_lineno, code.co_name)
     return [place, linecache.getline(code.co_filename, best.f_lineno).strip()]
 
 
@@ -85,7 +90,7 @@ class Creations:
         self._read = 0
         self._begun = {}  # by number
         self._by_pid = {}
-        self.owners = {}  # id of a value that a fixture has given, and what to call for a pid that its methods start
+        self.owners = {}  # id of a fixture's value, its code, or a thread: what to call for a pid that it starts
         self.enabled = True
         sys.addaudithook(self._audit)
         os.register_at_fork(after_in_parent=self._has_forked, after_in_child=self._is_forked)
@@ -124,7 +129,9 @@ class Creations:
             number = "%d.%d" % (os.getpid(), time.monotonic_ns())
             owner = None
             if self.owners and os.getpid() == self._main:
-                owner = next((id(own) for own in map(_own, frames) if id(own) in self.owners), None)
+                owners = [id(threading._active.get(threading.get_ident()))]
+                owners += (own for frame in frames for own in _own(frame))
+                owner = next((own for own in owners if own in self.owners), None)
             self._write(
                 number=number,
                 by=os.getpid(),
@@ -179,10 +186,11 @@ class Creations:
     # What is known of it.
 
     def read(self):
-        """What has come since the last time: pids of the owners among it are told to them."""
+        """What has come since the last time: pids of the owners among it are told to them. True: there were such."""
+        told = False
         size = os.fstat(self._file).st_size
         if size == self._read:
-            return
+            return told
         text = os.pread(self._file, size - self._read, self._read)
         whole = text.rfind(b"\n") + 1
         self._read += whole
@@ -196,10 +204,12 @@ class Creations:
                 self._by_pid[note["pid"]] = creation
                 if creation["owner"] in self.owners:
                     self.owners[creation["owner"]](note["pid"])
+                    told = True
         if self._read > MOST_BYTES:
             os.ftruncate(self._file, 0)
             self._read = 0
             self._begun.clear()
+        return told
 
     def of(self, process):
         """That of a process, a dict as reports have it; None: it is not known."""
@@ -217,6 +227,8 @@ class Creations:
 
 
 def _own(frame):
-    """The first argument of a method."""
+    """The ids of a function's code, and of the first argument of a method."""
     code = frame.f_code
-    return frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+    yield id(code)
+    if code.co_argcount:
+        yield id(frame.f_locals.get(code.co_varnames[0]))

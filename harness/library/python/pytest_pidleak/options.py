@@ -59,9 +59,11 @@ def read(config):
     if words["pidleak_suppressions"]:
         path = config.rootpath / words["pidleak_suppressions"]
         try:
-            rules = path.read_text()
+            rules = path.read_text(encoding="utf-8")
         except OSError as error:
             raise pytest.UsageError("pidleak_suppressions: %s: %s" % (path, error.strerror))
+        except UnicodeDecodeError as error:
+            raise pytest.UsageError("pidleak_suppressions: %s: %s" % (path, error))
     return Choice(
         words["pidleak"], words["pidleak_scope"], float(words["pidleak_grace"]), words["pidleak_helpers"] == "exempt", rules
     )
@@ -71,7 +73,14 @@ def of_marker(mode=None, *, scope=None, grace=None, helpers=None, suppressions=N
     """As `@pytest.mark.pidleak(...)` has them. `suppressions`: rules as in the file, a list of dicts."""
     for name, value in (("pidleak", mode), ("pidleak_scope", scope), ("pidleak_grace", grace), ("pidleak_helpers", helpers)):
         if value is not None and not OPTIONS[name].accepts(value):
-            raise pytest.UsageError("@pytest.mark.pidleak: %r is not %s" % (value, OPTIONS[name].wanted))
+            raise pytest.UsageError("%r is not %s" % (value, OPTIONS[name].wanted))
+    if suppressions is not None:
+        if not isinstance(suppressions, (list, tuple)):
+            raise pytest.UsageError("suppressions: %r is not a list of rules" % (suppressions,))
+        try:
+            json.dumps(suppressions)
+        except (TypeError, ValueError) as error:
+            raise pytest.UsageError("suppressions: %s" % error)
     return {
         "mode": mode,
         "scope": scope,
@@ -87,10 +96,10 @@ def for_item(item, chosen):
         try:
             marked = of_marker(*mark.args, **mark.kwargs)
         except TypeError as error:
-            raise pytest.UsageError("%s: @pytest.mark.pidleak: %s" % (item.nodeid, error))
+            raise pytest.UsageError(str(error))
         rules = marked.pop("suppressions")
         chosen = chosen._replace(**{name: value for name, value in marked.items() if value is not None})
         if rules:
             before = json.loads(chosen.suppressions)["suppressions"] if chosen.suppressions else []
-            chosen = chosen._replace(suppressions=json.dumps({"suppressions": rules + before}))
+            chosen = chosen._replace(suppressions=json.dumps({"suppressions": list(rules) + before}))
     return chosen

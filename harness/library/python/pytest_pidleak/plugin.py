@@ -3,18 +3,23 @@
 A test's mark is set before its set-up. Fixtures of wider scope have marks of their own, which keep what is started in
 them, until they end. What remains then is told with the last test that used them.
 """
+import functools
 import gc
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
+import types
 
 import pytest
+from _pytest._code.code import ExceptionChainRepr, ReprEntryNative, ReprFileLocation, ReprTraceback
 
 from . import options
 
 END_GRACE = 0.5  # between SIGTERM and SIGKILL, in seconds
+MOST_CHECKS = 5
 
 
 class PidleakWarning(pytest.PytestWarning):
@@ -67,7 +72,7 @@ class Watched:
     def __init__(self, name, choice, mark, node=None):
         self.name, self.choice, self.mark, self.node = name, choice, mark, node
         self.since = time.clock_gettime(time.CLOCK_BOOTTIME)
-        self.value = None  # a fixture's, whose methods may start more
+        self.owners = []  # a fixture's value, and threads, which may start more
 
 
 class Checks:
@@ -107,15 +112,20 @@ class Checks:
 
     # Tests.
 
-    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item):
-        choice = options.for_item(item, self.chosen)
-        if self.is_here() and choice.mode != "off":
+        if not self.is_here():
+            return
+        try:
+            choice = options.for_item(item, self.chosen)
             node = _node_of(item, choice.scope)
-            if (choice.scope, node) not in self.watched:
+            if choice.mode != "off" and (choice.scope, node) not in self.watched:
                 name = node.nodeid or "the session"
                 self.watched[choice.scope, node] = self.watch(name, choice, node)
-        yield
+        except pytest.UsageError as error:
+            pytest.fail("%s: @pytest.mark.pidleak: %s" % (item.nodeid, error), pytrace=False)
+        except self.pidleak.Error as error:  # of the marker's rules, or the kernel's
+            pytest.fail("%s: %s" % (item.nodeid, error), pytrace=False)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_teardown(self, item, nextitem):
@@ -129,9 +139,12 @@ class Checks:
         report = outcome.get_result()
         try:
             for watched, text in self.check(self.those_that_end(item)):
-                if watched.choice.mode == "warn":
-                    item.warn(PidleakWarning(text))
-                else:
+                try:
+                    if watched.choice.mode == "fail":
+                        _fail(report, text)
+                    else:
+                        item.warn(PidleakWarning(text))
+                except PidleakWarning:  # of filterwarnings = error
                     _fail(report, text)
         except self.pidleak.Error as error:
             _fail(report, "pidleak could not look at what remains: %s" % error)
@@ -151,20 +164,22 @@ class Checks:
         if fixturedef.scope == "function" or not self.is_here():
             yield
             return
-        name = "the fixture %s (%s)" % (fixturedef.argname, fixturedef.scope)
-        fixture = self.watch(name, self.chosen)
+        fixture = self.watch(_name_of(fixturedef), self.chosen)
+        before = threading.enumerate()
         outcome = yield
         fixture.mark.keep()
         self.fixtures[fixturedef] = fixture
+        fixture.owners = [thread for thread in threading.enumerate() if thread not in before]
         if outcome.excinfo is None:
-            fixture.value = outcome.get_result()
-            if type(fixture.value).__module__ != "builtins":  # None is the first argument of many
-                self.creations.owners[id(fixture.value)] = fixture.mark.keep
+            fixture.owners += _owners_of(outcome.get_result())
+        self.creations.owners.update((id(owner), fixture.mark.keep) for owner in fixture.owners)
 
     def pytest_fixture_post_finalizer(self, fixturedef):
         fixture = self.fixtures.pop(fixturedef, None)
         if fixture and self.is_here():
-            self.creations.owners.pop(id(fixture.value), None)
+            self.creations.read()  # what its value has started in the last test is the fixture's as well
+            for owner in fixture.owners:
+                self.creations.owners.pop(id(owner), None)
             self.ended.append(fixture)
 
     # What remains.
@@ -179,8 +194,11 @@ class Checks:
             if findings.leaked and getattr(subprocess, "_active", None):
                 subprocess._cleanup()  # children whose Popen has been dropped: Python waits for them itself
                 findings = watched.mark.check()
+            for _ in range(MOST_CHECKS):
+                if not findings.leaked or not self.creations.read():
+                    break
+                findings = watched.mark.check()  # a fixture has started something meanwhile
             if findings.leaked:
-                self.creations.read()
                 text = words.of(findings, self.creations, watched.since)
                 _terminate_pools({process["pid"] for process in findings.processes})
                 if not watched.mark.end(END_GRACE):
@@ -238,9 +256,30 @@ def _terminate_pools(pids):
             thread.join(END_GRACE)
 
 
+def _owners_of(value):
+    """What the frames of a fixture's value are known by: its code, or the first argument of its methods."""
+    if isinstance(value, functools.partial):
+        return _owners_of(value.func)
+    if isinstance(value, types.MethodType):
+        return [value.__self__]
+    if isinstance(value, types.FunctionType):
+        return [value.__code__]
+    return [] if type(value).__module__ == "builtins" else [value]  # None is the first argument of many
+
+
+def _name_of(fixturedef):
+    """pytest makes fixtures of setup_module, setup_class and setUpClass."""
+    made = re.match(r"_(?:xunit|unittest)_(\w+?)_fixture_(.+)", fixturedef.argname)
+    return "%s of %s" % made.groups() if made else "the fixture %s (%s)" % (fixturedef.argname, fixturedef.scope)
+
+
 def _fail(report, text):
     """Its own failure, if there is one, stays the first thing to be read."""
     if report.outcome == "failed":
         report.sections.append(("pidleak", text))
-    else:
-        report.outcome, report.longrepr = "failed", text
+        return
+    path, line, _ = report.location
+    message = text.split("\n", 1)[0].replace(report.nodeid + ": ", "", 1)  # for pytest's summary, which has the name
+    crash = ReprFileLocation(path, (line or 0) + 1, message)
+    traceback = ReprTraceback([ReprEntryNative([text])], None, "native")
+    report.outcome, report.longrepr = "failed", ExceptionChainRepr([(traceback, crash, None)])

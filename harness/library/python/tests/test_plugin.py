@@ -64,16 +64,41 @@ def test_markers(run, marker, outcomes):
     (["--pidleak-scope", "class"], "*pidleak_scope: 'class' is not test, module or session*"),
     (["--pidleak-suppressions", "none.json"], "*none.json: No such file*"),
     (["--pidleak-suppressions", "test_it.py"], "*options.suppressions*"),
+    (["--pidleak-suppressions", "latin1.json"], "*latin1.json: *can't decode byte*"),
 ])  # fmt: skip
-def test_wrong_options_are_refused(run, arguments, text):
+def test_wrong_options_are_refused(run, pytester, arguments, text):
+    pytester.path.joinpath("latin1.json").write_bytes(b"\xff")
     result = run(*arguments, test_it=LEAK)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([text])
 
 
-def test_a_marker_with_mistakes_is_told_with_its_test(run):
-    result = run(test_it=LEAK.replace("def test", "@pytest.mark.pidleak(often=1)\ndef test").replace("import", "import pytest, ", 1))
-    result.stdout.fnmatch_lines(["*test_it.py::test_leaves: @pytest.mark.pidleak: *often*"])
+@pytest.mark.parametrize("marker, text", [
+    ("often=1", "@pytest.mark.pidleak: *often*"),
+    ('"often"', "@pytest.mark.pidleak: 'often' is not fail, warn or off"),
+    ('suppressions="known.json"', "*suppressions: 'known.json' is not a list of rules"),
+    ('suppressions=[{"comm": b"sleep", "reason": "known"}]', "*suppressions: *bytes*"),
+    ('suppressions=[{"comm": "sleep"}]', '*"reason" is missing*'),
+])  # fmt: skip
+def test_a_marker_with_mistakes_is_told_with_its_test(run, marker, text):
+    result = run(test_it=LEAK.replace("def test", "@pytest.mark.pidleak(%s)\ndef test" % marker).replace("import", "import pytest, ", 1))
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["test_it.py::test_leaves: " + text])
+    result.stdout.no_fnmatch_line("*Error: *")
+
+
+@leaves
+def test_warnings_that_are_errors_fail_the_test(run):
+    result = run("--pidleak", "warn", "-W", "error", test_it=LEAK)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*test_it.py::test_leaves: a process remains*"])
+
+
+def test_the_summary_has_the_reason(run):
+    for arguments in ([], ["-n", "1"]):
+        if arguments:
+            pytest.importorskip("xdist")
+        run(*arguments, test_it=LEAK).stdout.fnmatch_lines(["ERROR test_it.py::test_leaves - pidleak: a process remains"])
 
 
 @leaves
@@ -108,6 +133,98 @@ def test_a_fixture_of_the_session_is_told_with_the_last_test(run):
     """)
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(["*ERROR at teardown of test_two*", "*the fixture server (session): a process remains*"])
+
+
+@pytest.mark.parametrize("value", ["make", "functools.partial(make, 600)", "Maker().make"])
+def test_what_a_factory_of_the_session_starts_is_the_fixtures(run, value):
+    source = """
+        import functools, pytest, subprocess
+
+        @pytest.fixture(scope="session")
+        def factory():
+            made = []
+            def make(*unused):
+                made.append(subprocess.Popen(["sleep", "600"]))
+            class Maker:
+                def make(self): make()
+            yield %s
+            for process in made:
+                process.kill()
+                process.wait()
+
+        def test_one(factory): factory()
+        def test_two(factory): factory()
+    """ % value  # fmt: skip
+    run(test_it=source).assert_outcomes(passed=2)
+    result = run(test_it=source.replace("process.kill", "print").replace("process.wait", "print"))
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_two*", "*the fixture factory (session): 2 processes remain*"])
+
+
+def test_what_threads_of_a_fixture_start_is_the_fixtures(run):
+    result = run(test_it="""
+        import multiprocessing, pytest, subprocess, threading
+
+        @pytest.fixture(scope="module")
+        def pool():
+            with multiprocessing.Pool(2, maxtasksperchild=1) as pool:  # a thread of its replaces the workers
+                yield pool
+
+        @pytest.fixture(scope="module")
+        def serve():
+            asked, served, over = threading.Event(), threading.Event(), threading.Event()
+            def run():
+                asked.wait()
+                with subprocess.Popen(["sleep", "600"]) as process:
+                    served.set()
+                    over.wait()
+                    process.kill()
+            thread = threading.Thread(target=run)
+            thread.start()
+            yield asked, served
+            asked.set()
+            over.set()
+            thread.join()
+
+        @pytest.mark.parametrize("number", range(3))
+        def test_pool(pool, number): assert pool.map(int, "123") == [1, 2, 3]
+
+        def test_serve(serve):
+            serve[0].set()
+            serve[1].wait()
+
+        def test_more(): pass
+    """)
+    result.assert_outcomes(passed=5)
+
+
+def test_set_ups_of_classes_have_their_own_names(run):
+    leaves = "import subprocess, unittest\ndef leave(cls): cls.left = subprocess.Popen(['sleep', '600'])\n"
+    for base, name in (("", "setup_class"), ("(unittest.TestCase)", "setUpClass")):
+        source = leaves + "class TestIt%s:\n    %s = classmethod(leave)\n    def test_it(self): pass\n" % (base, name)
+        run(test_it=source).stdout.fnmatch_lines(["pidleak: %s of TestIt: a process remains" % name])
+
+
+def test_lines_are_told_wherever_a_test_has_gone(run):
+    result = run("--doctest-modules", test_it="""
+        import os, subprocess
+        kept = []
+
+        def leave():
+            '''
+            >>> kept.append(subprocess.Popen(["sleep", "600"]))
+            '''
+
+        def test_goes(tmp_path):
+            os.chdir(tmp_path)
+            tmp_path.rmdir()
+            kept.append(subprocess.Popen(["sleep", "600"], cwd="/"))
+    """)
+    result.assert_outcomes(passed=2, errors=2)
+    result.stdout.fnmatch_lines([
+        "*created by pytest * at <doctest test_it.leave?0?>:1 in <module>", "*kept.append(subprocess.Popen(*",
+        "*created by pytest * at test_it.py:12 in test_goes",
+    ])  # fmt: skip
 
 
 def test_helpers_may_be_counted(run):
