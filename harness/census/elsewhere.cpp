@@ -1,11 +1,11 @@
 #include "harness/census/elsewhere.hpp"
 
 #include "harness/census/boundary.hpp"
+#include "harness/census/holdings.hpp"
 #include "harness/census/mappings.hpp"
 #include "harness/os/procfs.hpp"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -72,33 +72,39 @@ std::string held_by(pid_t pid, const std::set<Awaited> &awaited, bool links_tell
 
 /// A pipe is at its end, or broken, once no process has its other end: a thread that still waits for that tells that
 /// some process has it. Empty: those that are known have the ends of all.
-std::string pipe_without_other_end(const std::vector<pid_t> &known, const std::set<Awaited> &awaited) {
+std::string pipe_without_other_end(const std::vector<Member> &members, const Holdings &holdings, const Scope &scope,
+                                   const std::set<Awaited> &awaited) {
   auto missing = awaited;
   std::erase_if(missing, [](const Awaited &each) { return each.needs == Awaited::End::any; });
   if (missing.empty())
     return "";
-  auto is_missing = [&](const std::string &target) { return has(missing, target); };
-  for (auto known_one = known.begin(); known_one != known.end() && !missing.empty(); ++known_one)
-    for (const auto &fd : os::read_fds(*known_one, is_missing).value_or(std::vector<os::ProcFd>{})) {
-      auto mode = fd.flags & O_ACCMODE;
-      if (mode != O_WRONLY)
+  auto strike_out = [&](const std::vector<os::ProcFd> &fds) {
+    for (const auto &fd : fds) {
+      if (fd.readable())
         missing.erase({.identity = fd.target, .needs = Awaited::End::pipe_reader});
-      if (mode != O_RDONLY)
+      if (fd.writable())
         missing.erase({.identity = fd.target, .needs = Awaited::End::pipe_writer});
     }
+  };
+  for (const auto &member : members)
+    if (const auto *fds = holdings.of(member.pid))
+      strike_out(*fds);
+  for (pid_t pid : std::set{scope.root, ::getpid()})
+    if (!missing.empty())
+      strike_out(os::read_fds(pid, [&](const std::string &target) {
+                   return has(missing, target);
+                 }).value_or(std::vector<os::ProcFd>{}));
   return missing.empty() ? "" : missing.begin()->identity;
 }
 
 } // namespace
 
-Elsewhere look_elsewhere(const std::vector<Member> &members, const Scope &scope, const std::set<Awaited> &awaited) {
-  std::vector<pid_t> known;
+Elsewhere look_elsewhere(const std::vector<Member> &members, const Holdings &holdings, const Scope &scope,
+                         const std::set<Awaited> &awaited) {
+  std::set<pid_t> known = {scope.root, ::getpid()};
   for (const auto &member : members)
-    known.push_back(member.pid);
-  known.push_back(::getpid());
-  if (scope.root != ::getpid())
-    known.push_back(scope.root);
-  if (auto pipe = pipe_without_other_end(known, awaited); !pipe.empty())
+    known.insert(member.pid);
+  if (auto pipe = pipe_without_other_end(members, holdings, scope, awaited); !pipe.empty())
     return {.why = fmt::format("waits for {}, whose other end is open outside alone", pipe), .identity = pipe};
   for (const auto &member : members)
     for (const auto &mapping : read_mappings(member.pid))
@@ -109,15 +115,14 @@ Elsewhere look_elsewhere(const std::vector<Member> &members, const Scope &scope,
                        [&](const auto &each) { return each.identity.starts_with(start); });
   };
   bool memory_matters = awaits("file:"), links_tell = !memory_matters && !awaits("eventfd");
-  std::sort(known.begin(), known.end());
   for (pid_t pid : numbers_in("/proc")) {
-    if (std::binary_search(known.begin(), known.end(), pid))
+    if (known.contains(pid))
       continue;
     if (auto identity = held_by(pid, awaited, links_tell, memory_matters); !identity.empty())
       return {.why = fmt::format("waits for {}, which pid {} outside has as well", identity, pid),
               .identity = identity};
     auto status = os::read_status(pid);
-    if (status && status->tracer != 0 && std::binary_search(known.begin(), known.end(), status->tracer))
+    if (status && status->tracer != 0 && known.contains(status->tracer))
       return {.why = fmt::format("pid {} traces pid {}, which is outside", status->tracer, pid), .identity = ""};
   }
   return {};

@@ -26,8 +26,11 @@ struct Elsewhere {
   std::string identity; // what is held elsewhere; empty: it is something else
 };
 
+class Holdings;
+
 /// Whether a process that is neither a member nor the root nor the caller has one of these, or is traced by a member;
 /// or whether a member has an io_uring that only its memory map shows.
-Elsewhere look_elsewhere(const std::vector<Member> &members, const Scope &scope, const std::set<Awaited> &awaited);
+Elsewhere look_elsewhere(const std::vector<Member> &members, const Holdings &holdings, const Scope &scope,
+                         const std::set<Awaited> &awaited);
 
 } // namespace pidleak::census

@@ -136,7 +136,7 @@ Rest judge_stuck(const std::vector<Member> &members, const Scope &scope, const L
     if (member.state != ProcessState::zombie && member.state != ProcessState::stopped)
       if (auto why = why_woken(member.pid, holdings); !why.empty())
         return {.why_not = fmt::format("pid {}: {}", member.pid, why)};
-  auto elsewhere = look_elsewhere(members, scope, evidence.awaited);
+  auto elsewhere = look_elsewhere(members, holdings, scope, evidence.awaited);
   return {.certain = elsewhere.why.empty(), .why_not = elsewhere.why, .held_outside = elsewhere.identity};
 }
 

@@ -1,6 +1,7 @@
 #include "harness/cli/serve.hpp"
 
 #include "harness/base/pattern.hpp"
+#include "harness/cli/guard_run.hpp"
 #include "harness/os/launch.hpp"
 #include "harness/os/signals.hpp"
 
@@ -69,7 +70,7 @@ ServerDescription describe(const ServeOptions &options, const Given &given, int 
   if (!stop)
     throw UsageError(fmt::format("--stop {}: not a signal", options.stop));
   server.stop = *stop;
-  server.longest_timer = milliseconds(static_cast<long>(options.grace * 1000)); // it is not known
+  server.longest_timer = from_seconds(options.grace); // it is not known
   server.own_network = options.network == "own";
   return server;
 }
@@ -141,7 +142,7 @@ std::vector<Option> serve_options(ServeOptions &options) {
 
 void take_served(const ServeOptions &options, const Given &given, ReplayOptions &replay) {
   check(options, given, replay);
-  replay.grace = milliseconds(static_cast<long>(options.grace * 1000));
+  replay.grace = from_seconds(options.grace);
   if (!given.contains("--serve"))
     return;
   if (!given.contains("--pool"))

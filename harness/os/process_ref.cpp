@@ -1,5 +1,6 @@
 #include "harness/os/process_ref.hpp"
 
+#include "harness/os/poll.hpp"
 #include "harness/os/procfs.hpp"
 #include "harness/os/signals.hpp"
 #include "harness/os/syscall_error.hpp"
@@ -153,10 +154,7 @@ void wait_for_any_exit(const std::vector<int> &pidfds, std::chrono::microseconds
   std::vector<pollfd> entries;
   for (int fd : pidfds)
     entries.push_back({.fd = fd, .events = POLLIN, .revents = 0});
-  auto us = at_most.count();
-  timespec timeout{.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
-  if (::ppoll(entries.data(), entries.size(), &timeout, nullptr) < 0 && errno != EINTR)
-    throw_errno("ppoll({} pidfds)", entries.size());
+  poll_for(entries, at_most);
 }
 
 namespace {

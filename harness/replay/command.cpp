@@ -4,6 +4,7 @@
 #include "harness/census/tree.hpp"
 #include "harness/os/inet_sockets.hpp"
 #include "harness/os/pipe.hpp"
+#include "harness/os/poll.hpp"
 #include "harness/os/signals.hpp"
 #include "harness/os/syscall_error.hpp"
 #include "harness/replay/execution.hpp"
@@ -188,9 +189,7 @@ private:
                                {.fd = output_is_open_ ? held_->output_fd() : -1, .events = POLLIN, .revents = 0}};
     for (int pidfd : exits)
       fds.push_back({.fd = pidfd, .events = POLLIN, .revents = 0});
-    timespec timeout{.tv_sec = at_most.count() / 1000000, .tv_nsec = at_most.count() % 1000000 * 1000};
-    if (::ppoll(fds.data(), fds.size(), &timeout, nullptr) < 0 && errno != EINTR)
-      os::throw_errno("ppoll({} pidfds)", exits.size());
+    os::poll_for(fds, at_most);
     if (fds[0].revents)
       throw LifelineCut();
     if (fds[1].revents)

@@ -52,9 +52,11 @@ void absorb_members(Heard &heard, const Message &event, Timeline &timeline) {
     if (heard.helpers.emplace(helper.pid("pid"), helper.text("role")).second)
       timeline.note("spawned", helper.pid("pid"), helper.text("role"));
   heard.refuse_working_helpers();
-  for (const auto &started : event.objects("forked_at"))
+  for (const auto &started : event.objects("forked_at")) {
+    auto lines = lines_of(started);
     for (pid_t pid : started.pids("pids"))
-      heard.forked_at[pid] = lines_of(started);
+      heard.forked_at[pid] = lines;
+  }
   if (event.has("queue_capacity"))
     heard.queue_capacity = static_cast<int>(event.integer("queue_capacity"));
 }

@@ -85,8 +85,8 @@ void RunningServer::find_master() {
     tree_->leave_out(pid);
 }
 
-/// What of its readiness does not hold yet; nothing: it is ready.
-std::optional<std::string> RunningServer::missing() const {
+/// What of its readiness does not hold yet, but for the answer to a request; nothing: all else does.
+std::optional<std::string> RunningServer::missing_before_answer() const {
   const auto &ready = server_.ready;
   auto pids = workers();
   auto wanted = ready.children == ServerReady::as_workers ? plan_.scenario.conditions.workers : ready.children;
@@ -102,9 +102,15 @@ std::optional<std::string> RunningServer::missing() const {
         return fmt::format("{} is not there", path);
   if (!ready.line.empty() && !said_line_)
     return fmt::format("no line of its output matches \"{}\"", ready.line);
-  if (!ready.request.empty() && !answered_)
-    return fmt::format("{} was not answered", ready.request);
   return {};
+}
+
+/// Nothing: it is ready.
+std::optional<std::string> RunningServer::missing() const {
+  auto lacks = missing_before_answer();
+  if (!lacks && waits_for_answer())
+    return fmt::format("{} was not answered", server_.ready.request);
+  return lacks;
 }
 
 bool RunningServer::is_ready() {
@@ -113,13 +119,13 @@ bool RunningServer::is_ready() {
     for (const auto &line : command().take_lines())
       said_line_ = said_line_ || pattern.is_in(line);
   }
-  auto lacks = missing();
-  bool only_answer = lacks && !answered_ && !server_.ready.request.empty() && lacks->ends_with("was not answered");
-  if (only_answer && (!ready_request_ || ready_request_->state() == Request::State::dropped))
+  if (missing_before_answer())
+    return false;
+  if (waits_for_answer() && (!ready_request_ || ready_request_->state() == Request::State::dropped))
     ready_request_ = request(server_.ready.request);
   if (ready_request_ && ready_request_->state() == Request::State::answered)
     answered_ = true;
-  return !missing();
+  return !waits_for_answer();
 }
 
 std::string RunningServer::what_is_missing() {

@@ -2,6 +2,7 @@
 
 #include "harness/os/accounts.hpp"
 #include "harness/os/inet_sockets.hpp"
+#include "harness/os/poll.hpp"
 #include "harness/os/syscall_error.hpp"
 #include "harness/replay/subject.hpp"
 #include "harness/replay/verdict.hpp"
@@ -170,9 +171,7 @@ void RunningServer::wait(std::chrono::microseconds at_most, const std::vector<in
     fds.push_back({.fd = one.left_at_ms ? -1 : one.process.pidfd(), .events = POLLIN, .revents = 0});
   for (int pidfd : exits)
     fds.push_back({.fd = pidfd, .events = POLLIN, .revents = 0});
-  timespec timeout{.tv_sec = at_most.count() / 1000000, .tv_nsec = at_most.count() % 1000000 * 1000};
-  if (::ppoll(fds.data(), fds.size(), &timeout, nullptr) < 0 && errno != EINTR)
-    os::throw_errno("ppoll({} descriptors)", fds.size());
+  os::poll_for(fds, at_most);
   if (fds[0].revents)
     throw LifelineCut();
   if (beside_)

@@ -88,6 +88,8 @@ private:
   void start_beside();
   bool is_ready();
   std::string what_is_missing();
+  std::optional<std::string> missing_before_answer() const;
+  bool waits_for_answer() const { return !server_.ready.request.empty() && !answered_; }
   std::optional<std::string> missing() const;
   bool wait_until_same();
   bool was_there_before(const census::Member &member) const;

@@ -83,7 +83,7 @@ class Creations:
 
     def __init__(self):
         self._file = os.memfd_create("pidleak-creations", os.MFD_CLOEXEC)
-        fcntl.fcntl(self._file, fcntl.F_SETFL, os.O_APPEND)  # each line is written whole, whoever else writes
+        fcntl.fcntl(self._file, fcntl.F_SETFL, os.O_APPEND)  # each line is written whole beside those of forks
         self._identity = self._identify()
         self._main = os.getpid()
         self._local = threading.local()
