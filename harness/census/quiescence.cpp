@@ -180,7 +180,18 @@ bool same_states(const std::vector<Member> &a, const std::vector<Member> &b) {
                     [](const Member &x, const Member &y) { return x == y && x.state == y.state; });
 }
 
+/// Whether these are as they were when they looked like `first`: then nothing has run since.
+bool are_as_before(const std::vector<Member> &members, const Scope &scope, const Looks &first) {
+  return look_at(members) == first && same_states(walk_once(scope), members);
+}
+
 } // namespace
+
+bool stand_still(const std::vector<Member> &members, const Scope &scope) {
+  auto looked = first_looks(members);
+  const auto *first = std::get_if<Looks>(&looked);
+  return first && are_as_before(members, scope, *first);
+}
 
 Rest at_rest(const std::vector<Member> &members, const Scope &scope, const Boundary &boundary) {
   auto no = [](std::string why) { return Rest{.certain = false, .why_not = std::move(why)}; };
@@ -196,7 +207,7 @@ Rest at_rest(const std::vector<Member> &members, const Scope &scope, const Bound
   for (int reading = 0; reading < 3; ++reading) {
     if (auto why = why_alarms_are_possible(boundary); !why.empty())
       return no(std::move(why));
-    if (look_at(members) != first || !same_states(walk_once(scope), members))
+    if (!are_as_before(members, scope, first))
       return no("a thread ran between two samples");
   }
   return {.certain = true, .why_not = ""};

@@ -26,6 +26,10 @@ struct Rest {
   std::string held_outside = {};
 };
 
+/// Whether `members`, all of them descendants of `scope.root` and complete, wait at one instant, each without a timer.
+/// It costs a small part of at_rest(), and says less: an alarm or a process outside may still wake them.
+bool stand_still(const std::vector<Member> &members, const Scope &scope);
+
 /// Asks whether `members`, all of them descendants of `scope.root` and complete, are at rest. They are walked to again
 /// at the end.
 Rest at_rest(const std::vector<Member> &members, const Scope &scope, const Boundary &boundary);

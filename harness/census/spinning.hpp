@@ -6,6 +6,7 @@
 // not end the wait earlier.
 #pragma once
 
+#include "harness/base/deadline.hpp"
 #include "harness/census/thread_look.hpp"
 
 namespace pidleak::census {
@@ -14,9 +15,12 @@ class Spinning {
 public:
   /// Looks again. True if, since an earlier look, no thread has run but those that were running at every look, and
   /// these have had a CPU for a tenth of a second and have waited for nothing.
+  /// Looks every ten milliseconds at most, and says false in between: it is asked whenever anything moves.
   bool look(const std::vector<Member> &members);
 
 private:
+  Clock::time_point next_ = Clock::now() + pause;
+  static constexpr milliseconds pause{10};
   Looks first_;
 };
 

@@ -30,6 +30,11 @@ bool Tree::at_rest_or_spins(Spinning &spinning) const {
   return census::at_rest(members, options_.scope, options_.boundary).certain || spinning.look(members);
 }
 
+bool Tree::stands_still_or_spins(Spinning &spinning) const {
+  auto members = walk_once(options_.scope);
+  return stand_still(members, options_.scope) || spinning.look(members);
+}
+
 namespace {
 
 constexpr milliseconds walk_bound{50}; // what has exited meanwhile is not reaped, and the next walk is the longer

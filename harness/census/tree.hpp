@@ -43,6 +43,8 @@ public:
   bool at_rest() const;
   /// The same, or nothing happens any more but a loop that turns, by this look and those before.
   bool at_rest_or_spins(Spinning &spinning) const;
+  /// Whether nothing moves now, or but a loop that turns: cheaper, and enough where only this process could wake them.
+  bool stands_still_or_spins(Spinning &spinning) const;
 
   /// For settle(): one look, in which those have yet to leave that `may_stay` does not hold of. Reaps first what this
   /// process has adopted, if it is the root.

@@ -95,14 +95,24 @@ void Conversation::hear_until(const Done &done, const std::string &what) {
 }
 
 void Conversation::hear_until_rest(const census::Tree &tree, milliseconds bound, const Done &done) {
-  auto deadline = Deadline::after(bound);
-  Backoff backoff(std::chrono::microseconds(500), std::chrono::milliseconds(3)); // a look at what moves costs little
   census::Spinning spinning;
+  hear_while_moving(bound, done, [&] { return tree.at_rest_or_spins(spinning); });
+}
+
+void Conversation::hear_until_still(const census::Tree &tree, milliseconds bound) {
+  census::Spinning spinning;
+  hear_while_moving(
+      bound, [] { return false; }, [&] { return tree.stands_still_or_spins(spinning); });
+}
+
+void Conversation::hear_while_moving(milliseconds bound, const Done &done, const std::function<bool()> &nothing_moves) {
+  auto deadline = Deadline::after(bound);
+  Backoff backoff(std::chrono::microseconds(100), std::chrono::milliseconds(3)); // a look at what moves costs little
   std::vector<int> exits;
   if (resting_)
     exits.push_back(subject().pidfd());
   while (!done() && !deadline.passed() && may_still_answer())
-    if (!hear(backoff.next(), exits) && tree.at_rest_or_spins(spinning) && !hear(std::chrono::microseconds(0)))
+    if (!hear(backoff.next(), exits) && nothing_moves() && !hear(std::chrono::microseconds(0)))
       return;
 }
 

@@ -65,10 +65,14 @@ public:
   void hear_until(const Done &done, const std::string &what);
   /// Hears events until `done`, or nothing in the tree moves any more but a loop that turns, or the time is over.
   void hear_until_rest(const census::Tree &tree, milliseconds bound, const Done &done);
+  /// Hears events until nothing moves, as far as a cheap look tells, or the time is over: what comes next is a step of
+  /// its own. Not for verdicts.
+  void hear_until_still(const census::Tree &tree, milliseconds bound);
   /// Hears events until the process has exited. False if it has not within the step's bound.
   bool hear_until_exit(const os::ProcessRef &process);
 
 private:
+  void hear_while_moving(milliseconds bound, const Done &done, const std::function<bool()> &nothing_moves);
   bool may_still_answer() const { return !resting_ || (error_.empty() && !subject().has_exited()); }
 
   const census::Tree *resting_ = nullptr;

@@ -116,9 +116,7 @@ private:
       throw SubjectFailure(conversation_.error() + ", and did not exit");
   }
 
-  void rest() {
-    conversation_.hear_until_rest(tree_, plan_.shutdown_patience, [] { return false; });
-  }
+  void rest() { conversation_.hear_until_still(tree_, plan_.shutdown_patience); }
 
   void settle() {
     execution_->let_go();
@@ -179,7 +177,7 @@ private:
         show_sigterm(conditions_, workers_.owners_sigterm, workers_.sigterm, offers_.runtime_handles_sigterm));
     if (conditions_.tasks == Tasks::ended) {
       release_tasks();
-      conversation_.hear_until_rest(tree_, plan_.shutdown_patience, [] { return false; });
+      rest();
     }
   }
 
