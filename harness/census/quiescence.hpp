@@ -27,7 +27,8 @@ struct Rest {
 };
 
 /// Whether `members`, all of them descendants of `scope.root` and complete, wait at one instant, each without a timer.
-/// It costs a small part of at_rest(), and says less: an alarm or a process outside may still wake them.
+/// It costs a small part of at_rest(), and says less: an alarm, a timer behind a descriptor or a process outside may
+/// still wake them.
 bool stand_still(const std::vector<Member> &members, const Scope &scope);
 
 /// Asks whether `members`, all of them descendants of `scope.root` and complete, are at rest. They are walked to again

@@ -225,6 +225,24 @@ TEST_CASE("stopped processes and zombies never move", "[census]") {
   });
 }
 
+TEST_CASE("what waits without a timer of its call's stands still, and what moves does not", "[census]") {
+  testing::check_in_child([] {
+    census::Scope scope{.root = ::getpid()};
+    auto stands_still = [&] { return census::stand_still(census::walk_once(scope), scope); };
+    auto with_alarm = testing::start([] {
+      ::alarm(3600);
+      testing::pause_for_ever();
+    });
+    testing::wait_until_in(with_alarm, SYS_pause);
+    expect(stands_still(), "it pauses, whatever may wake it later");
+    auto members = census::walk_once(scope);
+    auto sleeper = testing::start([] { ::nanosleep(&an_hour, nullptr); });
+    testing::wait_until_in(sleeper, SYS_clock_nanosleep);
+    expect(!stands_still(), "one of them sleeps");
+    expect(!census::stand_still(members, scope), "one has come since the walk");
+  });
+}
+
 TEST_CASE("a process that exits between the walk and the look was not at rest", "[census]") {
   testing::check_in_child([] {
     auto child = testing::plant();

@@ -26,9 +26,9 @@ bool is_same(const ThreadLook &then, const ThreadLook &now) {
 } // namespace
 
 bool Spinning::look(const std::vector<Member> &members) {
-  if (Clock::now() < next_)
+  if (!next_.passed())
     return false;
-  next_ = Clock::now() + pause;
+  next_ = Deadline::after(pause);
   auto now = look_at(members);
   take_for_running(now, first_);
   bool is_loop = std::any_of(now.begin(), now.end(), is_running) &&

@@ -19,8 +19,8 @@ public:
   bool look(const std::vector<Member> &members);
 
 private:
-  Clock::time_point next_ = Clock::now() + pause;
   static constexpr milliseconds pause{10};
+  Deadline next_ = Deadline::after(pause);
   Looks first_;
 };
 

@@ -45,7 +45,7 @@ public:
         take(step);
       return judge_all();
     }
-    rest(); // it waits for the first command, and begins the first step with what follows
+    wait_until_still(); // it waits for the first command, and begins the first step with what follows
     execution_.emplace(plan_, inside_, conversation_.subject(), spellings<Step>());
     conversation_.end_waits_at_rest(tree_);
     for (Step step : plan_.scenario.steps)
@@ -92,7 +92,7 @@ private:
       take(step);
       if (step == Step::create_pool)
         execution_->names().learn(conversation_.subject().pid(), conversation_.heard().objects);
-      rest();
+      wait_until_still();
     } catch (const Stalled &stalled) {
       has_broken_off_ = true;
       if (step != Step::occupy_workers || !conversation_.heard().submitted)
@@ -116,7 +116,7 @@ private:
       throw SubjectFailure(conversation_.error() + ", and did not exit");
   }
 
-  void rest() { conversation_.hear_until_still(tree_, plan_.shutdown_patience); }
+  void wait_until_still() { conversation_.hear_until_still(tree_, plan_.shutdown_patience); }
 
   void settle() {
     execution_->let_go();
@@ -177,7 +177,7 @@ private:
         show_sigterm(conditions_, workers_.owners_sigterm, workers_.sigterm, offers_.runtime_handles_sigterm));
     if (conditions_.tasks == Tasks::ended) {
       release_tasks();
-      rest();
+      wait_until_still();
     }
   }
 
@@ -186,7 +186,7 @@ private:
     conversation_.submit(conditions_.workers, extra_tasks(plan_.scenario));
     for (int task = 0; task < all_tasks(plan_.scenario); ++task) {
       conversation_.channel().order(task_gate(task), order_to_finish(task));
-      rest();
+      wait_until_still();
     }
     released_ = Clock::now();
     conversation_.note("tasks-released");
