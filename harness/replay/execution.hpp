@@ -4,6 +4,7 @@
 #include "harness/replay/faults.hpp"
 #include "harness/replay/named_objects.hpp"
 #include "harness/replay/sandbox.hpp"
+#include "harness/replay/scenario.hpp"
 #include "harness/tracing/tracer.hpp"
 
 #include <functional>
