@@ -58,7 +58,7 @@ endfunction()
 pidleak_tests(os_tests harness/os/ending_test.cpp harness/os/inet_sockets_test.cpp harness/os/sources_test.cpp harness/os/procfs_test.cpp harness/os/scratch_cgroup_test.cpp harness/os/process_test.cpp
   USES pidleak_os LABELS os)
 pidleak_tests(census_tests harness/census/boundary_test.cpp harness/census/diagnosis_test.cpp harness/census/elsewhere_test.cpp harness/census/genealogy_test.cpp harness/census/growth_test.cpp harness/census/walk_test.cpp
-  harness/census/remaining_test.cpp harness/census/roots_test.cpp harness/census/quiescence_test.cpp harness/census/spinning_test.cpp USES pidleak_census LABELS census)
+  harness/census/remaining_test.cpp harness/census/roots_test.cpp harness/census/quiescence_test.cpp harness/census/settle_test.cpp harness/census/spinning_test.cpp USES pidleak_census LABELS census)
 pidleak_tests(pool_tests harness/pool/call_queue_test.cpp harness/pool/result_queue_test.cpp
   harness/pool/pool_test.cpp harness/pool/broken_pool_test.cpp USES pidleak_worker_code LABELS pool)
 pidleak_tests(protocol_tests harness/protocol/message_test.cpp harness/protocol/mistakes_test.cpp

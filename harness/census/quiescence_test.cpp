@@ -1,5 +1,6 @@
 // Stuck for good, or merely waiting? Each kind of wait that never ends by itself, and its twin that does.
 #include "harness/census/rest_test_support.hpp"
+#include "harness/census/thread_look.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 
 #include <cstring>
 #include <ctime>
+#include <thread>
 
 using namespace pidleak;
 using testing::expect;
@@ -253,6 +255,40 @@ TEST_CASE("a process that exits between the walk and the look was not at rest", 
     expect(!census::at_rest(members, scope, {}).certain, "a live one that is a zombie now");
     expect(!census::at_rest({}, scope, {}).certain, "one that the walk did not see");
   });
+}
+
+TEST_CASE("a process whose leader has exited rests when its other threads do", "[census]") {
+  if (::access("/proc/timer_list", R_OK) != 0)
+    SKIP("without /proc/timer_list nothing is ever called stuck");
+  testing::check_in_child([] {
+    auto child = testing::start([] {
+      std::thread(testing::pause_for_ever).detach();
+      ::syscall(SYS_exit, 0);
+    });
+    testing::wait_until_state(child, 'Z');
+    testing::wait_until([] { return rest().certain; }, "it is at rest");
+  });
+}
+
+TEST_CASE("two that answer each other are not at rest, although each is met waiting", "[census]") {
+  testing::check_in_child([] {
+    auto there = os::open_pipe(), back = os::open_pipe();
+    auto answer = [](const os::Pipe &from, const os::Pipe &to) {
+      for (char byte = 0; os::read_exactly(from.read_end.get(), &byte, 1);)
+        os::write_all(to.write_end.get(), {&byte, 1});
+    };
+    auto one = testing::start([&] { answer(there, back); }), other = testing::start([&] { answer(back, there); });
+    os::write_all(there.write_end.get(), ".");
+    for (int looks = 0; looks < 1000; ++looks)
+      expect(!rest().certain, "they go on");
+  });
+}
+
+TEST_CASE("a thread to which a signal is on its way moves, whatever it waits in", "[census]") {
+  census::ThreadLook look{.state = 'S', .has_call = true, .call = {.number = SYS_rt_sigsuspend}, .deliverable = 0};
+  CHECK(census::why_moving(look).empty());
+  look.deliverable = 1ULL << (SIGTERM - 1);
+  CHECK(census::why_moving(look) == "a signal is about to be delivered");
 }
 
 TEST_CASE("a pipe that a process outside holds may still be written to", "[census]") {

@@ -46,6 +46,21 @@ TEST_CASE("a loop that turns while all others wait is known", "[census]") {
   });
 }
 
+TEST_CASE("a loop is not known before it has had a CPU for a tenth of a second", "[census]") {
+  testing::check_in_child([] {
+    auto loop = testing::start(turn_for_ever);
+    auto had = [&] { return os::read_stat(loop.pid()).value().cpu_ticks; };
+    for (int tries = 0; tries < 20; ++tries) {
+      census::Spinning spinning;
+      auto before = had();
+      auto members = census::walk_once({.root = ::getpid()});
+      bool is_known = spinning.look(members) || spinning.look(members);
+      expect(!is_known || had() - before >= static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK)) / 10,
+             "it was met twice");
+    }
+  });
+}
+
 TEST_CASE("a loop beside which another process goes on is no rest", "[census]") {
   testing::check_in_child([] {
     auto pipe = os::open_pipe();

@@ -5,6 +5,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <fmt/ranges.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -227,6 +228,33 @@ TEST_CASE("a walk without time says that it is not complete rather than wait", "
     auto walk = census::walk(below(::getpid()), Deadline::after(milliseconds(0)));
     expect_equal(walk.members.size(), 1U, "members");
     expect(walk.complete, "two passes are made all the same, and agree");
+  });
+}
+
+TEST_CASE("two passes between which one has died do not agree", "[census]") {
+  using census::ProcessState;
+  const census::Member lives{.pid = 3, .start_ticks = 1, .state = ProcessState::running};
+  auto sleeps = lives, has_died = lives, is_another = lives;
+  sleeps.state = ProcessState::sleeping;
+  has_died.state = ProcessState::zombie;
+  is_another.start_ticks = 2;
+  CHECK(census::agree({lives}, {sleeps}));
+  CHECK_FALSE(census::agree({lives}, {has_died}));
+  CHECK_FALSE(census::agree({lives}, {is_another}));
+  CHECK_FALSE(census::agree({lives}, {}));
+}
+
+TEST_CASE("a walk of what this user may not see is not complete", "[census]") {
+  testing::check_in_child([] {
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("proc", "/proc", "proc", 0, "hidepid=2") != 0)
+      return; // another user, or no such namespace
+    auto hidden = testing::plant();
+    constexpr uid_t nobody = 65534;
+    expect(::setresuid(nobody, nobody, nobody) == 0, "this process becomes another user's");
+    auto walk = census::walk(below(::getpid()), Deadline::after(milliseconds(0)));
+    expect_equal(walk.hidden, std::vector<pid_t>{hidden.pid()}, "what is hidden");
+    expect(!walk.complete, "not all was seen");
   });
 }
 

@@ -5,6 +5,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <fcntl.h>
+#include <sys/syscall.h>
 
 #include <filesystem>
 #include <random>
@@ -105,26 +106,71 @@ TEST_CASE("SIGKILL of the harness at 50 random moments leaves nothing at the sub
 TEST_CASE("what the body left behind is ended with its sandbox, at every tier", "[sandbox]") {
   for (auto tier : {reports::Tier::subreaper, reports::Tier::namespace_, reports::Tier::namespace_cgroup})
     testing::check_in_child([tier] {
+      TemporaryDirectory scratch;
+      ::setenv("TMPDIR", scratch.path().c_str(), 1);
       auto sandbox = start_sandbox(tier, plant_some);
       testing::wait_until([&] { return sandbox.collect(); }, "the sandbox ends");
       expect_equal(sandbox.failure(), "", "the failure");
       expect_equal(sandbox.result().value_or("none"), "planted", "the result");
       expect(os::reap_exited_children(), "nothing is left");
+      expect_equal(scratch.entries(), 0U, "entries in the temporary directory");
+      expect(cgroups_of({::getpid()}).empty(), "a cgroup is left");
     });
 }
 
 TEST_CASE("a body that crashes has no result, and says so", "[sandbox]") {
-  testing::check_in_child([] {
-    auto sandbox = start_sandbox(reports::Tier::namespace_cgroup, [](const auto &inside) {
-      plant_some(inside);
-      ::raise(SIGKILL); // does nothing in a PID namespace's init
-      ::_exit(9);
-      return std::string();
+  for (auto tier : {reports::Tier::subreaper, reports::Tier::namespace_cgroup})
+    testing::check_in_child([tier] {
+      auto sandbox = start_sandbox(tier, [](const auto &inside) {
+        plant_some(inside);
+        ::raise(SIGKILL); // does nothing in a PID namespace's init
+        ::_exit(9);
+        return std::string();
+      });
+      testing::wait_until([&] { return sandbox.collect(); }, "the sandbox ends");
+      expect(!sandbox.result(), "there is no result");
+      expect(!sandbox.failure().empty(), "there is a reason");
+      expect(os::reap_exited_children(), "nothing is left");
     });
-    testing::wait_until([&] { return sandbox.collect(); }, "the sandbox ends");
-    expect(!sandbox.result(), "there is no result");
-    expect(!sandbox.failure().empty(), "there is a reason");
-    expect(os::reap_exited_children(), "nothing is left");
+}
+
+TEST_CASE("a result that was cut off is none", "[sandbox]") {
+  testing::check_in_child([] {
+    ::close(2); // the warden's word about it
+    ::open("/dev/null", O_WRONLY);
+    replay::SandboxOptions options{.facilities = replay::find_facilities()};
+    options.tier = options.facilities.strongest;
+    options.bound = milliseconds(500);
+    auto sandbox = replay::Sandbox::start(options, [](const auto &) { return std::string(1'000'000, '.'); });
+    auto warden = os::ProcessRef::open(os::read_children(::getpid()).at(0)).value();
+    testing::wait_until([&] { return warden.has_exited(); }, "it is ended, as its result is not taken");
+    testing::wait_until([&] { return sandbox.collect(); }, "what there is of it is taken");
+    expect(!sandbox.result(), "it has no end");
+  });
+}
+
+TEST_CASE("SIGKILL of a harness with two sandboxes leaves neither", "[sandbox]") {
+  testing::check_in_child([] {
+    auto harness = testing::plant([] {
+      auto pause = [](const auto &) -> std::string { testing::pause_for_ever(); };
+      static auto one = start_sandbox(reports::Tier::namespace_, pause);
+      static auto other = start_sandbox(reports::Tier::namespace_, pause);
+    });
+    harness.send(SIGKILL);
+    testing::wait_until([] { return os::reap_exited_children(); }, "every process has gone by itself");
+  });
+}
+
+TEST_CASE("SIGKILL of a warden ends its sandbox", "[sandbox]") {
+  testing::check_in_child([] {
+    auto sandbox =
+        start_sandbox(reports::Tier::namespace_, [](const auto &) -> std::string { testing::pause_for_ever(); });
+    auto warden = os::ProcessRef::open(os::read_children(::getpid()).at(0)).value();
+    testing::wait_until([&] { return !os::read_children(warden.pid()).empty(); }, "its init is there");
+    auto init = os::ProcessRef::open(os::read_children(warden.pid()).at(0)).value();
+    testing::wait_until_in(init, SYS_pause);
+    warden.send(SIGKILL);
+    testing::wait_until([&] { return init.has_exited(); }, "the init has ended with its warden");
   });
 }
 

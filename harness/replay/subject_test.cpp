@@ -55,6 +55,19 @@ TEST_CASE("a subject that is killed at its start", "[subject]") {
   check_broken(replay_script("kill -9 $$"), "SIGKILL");
 }
 
+TEST_CASE("a subject inherits its three streams, and nothing of the harness's", "[subject]") {
+  auto report = replay_script("for fd in /proc/$$/fd/*; do readlink $fd >&2; done; exit 3");
+  CHECK(testing::count(report.subject_stderr, "\n") == 3);
+  CHECK(testing::count(report.subject_stderr, "pipe:[") == 3);
+}
+
+TEST_CASE("a subject that speaks another version of the protocol", "[subject]") {
+  check_broken(
+      replay_script(R"(echo '{"event":"hello","protocol":2,"pool":"p","version":"1","start_methods":["fork"]}'; )"
+                    "cat >/dev/null"),
+      "speaks version 2 of the protocol, this program version 1");
+}
+
 TEST_CASE("a subject that prints garbage", "[subject]") {
   check_broken(replay_script("echo 'Welcome to pool 1.0!'; cat >/dev/null"), "Welcome to pool 1.0!");
   check_broken(replay_script("printf '\\377\\376{\\n'; cat >/dev/null"), "\\xff\\xfe{");
