@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -270,18 +272,42 @@ TEST_CASE("a process whose leader has exited rests when its other threads do", "
   });
 }
 
-TEST_CASE("two that answer each other are not at rest, although each is met waiting", "[census]") {
-  testing::check_in_child([] {
-    auto there = os::open_pipe(), back = os::open_pipe();
-    auto answer = [](const os::Pipe &from, const os::Pipe &to) {
-      for (char byte = 0; os::read_exactly(from.read_end.get(), &byte, 1);)
-        os::write_all(to.write_end.get(), {&byte, 1});
-    };
-    auto one = testing::start([&] { answer(there, back); }), other = testing::start([&] { answer(back, there); });
-    os::write_all(there.write_end.get(), ".");
-    for (int looks = 0; looks < 1000; ++looks)
-      expect(!rest().certain, "they go on");
-  });
+TEST_CASE("what happens between two looks is no rest: a thread runs, an alarm shows", "[census]") {
+  if (::geteuid() != 0)
+    SKIP("only root may mount");
+  for (bool runs : {true, false})
+    testing::check_in_child([=] {
+      // In place of the kernel's list of timers, which is read between two looks: who reads it the first time waits.
+      const std::string list = "Timer List Version: v0.10\n #0: <00>, tick_nohz_handler, S:01\n",
+                        later = list + (runs ? "" : " #1: <01>, it_real_fn, S:01\n");
+      auto bind = [](const char *file) { return ::mount(file, "/proc/timer_list", nullptr, MS_BIND, nullptr) == 0; };
+      if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+          ::mount("none", "/tmp", "tmpfs", 0, nullptr) != 0 || ::mkfifo("/tmp/first", 0600) != 0 || !bind("/tmp/first"))
+        return; // a container
+      os::UniqueFd::adopt(::open("/tmp/later", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+      os::write_file("/tmp/later", later);
+      auto there = os::open_pipe(), back = os::open_pipe();
+      auto child = testing::start([&] {
+        for (char byte = 0; os::read_exactly(there.read_end.get(), &byte, 1);)
+          os::write_all(back.write_end.get(), ".");
+      });
+      testing::wait_until_in(child, SYS_read);
+      std::thread meanwhile([&] {
+        auto first = os::UniqueFd::adopt(::open("/tmp/first", O_WRONLY | O_CLOEXEC));
+        if (char byte = 0; runs) {
+          os::write_all(there.write_end.get(), ".");
+          os::read_exactly(back.read_end.get(), &byte, 1);
+          testing::wait_until_in(child, SYS_read);
+        }
+        bind("/tmp/later");
+        os::write_all(first.get(), list);
+      });
+      census::Scope scope{.root = ::getpid()};
+      auto found = census::at_rest(census::walk_once(scope), scope, {});
+      meanwhile.join();
+      expect(!found.certain, "it is not called stuck");
+      testing::expect_part(found.why_not, runs ? "a thread ran between two samples" : "has set an alarm");
+    });
 }
 
 TEST_CASE("a thread to which a signal is on its way moves, whatever it waits in", "[census]") {
@@ -289,6 +315,22 @@ TEST_CASE("a thread to which a signal is on its way moves, whatever it waits in"
   CHECK(census::why_moving(look).empty());
   look.deliverable = 1ULL << (SIGTERM - 1);
   CHECK(census::why_moving(look) == "a signal is about to be delivered");
+}
+
+TEST_CASE("one that was stopped at the walk and goes on at the look was not at rest", "[census]") {
+  testing::check_in_child([] {
+    auto child = testing::plant([] {
+      timer_t timer{};
+      ::timer_create(CLOCK_MONOTONIC, nullptr, &timer);
+    });
+    child.send(SIGSTOP);
+    testing::wait_until_state(child, 'T');
+    census::Scope scope{.root = ::getpid()};
+    auto members = census::walk_once(scope);
+    child.send(SIGCONT);
+    testing::wait_until_in(child, SYS_pause);
+    expect(!census::at_rest(members, scope, {}).certain, "its timer was not asked for while it was stopped");
+  });
 }
 
 TEST_CASE("a pipe that a process outside holds may still be written to", "[census]") {

@@ -71,7 +71,7 @@ TEST_CASE("that all have left is not enough where something else must have happe
                                  .rest = stuck,
                                  .wait =
                                      [&](auto at_most, const auto &) {
-                                       returned = at_most.count() > 0;
+                                       returned = returned || at_most.count() > 0;
                                        return false;
                                      },
                                  .done = [&] { return returned; },

@@ -4,6 +4,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <fmt/ranges.h>
+#include <grp.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -251,7 +252,9 @@ TEST_CASE("a walk of what this user may not see is not complete", "[census]") {
       return; // another user, or no such namespace
     auto hidden = testing::plant();
     constexpr uid_t nobody = 65534;
-    expect(::setresuid(nobody, nobody, nobody) == 0, "this process becomes another user's");
+    expect(::setgroups(0, nullptr) == 0 && ::setresgid(nobody, nobody, nobody) == 0 &&
+               ::setresuid(nobody, nobody, nobody) == 0,
+           "this process becomes another user's");
     auto walk = census::walk(below(::getpid()), Deadline::after(milliseconds(0)));
     expect_equal(walk.hidden, std::vector<pid_t>{hidden.pid()}, "what is hidden");
     expect(!walk.complete, "not all was seen");
