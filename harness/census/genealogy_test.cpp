@@ -127,6 +127,9 @@ TEST_CASE("a pid that is given again is another process", "[genealogy]") {
                     event(What::fork, 13, 11, 3)});
   CHECK(chain(genealogy, 12) == "old (ended at 2) <- make test");
   CHECK(chain(genealogy, 13) == "new <- make test");
+  auto unknown = genealogy_of({event(What::exec, 11, 0, 1, "old"), event(What::exit, 11, 0, 2),
+                               event(What::fork, 11, 10, 3), event(What::fork, 12, 11, 4)});
+  CHECK(chain(unknown, 12) == "make test <- make test");
 }
 
 TEST_CASE("lost events make it partial", "[genealogy]") {

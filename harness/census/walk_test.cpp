@@ -232,6 +232,21 @@ TEST_CASE("a walk without time says that it is not complete rather than wait", "
   });
 }
 
+TEST_CASE("a walk beside a relay ends with its deadline, whatever it has seen", "[census]") {
+  testing::check_in_child([] {
+    std::function<void(int)> run = [&](int left) {
+      if (left > 0)
+        testing::start([&] { run(left - 1); });
+      ::_exit(0);
+    };
+    testing::start([&] { run(3000); });
+    bool gave_up = false;
+    while (!gave_up && !os::reap_exited_children())
+      gave_up = !census::walk(below(::getpid()), Deadline::after(milliseconds(0))).complete;
+    expect(gave_up, "it has said once that it is not complete");
+  });
+}
+
 TEST_CASE("two passes between which one has died do not agree", "[census]") {
   using census::ProcessState;
   const census::Member lives{.pid = 3, .start_ticks = 1, .state = ProcessState::running};

@@ -1,10 +1,12 @@
 // What outlives a guard that is killed: nothing in a PID namespace, and without one whatever there was.
+#include "harness/census/walk.hpp"
 #include "harness/os/launch.hpp"
 #include "harness/os/namespaces.hpp"
 #include "harness/os/test_support.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 
+#include <algorithm>
 #include <random>
 
 using namespace pidleak;
@@ -38,6 +40,24 @@ TEST_CASE("SIGKILL of a guard in a PID namespace leaves nothing, at whatever mom
       os::reap(guard);
       wait_until_all_have_gone();
     }
+  });
+}
+
+TEST_CASE("SIGKILL of a guard in a PID namespace ends a command that would stay", "[guard]") {
+  if (auto why = os::why_no_namespace(os::NamespaceKind::privileged); !why.empty())
+    SKIP(why);
+  testing::check_in_child([] {
+    auto guard = start_guard("namespace", "owner-waits-for-a-worker-that-pauses");
+    testing::wait_until(
+        [&] {
+          auto members = census::walk_once({.root = guard.pid()});
+          return std::count_if(members.begin(), members.end(),
+                               [](const auto &member) { return member.comm.starts_with("pidleak-specim"); }) == 2;
+        },
+        "owner and worker are there");
+    guard.send(SIGKILL);
+    os::reap(guard);
+    wait_until_all_have_gone();
   });
 }
 

@@ -117,6 +117,14 @@ TEST_CASE("in C: what remains gets SIGTERM first, and SIGKILL where that does no
         expect_equal(status->text(), obeys ? "exited with 7" : "killed by SIGKILL", "how it has ended");
       expect_no_child();
     }
+    CMark mark(session);
+    auto stopped = plant([] { ::signal(SIGTERM, [](int) { ::_exit(7); }); });
+    stopped.send(SIGSTOP);
+    wait_until_state(stopped, 'T');
+    mark.end(10'000);
+    if (auto status = stopped.exit_status())
+      expect_equal(status->text(), "exited with 7", "how a stopped one has ended");
+    expect_no_child();
   });
 }
 

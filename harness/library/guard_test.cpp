@@ -209,26 +209,35 @@ TEST_CASE("a stopped child is one", "[library]") {
 }
 
 TEST_CASE("children from before do not count, nor do theirs", "[library]") {
-  check_in_plain_child([] {
-    auto go = os::open_pipe();
-    auto zombie = start([] {});
-    wait_for_end(zombie);
-    auto before = start([&] {
-      char byte = 0;
-      os::read_exactly(go.read_end.get(), &byte, 1);
-      plant();
-      pause_for_ever();
+  for (bool same_tick : {true, false})
+    check_in_plain_child([=] {
+      auto go = os::open_pipe();
+      auto zombie = start([] {});
+      wait_for_end(zombie);
+      auto before = start([&] {
+        char byte = 0;
+        os::read_exactly(go.read_end.get(), &byte, 1);
+        plant();
+        pause_for_ever();
+      });
+      if (!same_tick)
+        wait_until(
+            [&] {
+              auto later = start([] {});
+              os::reap(later);
+              return later.start_ticks() > before.start_ticks();
+            },
+            "the clock has gone on");
+      Guard guard({.grace = never}); // before, or in the same tick of the clock
+      os::write_all(go.write_end.get(), ".");
+      wait_until([&] { return !os::read_children(before.pid()).empty(); }, "it has a child");
+      expect_clean(guard.check());
+      auto after = plant();
+      expect_equal(only(guard.check()).pid, after.pid(), "the one that counts");
+      expect(guard.end_remaining(), "it could be ended");
+      expect(!before.has_exited(), "the others were left alone");
+      os::reap(zombie);
     });
-    Guard guard({.grace = never}); // in the same tick of the clock
-    os::write_all(go.write_end.get(), ".");
-    wait_until([&] { return !os::read_children(before.pid()).empty(); }, "it has a child");
-    expect_clean(guard.check());
-    auto after = plant();
-    expect_equal(only(guard.check()).pid, after.pid(), "the one that counts");
-    expect(guard.end_remaining(), "it could be ended");
-    expect(!before.has_exited(), "the others were left alone");
-    os::reap(zombie);
-  });
 }
 
 TEST_CASE("a guard does nothing in a forked child, where another can be made", "[library]") {

@@ -59,6 +59,7 @@ TEST_CASE("a child of another guard's thread is not blamed on this one; on a thr
                     auto findings = guard.check();
                     judged.count_down();
                     expect_equal(findings.remaining.size(), other_is_guarded ? 0U : 2U, "what it is blamed for");
+                    expect(findings.tolerated.empty(), "and no more is said; " + findings.text);
                   }});
     });
 }

@@ -6,6 +6,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_exception.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
+#include <fcntl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -37,6 +38,24 @@ TEST_CASE("a process can be held from its start until it has been reaped", "[pro
     expect(!os::ProcessRef::open(child.pid()), "a reaped pid is no process");
     expect(!child.send(SIGKILL), "and can't be signalled");
   });
+}
+
+TEST_CASE("a clone without an exit signal is reaped as any other child", "[process]") {
+  testing::check_in_child([] {
+    auto pid = static_cast<pid_t>(::syscall(SYS_clone, 0, nullptr, nullptr, nullptr, nullptr));
+    if (pid == 0)
+      ::_exit(0);
+    auto clone = os::ProcessRef::open(pid).value();
+    testing::wait_until([&] { return clone.has_exited(); }, "it has exited");
+    expect(os::reap_exited_children(), "nothing is left");
+    expect(!clone.send(0), "nor its zombie");
+  });
+}
+
+TEST_CASE("both ends of a pipe are closed by exec", "[process]") {
+  auto pipe = os::open_pipe(), nonblocking = os::open_pipe(O_NONBLOCK);
+  for (const auto *end : {&pipe.read_end, &pipe.write_end, &nonblocking.read_end, &nonblocking.write_end})
+    CHECK((::fcntl(end->get(), F_GETFD) & FD_CLOEXEC) != 0);
 }
 
 TEST_CASE("the status of a process that another process reaped is right or unknown", "[process]") {
