@@ -37,6 +37,17 @@ add_test(NAME layers-planted COMMAND ${PROJECT_SOURCE_DIR}/ci/check-layers ${PRO
 set_tests_properties(layers-planted PROPERTIES PASS_REGULAR_EXPRESSION "but harness/census may use only")
 set_tests_properties(layers layers-planted PROPERTIES LABELS layers TIMEOUT 300)
 
+# Whether each mutant's old text still stands in the sources; and once with one whose text does not.
+if(PIDLEAK_PYTHON)
+  add_test(NAME mutants-fit COMMAND ${PIDLEAK_PYTHON} ${PROJECT_SOURCE_DIR}/ci/mutants --check)
+  file(WRITE ${PROJECT_BINARY_DIR}/wrong-mutants.toml
+    "[[mutant]]\nname = \"wrong\"\nfile = \"harness/census/walk.cpp\"\nold = \"not there\"\nnew = \"\"\ntests = []\nlost = \"\"\n")
+  add_test(NAME mutants-fit-planted COMMAND ${PIDLEAK_PYTHON} ${PROJECT_SOURCE_DIR}/ci/mutants --check
+    --from ${PROJECT_BINARY_DIR}/wrong-mutants.toml)
+  set_tests_properties(mutants-fit-planted PROPERTIES PASS_REGULAR_EXPRESSION "wrong: its old text is 0 times in")
+  set_tests_properties(mutants-fit mutants-fit-planted PROPERTIES LABELS mutants TIMEOUT 300)
+endif()
+
 # What newer libraries have in headers of their own; and once with a file that does not include one.
 add_test(NAME includes COMMAND ${PROJECT_SOURCE_DIR}/ci/check-includes)
 file(WRITE ${PROJECT_BINARY_DIR}/wrong-includes/wrong.cpp
