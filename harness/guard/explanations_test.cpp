@@ -177,6 +177,7 @@ TEST_CASE("a chain that is alive is told without ends, and guard without options
   });
   auto ran = run({"guard", "--", "/bin/sh", "-c", sleeps});
   CHECK(ran.err.find("created by: /bin/sh -c " + sleeps + " (ended at ") != std::string::npos);
+  CHECK(testing::count(ran.err, "remains") == 1); // not who looks at it as well
 }
 
 TEST_CASE("where the kernel tells nothing of forks the report says so, and all else is told", "[guard]") {

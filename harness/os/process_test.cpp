@@ -128,8 +128,10 @@ TEST_CASE("a launched program inherits the descriptors that were named, and defa
     os::ignore_sigterm();
     auto pipe = os::open_pipe();
     auto hidden = os::open_pipe();
-    auto script = fmt::format("grep SigIgn /proc/self/status >&{0}; [ -e /proc/self/fd/{1} ] && echo leaked >&{0}",
-                              pipe.write_end.get(), hidden.read_end.get());
+    auto open_by_others = os::UniqueFd::adopt(::dup(hidden.read_end.get())); // as what this process was started with
+    auto script = fmt::format("grep SigIgn /proc/self/status >&{0}; for fd in {1} {2}; do "
+                              "[ -e /proc/self/fd/$fd ] && echo leaked >&{0}; done",
+                              pipe.write_end.get(), hidden.read_end.get(), open_by_others.get());
     auto child = os::launch({.program = "/bin/sh",
                              .arguments = {"-c", script},
                              .inherited = {pipe.write_end.get()},

@@ -185,6 +185,9 @@ TEST_CASE("a script with one worker is a pool: clean if it waits for it, leaked 
   auto clean = pool("wait;");
   INFO(clean.reason);
   CHECK(spell(clean.verdict) == "clean");
+  auto ended_orphan = pool("wait; (sleep 0.05 >/dev/null 2>&1 &);");
+  INFO(ended_orphan.reason);
+  CHECK(spell(ended_orphan.verdict) == "clean");
   auto leaked = pool("(trap '' TERM; exec tail -f /dev/null) & ");
   INFO(leaked.reason);
   CHECK(spell(leaked.verdict) == "leaked");
