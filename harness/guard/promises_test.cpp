@@ -347,11 +347,14 @@ TEST_CASE("with hardly any descriptors what has left by itself is no leak", "[gu
 TEST_CASE("what a straggler writes to a pipe that guard does not have reaches its slow reader", "[guard]") {
   check_in_child([] {
     Scratch scratch;
-    auto ran = shell(fmt::format("( exec sleep 6 ) > >(sleep 0.5; wc -c >{0}) & holder=$!; " PIDLEAK_BINARY_DIR
-                                 "/pidleak guard --grace 20 -- sh -c \"head -c 1000000 /dev/zero "
-                                 ">/proc/$holder/fd/1 & exit 0\"; status=$?; kill $holder; "
-                                 "while [ ! -s {0} ]; do sleep 0.05; done; echo $status $(cat {0})",
-                                 scratch / "count"));
+    auto ran = shell(
+        fmt::format("( exec sleep 6 ) > >(sleep 0.5; wc -c >{0}) & holder=$!; "
+                    "own=$(readlink /proc/$$/fd/1); " // until the holder has the pipe in its place
+                    "while [ \"$(readlink /proc/$holder/fd/1)\" = \"$own\" ]; do sleep 0.01; done; " PIDLEAK_BINARY_DIR
+                    "/pidleak guard --grace 20 -- sh -c \"head -c 1000000 /dev/zero "
+                    ">/proc/$holder/fd/1 & exit 0\"; status=$?; kill $holder; "
+                    "while [ ! -s {0} ]; do sleep 0.05; done; echo $status $(cat {0})",
+                    scratch / "count"));
     expect_equal(ran.out, "0 1000000\n", "status and bytes; " + ran.err);
   });
 }
