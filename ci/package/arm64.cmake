@@ -1,4 +1,4 @@
-# For CMake: compiles for arm64 with Debian's compiler, against what ci/package/arm64-sysroot has put into the directory
+# For CMake: compiles for arm64 with Debian's compiler, against what ci/package/unpack has put into the directory
 # that PIDLEAK_SYSROOT names.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
