@@ -26,7 +26,7 @@ if(PIDLEAK_SANITIZE)
   target_link_options(pidleak_settings INTERFACE -fsanitize=address,undefined -no-pie)
 endif()
 # What every target of this project uses: fmt's compiled part, the text of JSON, words and their spelling.
-add_library(pidleak_base STATIC harness/base/fmt.cpp harness/base/json.cpp harness/base/spelling.cpp harness/base/suggestion.cpp)
+add_library(pidleak_base STATIC harness/base/fmt.cpp harness/base/json.cpp harness/base/spelling.cpp harness/base/stable_hash.cpp harness/base/suggestion.cpp)
 target_include_directories(pidleak_base PUBLIC $<TARGET_PROPERTY:fmt::fmt,INTERFACE_INCLUDE_DIRECTORIES>)
 target_link_libraries(pidleak_base PUBLIC pidleak_settings Boost::headers nlohmann_json::nlohmann_json)
 

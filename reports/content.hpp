@@ -24,6 +24,8 @@ public:
   std::size_t size() const { return size_; }
   /// Calls `write` for one piece after another of the bytes from `from` to `to`.
   void each_piece(std::size_t from, std::size_t to, const std::function<void(std::string_view)> &write) const;
+  /// Some bytes from there on, at least one; they live until the next call.
+  std::string_view piece_at(std::size_t place) const { return piece_at_(place); }
 
 private:
   std::size_t size_;

@@ -1,6 +1,7 @@
 #include "reports/document.hpp"
 
 #include "harness/base/json.hpp"
+#include "reports/reading.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -11,7 +12,19 @@ namespace pidleak::reports {
 
 using Json = nlohmann::ordered_json;
 
-std::string document_head() { return fmt::format("{{\n  \"schema_version\": {},\n  \"reports\": [", schema_version); }
+/// The heads of shards are a line each: thousands of them stand before the reports.
+std::string document_head(const DocumentHead &head) {
+  auto text = fmt::format("{{\n  \"schema_version\": {},\n", schema_version);
+  if (head.shard)
+    text += fmt::format("  \"shard\": {},\n", text_of(to_json(*head.shard)));
+  if (!head.merged.empty()) {
+    text += "  \"shards\": [";
+    for (const auto &one : head.merged)
+      text += fmt::format("{}\n    {}", &one == &head.merged.front() ? "" : ",", text_of(to_json(one)));
+    text += "\n  ],\n";
+  }
+  return text + "  \"reports\": [";
+}
 
 /// Indented as the whole document is. Line breaks are between members: those of strings are escaped.
 static std::string indented(const std::string &text, const std::string &indent) {
@@ -43,41 +56,31 @@ std::string to_document(const std::vector<Report> &reports) {
 }
 
 void GrowingDocument::add(const Report &report) {
-  spool_.append((is_empty_ ? document_head() : "") + document_element(report, is_empty_));
+  spool_.append((is_empty_ ? document_head(head_) : "") + document_element(report, is_empty_));
   is_empty_ = false;
 }
 
 Content GrowingDocument::finish(const std::vector<Sweep> &sweeps) {
-  spool_.append((is_empty_ ? document_head() : "") + document_tail(is_empty_, sweeps));
+  spool_.append((is_empty_ ? document_head(head_) : "") + document_tail(is_empty_, sweeps));
   return spool_.content();
 }
 
+void for_each_report(const Content &document, const std::function<void(Report)> &on_report) {
+  HeadReader head;
+  Source source(document);
+  read_document(source, {.on_member = [&](const std::string &name, const Json &value) { head.take(name, value); },
+                         .on_reports = nullptr,
+                         .on_report =
+                             [&](const Json &entry) {
+                               auto report = from_json(entry);
+                               head.label(report);
+                               on_report(std::move(report));
+                             }});
+}
+
 std::vector<Report> from_document(const std::string &text) {
-  Json document;
-  try {
-    document = Json::parse(text);
-  } catch (const Json::parse_error &e) {
-    throw std::invalid_argument(fmt::format("not JSON from byte {} on", e.byte));
-  } catch (const Json::out_of_range &) {
-    throw std::invalid_argument("it has a number that is too large");
-  }
-  auto version = document.is_object() ? document.find("schema_version") : document.end();
-  if (!document.is_object() || version == document.end() || !version->is_number_integer())
-    throw std::invalid_argument("not a leak report: \"schema_version\" is missing");
-  if (*version < 1 || *version > schema_version)
-    throw std::invalid_argument(
-        fmt::format("\"schema_version\" is {}, this program reads 1 to {}", text_of(*version), schema_version));
-  auto list = document.find("reports");
-  if (list == document.end() || !list->is_array())
-    throw std::invalid_argument("not a leak report: it has no list \"reports\"");
   std::vector<Report> reports;
-  for (const auto &entry : *list) {
-    try {
-      reports.push_back(from_json(entry));
-    } catch (const std::invalid_argument &e) {
-      throw std::invalid_argument(fmt::format("number {} of its reports: {}", reports.size() + 1, e.what()));
-    }
-  }
+  for_each_report(text, [&](Report report) { reports.push_back(std::move(report)); });
   return reports;
 }
 

@@ -152,7 +152,7 @@ TEST_CASE("no text of a report can end the data of the HTML page", "[report]") {
 TEST_CASE("the HTML page without its script is a table of verdicts", "[report]") {
   auto table = between(render_html({hostile_report(), full_report(), minimal_report()}), "<noscript>", "</noscript>");
   CHECK(count(table, "<tr>") == 4);
-  CHECK(count(table, "<td>") == 24);
+  CHECK(count(table, "<td>") == 27); // their kernels differ
   CHECK(count(table, "<td>broken</td><td>-</td><td>-</td><td>-</td>") == 1); // no process was counted
   CHECK(count(table, "<td>fork-vs-spawn</td><td>cpython312</td><td>fork</td><td>hung</td><td>1</td>") == 1);
   CHECK(table.find("<script") == table.npos);

@@ -2,6 +2,7 @@
 
 #include "harness/base/json.hpp"
 #include "harness/os/syscall_error.hpp"
+#include "reports/reading.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -13,16 +14,16 @@
 
 namespace pidleak::reports {
 
-Journal::Journal(const std::string &path)
+Journal::Journal(const std::string &path, const DocumentHead &head)
     : path_(path), file_(os::UniqueFd::adopt(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666))) {
   if (!file_)
     os::throw_errno("open({})", path);
-  write(document_head(), document_tail(true));
+  write(document_head(head), document_tail(true));
 }
 
-Journal::Journal(const std::string &path, std::size_t size)
+Journal::Journal(const std::string &path, std::size_t size, bool is_empty)
     : path_(path), file_(os::UniqueFd::adopt(::open(path.c_str(), O_RDWR | O_CLOEXEC))), size_(size),
-      is_empty_(size == document_head().size()) {
+      is_empty_(is_empty) {
   if (!file_)
     os::throw_errno("open({})", path);
   write("", document_tail(is_empty_));
@@ -58,13 +59,18 @@ void Journal::write(const std::string &elements, const std::string &end) {
 }
 
 WholeReports see_what_is_whole(const std::string &text) {
-  auto head = document_head();
-  if (!text.starts_with(head))
+  if (!text.starts_with(document_head().substr(0, document_head().find(',') + 1)))
     throw std::invalid_argument("not the report of a sweep by this version of pidleak");
+  HeadReader head;
+  Content content(text);
+  Source source(content);
+  auto place = read_document(source, {.on_member = [&](const auto &name, const auto &value) { head.take(name, value); },
+                                      .on_reports = [] { return false; },
+                                      .on_report = nullptr});
   // An element ends at the only brace that is indented so.
   constexpr std::string_view end_of_element = "\n    }";
-  WholeReports whole{.reports = {}, .size = head.size()};
-  for (auto start = head.size();;) {
+  WholeReports whole{.head = std::move(head.head), .reports = {}, .size = place.from};
+  for (auto start = place.from;;) {
     auto end = text.find(end_of_element, start);
     if (end == std::string::npos)
       break;

@@ -15,9 +15,9 @@ namespace pidleak::reports {
 class Journal {
 public:
   /// A new document; what the file held is gone. Throws SyscallError.
-  explicit Journal(const std::string &path);
-  /// Goes on after the first `size` bytes, which see_what_is_whole() has found.
-  Journal(const std::string &path, std::size_t size);
+  explicit Journal(const std::string &path, const DocumentHead &head = {});
+  /// Goes on after the first `size` bytes, which see_what_is_whole() has found; of reports there are none in them.
+  Journal(const std::string &path, std::size_t size, bool is_empty);
 
   /// Throws SyscallError (ENOSPC); the document is as it was before then.
   void add(const Report &report);
@@ -34,6 +34,7 @@ private:
 
 /// What a journal holds, whatever became of its end.
 struct WholeReports {
+  DocumentHead head;
   std::vector<Report> reports;
   std::size_t size = 0; // of the file's beginning that has them
 };

@@ -287,7 +287,8 @@ Report from_json(const Json &told) {
   if (told_version < 1 || told_version > schema_version)
     throw std::invalid_argument(
         fmt::format("report: \"schema_version\" is {}, this program reads 1 to {}", told_version, schema_version));
-  const auto json = as_current_version(told, told_version);
+  const auto changed = told_version == schema_version ? Json() : as_current_version(told, told_version);
+  const auto &json = told_version == schema_version ? told : changed;
   Report report;
   const auto &tool = object_in(json, "tool");
   if (read<std::string>(tool, "name") != "pidleak")

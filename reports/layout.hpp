@@ -41,5 +41,7 @@ std::string title_of(const Report &report);
 /// The table of verdicts, its head first: scenario, pool, start method, verdict, three counts, time, and what was
 /// expected if there is a deviation. A row for each tally, all printable.
 std::vector<Row> table_of(const Tallies &tallies, const Deviation &deviation);
+/// Machine, kernel and distribution, as far as rows differ in them: columns of the table.
+std::vector<std::pair<const char *, std::string Report::*>> differing_labels(const Tallies &tallies);
 
 } // namespace pidleak::reports::layout

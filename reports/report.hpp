@@ -111,6 +111,7 @@ struct Report {
   std::string pool_version;                      // as the subject says
   std::map<std::string, std::string> conditions; // by name, as spelled
   int workers = 0;
+  std::string machine, distribution; // as the head of a shard's document has them; empty: not known
 
   Verdict verdict = Verdict::broken;
   std::string reason;

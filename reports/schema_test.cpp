@@ -177,6 +177,10 @@ TEST_CASE("the samples have every member that the schema has, so that each was t
   std::set<std::string> tried;
   auto document = document_of(to_json(full_report()));
   document["sweeps"] = reports::sweeps_to_json({swept()});
+  ShardHead head{.shard = {.index = 1, .count = 2, .by = "--shard"}, .verb = "run", .version = "", .plan = "", .machine = "", .kernel = "", .distribution = ""};
+  sign(head);
+  document["shard"] = to_json(head);
+  document["shards"] = Json::array({to_json(head)});
   CHECK(errors_in(document) == "");
   collect_paths(document, "", tried);
   for_each_member(schema(), "", [&](const std::string &path, const Json &) {

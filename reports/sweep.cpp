@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_map>
 
 namespace pidleak::reports {
 namespace {
@@ -20,7 +21,52 @@ std::string without_digits(std::string text) {
   return text;
 }
 
+/// Puts what `more` has and `into` has not behind what stands before it in `more`.
+template <class Item, class Key>
+void merge_in_order(std::vector<Item> &into, const std::vector<Item> &more, const Key &key) {
+  std::unordered_map<std::string, std::size_t> places;
+  for (const auto &item : into)
+    places.emplace(key(item), places.size());
+  std::vector<std::vector<const Item *>> behind(into.size() + 1); // the first: before all
+  std::size_t last = 0;
+  bool has_new = false;
+  for (const auto &item : more) {
+    if (auto found = places.find(key(item)); found != places.end()) {
+      last = found->second + 1;
+      continue;
+    }
+    behind[last].push_back(&item);
+    has_new = true;
+  }
+  if (!has_new)
+    return;
+  std::vector<Item> all;
+  for (std::size_t i = 0; i <= into.size(); ++i) {
+    if (i > 0)
+      all.push_back(std::move(into[i - 1]));
+    for (const auto *item : behind[i])
+      all.push_back(*item);
+  }
+  into = std::move(all);
+}
+
 } // namespace
+
+void add_recording(Report &into, const Report &more) {
+  for (const auto &process : more.recording) {
+    auto known = std::find_if(into.recording.begin(), into.recording.end(), [&](const RecordedProcess &one) {
+      return one.actor == process.actor && one.birth == process.birth;
+    });
+    if (known == into.recording.end())
+      into.recording.push_back(process);
+    else
+      merge_in_order(known->points, process.points, [](const RecordedPoint &point) { return point.point; });
+  }
+}
+
+void add_planned(std::vector<SweptPoint> &into, const std::vector<SweptPoint> &more) {
+  merge_in_order(into, more, [](const SweptPoint &point) { return key_of(point.point, point.fault); });
+}
 
 double Coverage::share() const {
   return planned == 0 ? 1 : static_cast<double>(reached) / static_cast<double>(planned);
@@ -79,11 +125,12 @@ std::vector<const SweepClass *> Sweep::classes() const {
 }
 
 Coverage Sweep::coverage() const {
-  Coverage coverage{.planned = points_.size()};
+  Coverage coverage;
   for (const auto &process : recording_.recording)
     coverage.recorded += process.points.size();
   for (const auto &point : points_) {
-    if (point.replays == point.not_judged)
+    coverage.planned += point.is_elsewhere ? 0 : 1;
+    if (point.is_elsewhere || point.replays == point.not_judged)
       continue;
     ++coverage.tried;
     ++(point.reached > 0 ? coverage.reached : coverage.unreached);

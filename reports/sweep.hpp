@@ -19,6 +19,7 @@ struct SweptPoint {
   int replays = 0, reached = 0, failed = 0; // failed: leaked or hung
   int not_judged = 0;                       // skipped or broken
   std::string reason;                       // of the latest that was not judged
+  bool is_elsewhere = false;                // another shard's, which tries it
 };
 
 /// Points of one role with the same fault, the same verdict and the same diagnosis of what remains.
@@ -31,7 +32,7 @@ struct SweepClass {
 struct Coverage {
   std::size_t recorded = 0;                          // points of execution, of all processes of the pool
   std::size_t tried = 0, reached = 0, unreached = 0; // faults at points; neither: not tried yet
-  std::size_t planned = 0;
+  std::size_t planned = 0;                           // without those that are elsewhere
   /// What was reached of what was planned: 0 to 1; 1 where nothing was.
   double share() const;
 };
@@ -58,6 +59,11 @@ private:
   std::map<std::string, std::size_t> places_; // by point and fault
   std::map<std::string, SweepClass> classes_;
 };
+
+/// Another recording of the same: what only one of them has stands behind what both have before it.
+void add_recording(Report &into, const Report &more);
+/// The same of what is planned. What is known of points already stays.
+void add_planned(std::vector<SweptPoint> &into, const std::vector<SweptPoint> &more);
 
 /// A pool that is not clean without a fault can't be swept: its recording says so.
 inline bool was_recorded_clean(const Report &recording) { return recording.verdict == Verdict::clean; }

@@ -68,7 +68,7 @@ TEST_CASE("a journal is a whole document after each report, and gone on with aft
     CHECK(seen.size <= size);
     CHECK(seen.reports.size() >= (size >= after_one ? 1U : 0U));
     reports::write_atomically(path, whole.substr(0, size));
-    Journal further(path, seen.size);
+    Journal further(path, seen.size, seen.reports.empty());
     CHECK(from_document(text()).size() == seen.reports.size());
     further.add(hung());
     CHECK(from_document(text()).size() == seen.reports.size() + 1);

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
 
 namespace pidleak::reports::layout {
 namespace {
@@ -51,6 +52,18 @@ std::string as_expected(const Tally &tally, const Deviation &deviation) {
 
 } // namespace
 
+std::vector<std::pair<const char *, std::string Report::*>> differing_labels(const Tallies &tallies) {
+  std::vector<std::pair<const char *, std::string Report::*>> differing;
+  for (auto label : {std::pair("MACHINE", &Report::machine), std::pair("KERNEL", &Report::kernel),
+                     std::pair("DISTRIBUTION", &Report::distribution)})
+    if (std::set<std::string> known; std::any_of(tallies.all().begin(), tallies.all().end(), [&](const Tally &tally) {
+          const auto &its = tally.first().*label.second;
+          return !its.empty() && known.insert(its).second && known.size() > 1;
+        }))
+      differing.push_back(label);
+  return differing;
+}
+
 std::vector<Row> table_of(const Tallies &tallies, const Deviation &deviation) {
   bool repeated =
       std::any_of(tallies.all().begin(), tallies.all().end(), [](const Tally &t) { return t.replays.size() > 1; });
@@ -58,14 +71,19 @@ std::vector<Row> table_of(const Tallies &tallies, const Deviation &deviation) {
       {"SCENARIO", "POOL", "START", "VERDICT", "LIVE", "ZOMBIE", "HELPER", repeated ? "MEDIAN" : "TIME"}};
   if (deviation)
     rows.front().emplace_back("EXPECTED");
+  auto labels = differing_labels(tallies);
+  for (auto [title, member] : labels)
+    rows.front().emplace_back(title);
   for (const auto &tally : tallies.all()) {
     const auto &first = tally.first();
     auto median = median_ms(tally);
-    rows.push_back({printable(first.scenario), printable(first.pool), variant(first),
-                    verdict_cell(tally), range_of(tally, &Report::live), range_of(tally, &Report::zombies),
+    rows.push_back({printable(first.scenario), printable(first.pool), variant(first), verdict_cell(tally),
+                    range_of(tally, &Report::live), range_of(tally, &Report::zombies),
                     range_of(tally, &Report::helpers), median ? fmt::format("{:.0f} ms", *median) : "-"});
     if (deviation)
       rows.back().push_back(as_expected(tally, deviation));
+    for (auto [title, member] : labels)
+      rows.back().push_back(printable(first.*member));
   }
   return rows;
 }

@@ -12,7 +12,8 @@ namespace {
 
 /// Replays that have the same are counted together.
 std::string kind_of_replay(const Report &report) {
-  auto key = fmt::format("{}\n{}\n{}\n", report.scenario, report.pool, report.workers);
+  auto key = fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n", report.scenario, report.pool, report.workers, report.machine,
+                         report.kernel, report.distribution);
   for (const auto &[name, word] : report.conditions)
     key += fmt::format("{}={}\n", name, word);
   return key;

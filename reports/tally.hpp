@@ -18,7 +18,7 @@ struct Ending {
   std::size_t count = 0;
 };
 
-/// All replays of one scenario on one pool under the same conditions.
+/// All replays of one scenario on one pool under the same conditions, on one machine as far as that is known.
 struct Tally {
   struct Replay {
     std::uint32_t ending;

@@ -23,7 +23,7 @@ std::string row_by_row(const Tallies &tallies, const TerminalOptions &options) {
 } // namespace
 
 std::string render_table(const Tallies &tallies, const TerminalOptions &options) {
-  if (options.verbose)
+  if (options.verbose || !layout::differing_labels(tallies).empty())
     return row_by_row(tallies, options);
   auto comparison = compare(tallies);
   auto cells = comparison.pools.size() * comparison.rows.size();

@@ -53,7 +53,21 @@ Experiment design(const Plan &plan) {
   return experiment;
 }
 
+/// Trials of several shards are judged together: what this one has done is in its report.
+int tell_part(const ReplayOptions &options, const Replayed &replayed) {
+  fmt::print(options.json ? stderr : stdout,
+             "{} at {}\nwith the reports of the other shards `pidleak report merge` makes one of them, and ablate "
+             "--from tells "
+             "what a leak needs\n",
+             replayed.count(), replayed.where);
+  return 0;
+}
+
 int ablate(const ReplayOptions &options) {
+  if (options.shard && options.report_path.empty())
+    throw UsageError(fmt::format("{}: its trials are judged with those of the others: --report FILE is missing; "
+                                 "--shard 1/1 is the whole",
+                                 options.shard->text()));
   std::vector<Experiment> experiments;
   for (const auto &plan : make_plans(options))
     experiments.push_back(design(plan));
@@ -65,10 +79,13 @@ int ablate(const ReplayOptions &options) {
       for (auto &trial : *some)
         trials.push_back(&trial);
   }
-  auto replayed = replay_all(
-      options, plans, [&](std::size_t plan, reports::Report &report) { trials[plan]->replays.push_back(report); });
+  auto replayed = replay_all("ablate", options, plans, [&](std::size_t plan, reports::Report &report) {
+    trials[plan]->replays.push_back(report);
+  });
   if (auto signal = replayed.ran.interrupted_by)
     throw Interrupted(replayed.count() + ": too few to say what a leak needs", *signal);
+  if (options.shard)
+    return tell_part(options, replayed);
   std::string text;
   std::vector<Ablation> ablations;
   for (auto &experiment : experiments) {
@@ -96,14 +113,18 @@ int ablate(const ReplayOptions &options) {
 Command ablate_verb() {
   auto options = std::make_shared<ReplayOptions>();
   options->repeat = 2; // one that comes out differently was left to chance
-  return {.name = "ablate",
-          .summary = "Switch each condition of a scenario off and on: which does a leak need?",
-          .options = replay_options(*options),
-          .footer = "Status 0: every combination was tried, whatever the results.\n\n"
-                    "Examples:\n"
-                    "  pidleak ablate incident --pool cpython36\n"
-                    "  pidleak ablate incident --pool python:3.13 --repeat 5 --json",
-          .run = [options](const Given &) { return ablate(*options); }};
+  Command command{.name = "ablate",
+                  .summary = "Switch each condition of a scenario off and on: which does a leak need?",
+                  .options = replay_options(*options),
+                  .footer = "Status 0: every combination was tried, whatever the results.\n\n"
+                            "Examples:\n"
+                            "  pidleak ablate incident --pool cpython36\n"
+                            "  pidleak ablate incident --pool python:3.13 --repeat 5 --json",
+                  .run = [options](const Given &) {
+                    return run_as_shard(*options, [&](const EngineFiles &) { return ablate(*options); });
+                  }};
+  command.options.push_back(from_option(*options));
+  return command;
 }
 
 } // namespace pidleak::cli

@@ -157,7 +157,8 @@ public:
 
 private:
   void replay(const std::vector<Plan> &plans, std::vector<Report> &reports) const {
-    auto replayed = replay_all(options_, plans, [&](std::size_t, Report &report) { reports.push_back(report); });
+    auto replayed =
+        replay_all("check-adapter", options_, plans, [&](std::size_t, Report &report) { reports.push_back(report); });
     if (auto signal = replayed.ran.interrupted_by)
       throw Interrupted(replayed.count(), *signal);
   }

@@ -51,7 +51,7 @@ Replayed replay_other_order(const ReplayOptions &options, const std::vector<Pair
     auto &race = plan.scenario.conditions.race;
     race = race == Race::exit_first ? Race::count_first : Race::exit_first;
   }
-  return replay_all(again, plans, [&](std::size_t, Report &report) { tallies.add(report); });
+  return replay_all("compare", again, plans, [&](std::size_t, Report &report) { tallies.add(report); });
 }
 
 /// True if every preset does what its real pool does.
@@ -73,6 +73,12 @@ bool check_fidelity(const Comparison &comparison, const Comparison &other_order,
 
 int compare(CompareOptions options) {
   auto pairs = fidelity_pairs(options);
+  if (!pairs.empty() && options.replay.shard)
+    throw UsageError(
+        fmt::format("--fidelity: presets and pools are in several shards: not in {}; --shard 1/1 is the whole",
+                    options.replay.shard->text()));
+  if (!pairs.empty() && !options.replay.from.empty())
+    throw UsageError("--fidelity: presets are replayed in another order as well: not with --from");
   if (!pairs.empty() && options.replay.pools == std::vector<std::string>{"all"})
     options.replay.pools.clear();
   auto &pools = options.replay.pools;
@@ -86,8 +92,8 @@ int compare(CompareOptions options) {
     check_output("--html", options.html_path);
 
   Tallies tallies, in_other_order;
-  auto replayed =
-      replay_all(options.replay, make_plans(options.replay), [&](std::size_t, Report &report) { tallies.add(report); });
+  auto replayed = replay_all("compare", options.replay, make_plans(options.replay),
+                             [&](std::size_t, Report &report) { tallies.add(report); });
   bool hold = !pairs.empty() && !replayed.ran.interrupted_by;
   if (hold)
     replayed.ran.interrupted_by = replay_other_order(options.replay, pairs, in_other_order).ran.interrupted_by;
@@ -103,7 +109,7 @@ int compare(CompareOptions options) {
   std::vector<reports::Verdict> verdicts;
   for (auto [verdict, count] : verdicts_of(tallies))
     verdicts.push_back(verdict);
-  int status = reports::exit_status(verdicts);
+  int status = replayed.has_none() ? 0 : reports::exit_status(verdicts);
   if (hold && !replayed.ran.interrupted_by) {
     std::string fidelity;
     status = check_fidelity(comparison, reports::compare(in_other_order), pairs, fidelity) ? 0 : 1;
@@ -128,7 +134,7 @@ Command compare_verb() {
                 "  pidleak compare all --fidelity cpython36=python:3.6,cpython312=python:3.13",
       .run = [options](const Given &given) {
         take_served(options->serve, given, options->replay);
-        return compare(*options);
+        return run_as_shard(options->replay, [&](const EngineFiles &) { return compare(*options); });
       }};
   command.options.push_back(
       {.name = "--fidelity",
@@ -136,6 +142,7 @@ Command compare_verb() {
        .summary = "PRESET=POOL: hold a preset against a real pool; status 1 where they differ, 0 where they do not",
        .value = "PAIR",
        .separated = true});
+  command.options.push_back(from_option(options->replay));
   command.options.push_back({.name = "--markdown",
                              .into = [options](const std::string &path) { options->markdown_path = output_path(path); },
                              .summary = "Write the table to this file, as Markdown",

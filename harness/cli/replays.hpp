@@ -2,7 +2,9 @@
 #pragma once
 
 #include "harness/cli/command_line.hpp"
+#include "harness/cli/shard.hpp"
 #include "harness/replay/run.hpp"
+#include "reports/document.hpp"
 
 #include <functional>
 
@@ -18,10 +20,15 @@ struct ReplayOptions {
   bool json = false;
   std::optional<replay::PoolChoice> served = {}; // a server of the user's own, beside the pools
   milliseconds grace{30000};                     // of servers
+  ShardOptions shards = {};
+  std::optional<reports::Shard> shard = {}; // what came of these; nothing: the whole
+  std::string from = {};                    // a report that has the replays already; empty: they are done
 };
 
 /// The options of a verb. `options` must live until it has run.
 std::vector<Option> replay_options(ReplayOptions &options);
+/// Of those verbs that can judge replays which were done before.
+Option from_option(ReplayOptions &options);
 
 /// Every scenario under every start method on every pool, once. Throws UsageError.
 std::vector<replay::Plan> make_plans(const ReplayOptions &options);
@@ -41,8 +48,23 @@ struct Place {
 /// Throws UsageError and TierRefused.
 Place find_place(const ReplayOptions &options);
 
+/// Finds the shard, takes what its engine wants of reports where the user has named none, and runs.
+int run_as_shard(ReplayOptions &options, const std::function<int(const EngineFiles &)> &run);
+
+/// Says in the first line of output that this is a part, and of how much; in standard error where standard output is
+/// for a document. Nothing where it is the whole.
+void announce_shard(const ReplayOptions &options, const std::string &what);
+
+/// The head of this shard's document; of the whole it has nothing. `all`: all that is to be done, by all shards.
+reports::DocumentHead head_of(const ReplayOptions &options, const std::string &verb,
+                              const std::vector<std::string> &all);
+
 /// The conditions that are not as by default, each with its word, in the order of reports.
 std::vector<std::pair<std::string, std::string>> changed_conditions(const reports::Report &report);
+
+/// The command that replays the earliest point of a class of a sweep once more. Of a command's it does not know when it
+/// was ready.
+std::string replay_line(const reports::Sweep &sweep, const reports::SweepClass &one);
 
 /// What was done in a replay: `4 workers with fork; death oom, sigterm handler, queue full`.
 std::string done_in(const reports::Report &report);
@@ -65,6 +87,7 @@ struct Replayed {
   replay::Ran ran;
   std::string where; // the tier and why it is not a stronger one, for people
 
+  bool has_none() const { return wanted == 0; } // no cell belongs to this shard
   /// `44 replays`, or how many of them where the run was interrupted.
   std::string count() const;
   /// 128 and the signal's number after an interruption, else the one given.
@@ -74,8 +97,10 @@ struct Replayed {
 /// Replays with progress on a terminal's standard error, each plan as often as wanted, and writes the report to
 /// --report, and to standard output if `json_to_stdout`; what was done of it after an interruption as well. Throws
 /// UsageError (before anything was started, a report that can't be written among them) and TierRefused.
-Replayed replay_all(const ReplayOptions &options, const std::vector<replay::Plan> &plans, const OnReport &on_report,
-                    bool json_to_stdout = false);
+///
+/// Of a shard those that are its own; a shard may have none. With --from the replays are taken from there.
+Replayed replay_all(const std::string &verb, const ReplayOptions &options, const std::vector<replay::Plan> &plans,
+                    const OnReport &on_report, bool json_to_stdout = false);
 
 [[noreturn]] void refuse_word(const std::string &option, const std::string &text,
                               const std::vector<std::string> &known);

@@ -4,12 +4,11 @@
 #include "harness/cli/report_file.hpp"
 #include "harness/cli/verbs.hpp"
 #include "reports/diff.hpp"
-#include "reports/document.hpp"
-#include "reports/file.hpp"
 #include "reports/terminal.hpp"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -29,30 +28,21 @@ struct DiffOptions {
   bool json = false;
 };
 
-struct MergeOptions {
-  std::vector<std::string> files;
-  std::string output;
-};
-
-std::vector<Report> read_all(const std::vector<std::string> &files) {
-  if (std::count(files.begin(), files.end(), "-") > 1)
-    throw UsageError("standard input (-) can be read once only");
-  std::vector<Report> all;
-  for (const auto &file : files) {
-    auto some = read_report_file(file);
-    all.insert(all.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
-  }
-  return all;
-}
-
 int show(const ShowOptions &options) {
   if (options.files.empty())
     throw UsageError("report: FILE is missing: a leak report, as `pidleak run --report FILE` writes it, or - for "
                      "standard input");
   check_outputs(options.outputs);
-  auto all = read_all(options.files);
-  Results results{.tallies = all, .each = {}};
-  results.each = std::move(all);
+  if (std::count(options.files.begin(), options.files.end(), "-") > 1)
+    throw UsageError("standard input (-) can be read once only");
+  Results results;
+  bool keep_each = options.outputs.want_each();
+  for (const auto &file : options.files)
+    read_reports(file, [&](Report report) {
+      results.tallies.add(report);
+      if (keep_each)
+        results.each.push_back(std::move(report));
+    });
   if (options.outputs.wanted()) {
     write_outputs(options.outputs, results);
   } else {
@@ -76,13 +66,6 @@ int show_diff(const DiffOptions &options) {
   return reports::got_worse(cells) ? 1 : 0;
 }
 
-int merge(const MergeOptions &options) {
-  auto path = output_path(options.output);
-  check_output("--output", path);
-  reports::write_atomically(path, reports::to_document(read_all(options.files)));
-  return 0;
-}
-
 Command diff_verb() {
   auto options = std::make_shared<DiffOptions>();
   return {.name = "diff",
@@ -96,25 +79,6 @@ Command diff_verb() {
               "Examples:\n"
               "  pidleak report diff main.json branch.json",
           .run = [options](const Given &) { return show_diff(*options); }};
-}
-
-Command merge_verb() {
-  auto options = std::make_shared<MergeOptions>();
-  return {.name = "merge",
-          .summary = "Make one leak report of several",
-          .options = {{.name = "FILE",
-                       .into = &options->files,
-                       .summary = "Leak reports, or - for standard input",
-                       .value = "",
-                       .required = true},
-                      {.name = "-o,--output",
-                       .into = &options->output,
-                       .summary = "Write to this file, or - for standard output",
-                       .value = "FILE",
-                       .required = true}},
-          .footer = "Examples:\n"
-                    "  pidleak report merge shard-*.json -o leaks.json",
-          .run = [options](const Given &) { return merge(*options); }};
 }
 
 } // namespace

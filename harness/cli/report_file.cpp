@@ -5,10 +5,12 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <stdexcept>
 
 namespace pidleak::cli {
@@ -46,13 +48,53 @@ std::string read_bounded(const std::string &path, std::size_t most) {
 
 std::string read_report_text(const std::string &path) { return read_bounded(path, largest_report); }
 
-std::vector<reports::Report> read_report_file(const std::string &path) {
-  auto text = read_report_text(path);
+std::function<reports::Content()> report_content(const std::string &path) {
+  struct stat first {};
+  if (path == "-" || ::stat(path.c_str(), &first) != 0 || !S_ISREG(first.st_mode))
+    return [text = std::make_shared<std::string>(read_report_text(path))] { return reports::Content(*text); };
+  return [path, first] {
+    struct Open {
+      os::UniqueFd file;
+      std::string piece;
+    };
+    auto open = std::make_shared<Open>();
+    open->file = os::UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    struct stat now {};
+    if (!open->file || ::fstat(open->file.get(), &now) != 0)
+      cannot_read(path);
+    bool same = now.st_ino == first.st_ino && now.st_dev == first.st_dev && now.st_size == first.st_size &&
+                now.st_mtim.tv_sec == first.st_mtim.tv_sec && now.st_mtim.tv_nsec == first.st_mtim.tv_nsec;
+    if (!same)
+      throw UsageError(fmt::format("{}: was changed while it was read", path));
+    return reports::Content(static_cast<std::size_t>(now.st_size), [open, path](std::size_t place) -> std::string_view {
+      open->piece.resize(1 << 18);
+      ssize_t got = 0;
+      do
+        got = ::pread(open->file.get(), open->piece.data(), open->piece.size(), static_cast<off_t>(place));
+      while (got < 0 && errno == EINTR);
+      if (got < 0)
+        cannot_read(path);
+      if (got == 0)
+        throw UsageError(fmt::format("{}: was changed while it was read", path));
+      return std::string_view(open->piece).substr(0, static_cast<std::size_t>(got));
+    });
+  };
+}
+
+void read_reports(const std::string &path, const std::function<void(reports::Report)> &on_report) {
+  auto open = report_content(path);
+  auto content = open();
   try {
-    return reports::from_document(text);
+    reports::for_each_report(content, on_report);
   } catch (const std::invalid_argument &e) {
     throw UsageError(fmt::format("{}: {}", path, reports::printable(e.what())));
   }
+}
+
+std::vector<reports::Report> read_report_file(const std::string &path) {
+  std::vector<reports::Report> all;
+  read_reports(path, [&](reports::Report report) { all.push_back(std::move(report)); });
+  return all;
 }
 
 } // namespace pidleak::cli

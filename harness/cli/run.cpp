@@ -72,6 +72,12 @@ std::vector<replay::Plan> with_point(const std::vector<replay::Plan> &plans, con
     throw UsageError(fmt::format("--fault {}: not known; there are kill, term, oom and errno:NAME", options.fault));
   std::vector<replay::Plan> with_fault;
   for (const auto &plan : plans) {
+    auto without_birth = sweep::with_fault(plan, {.point = *point, .birth = {}, .fault = *fault});
+    const auto &shard = options.replay.shard;
+    if (!options.replay.from.empty() || (shard && !shard->owns(reports::cell_name(replay::described(without_birth))))) {
+      with_fault.push_back(std::move(without_birth)); // it is not replayed here
+      continue;
+    }
     auto recording = replay::run(sweep::recording_of(plan));
     auto found = sweep::fault_at(recording, *point, *fault);
     if (!found && reports::was_judged(recording))
@@ -98,7 +104,7 @@ int run(RunOptions options) {
   Results results;
   bool keep_each = options.outputs.want_each();
   auto replayed = replay_all(
-      options.replay, plans_of(options),
+      "run", options.replay, plans_of(options),
       [&](std::size_t, Report &report) {
         apply_suppressions(options.suppressions, report);
         results.tallies.add(report);
@@ -121,7 +127,7 @@ int run(RunOptions options) {
     fmt::print(stderr, "pidleak: {}\n", replayed.count());
   }
   write_outputs(options.outputs, results, stdout_is_taken, expected);
-  auto status = run_status(results.tallies, expected, options.fail_on_skip);
+  auto status = replayed.has_none() ? 0 : run_status(results.tallies, expected, options.fail_on_skip);
   return replayed.status(check_suppressions(options.suppressions, status));
 }
 
@@ -140,10 +146,15 @@ Command run_verb() {
           "  pidleak run all --pool exec:./my-subject --junit leaks.xml --github\n"
           "  pidleak run incident --pool cpython36 --sigterm default    is the leak gone without the handler?\n"
           "  pidleak run oom-killed-child --oom=sigkill                 without rights to a memory cgroup\n"
+          "  pidleak run all --shard 1/8 --report 1.json                the first of 8 parts; the last is 8/8\n"
           "  pidleak run graceful-stop owner-killed --serve 'gunicorn -w 4 app:app' --ready-port 8000 --busy /slow",
       .run = [options](const Given &given) {
         take_served(options->serve, given, options->replay);
-        return run(*options);
+        return run_as_shard(options->replay, [&](const EngineFiles &files) {
+          if (!files.junit.empty())
+            options->outputs.files.try_emplace("--junit", files.junit);
+          return run(*options);
+        });
       }};
   command.options.push_back({.name = "--point",
                              .into = &options->point,
@@ -174,6 +185,7 @@ Command run_verb() {
       {.name = "--fail-on-skip",
        .into = &options->fail_on_skip,
        .summary = "Status 4 if any replay was skipped, and nothing worse happened; else only if all of them were"});
+  command.options.push_back(from_option(options->replay));
   append(command.options, serve_options(options->serve));
   append(command.options, suppression_options(options->suppressions));
   append(command.options, output_options(options->outputs));

@@ -122,9 +122,9 @@ bool is_regular_or_new(const std::string &path) {
 /// Where the reports go as they come.
 class Results {
 public:
-  Results(const SweepOptions &options) : options_(options.replay) {
+  Results(const SweepOptions &options, const reports::DocumentHead &head) : options_(options.replay), document_(head) {
     if (!options.resume.empty())
-      resume(options.resume);
+      resume(options.resume, head);
     const auto &path = options_.report_path;
     if (path.empty())
       return;
@@ -133,9 +133,9 @@ public:
       return;
     bool goes_on = path == options.resume;
     if (goes_on)
-      journal_.emplace(path, whole_.size);
+      journal_.emplace(path, whole_.size, whole_.reports.empty());
     else
-      journal_.emplace(path);
+      journal_.emplace(path, head);
     for (const auto &report : goes_on ? std::vector<Report>() : whole_.reports)
       journal_->add(report);
   }
@@ -168,15 +168,26 @@ public:
 private:
   bool wants_document() const { return options_.json || (!options_.report_path.empty() && !journal_); }
 
-  void resume(const std::string &path) {
+  void resume(const std::string &path, const reports::DocumentHead &wanted) {
     try {
       whole_ = reports::see_what_is_whole(read_report_text(path));
     } catch (const std::invalid_argument &e) {
       throw UsageError(fmt::format("--resume {}: {}", path, reports::printable(e.what())));
     }
+    const auto &its = whole_.head.shard, &ours = wanted.shard;
+    if (its.has_value() != ours.has_value() || (its && !is_same_part(*its, *ours)))
+      throw UsageError(fmt::format("--resume {}: it is of {}, and this is {}", path, part_text(its), part_text(ours)));
     if (options_.json)
       for (const auto &report : whole_.reports)
         document_.add(report);
+  }
+
+  static bool is_same_part(const reports::ShardHead &a, const reports::ShardHead &b) {
+    return a.shard.index == b.shard.index && a.shard.count == b.shard.count && a.plan == b.plan;
+  }
+  static std::string part_text(const std::optional<reports::ShardHead> &head) {
+    return head ? fmt::format("shard {} of {} of plan {}", head->shard.index, head->shard.count, head->plan)
+                : "a whole sweep";
   }
 
   const ReplayOptions &options_;
@@ -186,8 +197,7 @@ private:
 };
 
 /// The command that replays the earliest point of a class once more.
-std::string replay_line(const SweepOptions &options, const reports::Sweep &sweep, const reports::SweepClass &one) {
-  const auto &recording = sweep.recording();
+std::string line_for(const SweepOptions &options, const reports::Sweep &sweep, const reports::SweepClass &one) {
   const auto &its_fault = *one.first.point_fault;
   if (!options.command.command.empty()) {
     const auto &command = options.command;
@@ -195,20 +205,22 @@ std::string replay_line(const SweepOptions &options, const reports::Sweep &sweep
                              command.until_file.empty() ? "" : " --until-file " + shell_quoted(command.until_file),
                              command.until_line.empty() ? "" : " --until-line " + shell_quoted(command.until_line));
     return fmt::format("pidleak sweep --fault {} --point {}{}{} -- {}", its_fault.fault, its_fault.point, until,
-                       options.stop == "TERM" ? "" : " --stop " + options.stop, recording.pool);
+                       options.stop == "TERM" ? "" : " --stop " + options.stop, sweep.recording().pool);
   }
-  auto quoted = [](const std::string &text) {
-    return text.find_first_of(" '\"$") == std::string::npos ? text : fmt::format("'{}'", text);
-  };
-  auto line = fmt::format("pidleak run {} --pool {} --workers {}", recording.scenario, quoted(recording.pool),
-                          recording.workers);
-  for (const auto &[name, word] : changed_conditions(recording))
-    line += fmt::format(" --{} {}", name, word);
-  line += fmt::format(" --point {} --fault {}", its_fault.point, its_fault.fault);
-  auto [place, failed] = *one.points.begin();
-  if (failed < sweep.points()[place].reached) // not each replay shows it
-    line += " --repeat 20";
-  return line;
+  return replay_line(sweep, one);
+}
+
+/// All that decides what is tried, as text: shards of one sweep have the same.
+std::vector<std::string> plan_texts(const SweepOptions &options, const std::vector<replay::Plan> &plans) {
+  std::vector<std::string> texts = {fmt::format("role {} fault {} steps {} sample {} tries {} point {}",
+                                                fmt::join(options.roles, ","), fmt::join(options.faults, ","),
+                                                fmt::join(options.steps, ","), options.sample, options.tries,
+                                                options.point),
+                                    fmt::format("until {} {} {} stop {}", options.command.until_port,
+                                                options.command.until_file, options.command.until_line, options.stop)};
+  for (const auto &plan : plans)
+    texts.push_back(reports::cell_name(replay::described(plan)));
+  return texts;
 }
 
 int sweep_pools(SweepOptions options) {
@@ -223,7 +235,10 @@ int sweep_pools(SweepOptions options) {
   for (const auto &plan : plans)
     if (plan.scenario.conditions.race == Race::count_first)
       throw UsageError("--race count-first traces the victim by itself, and can't be swept");
-  sweep::Options how{.choice = choice_of(options), .repeat = options.replay.repeat, .tries = options.tries};
+  sweep::Options how{.choice = choice_of(options),
+                     .repeat = options.replay.repeat,
+                     .tries = options.tries,
+                     .shard = options.replay.shard};
   for (const auto &[option, path] : {std::pair("--markdown", options.markdown), std::pair("--html", options.html),
                                      std::pair("--junit", options.junit)})
     if (!path.empty())
@@ -232,7 +247,8 @@ int sweep_pools(SweepOptions options) {
   how.run = {.facilities = place.facilities, .tier = place.tier, .jobs = options.replay.jobs};
   if (options.budget > 0)
     how.run.begin_none_after = Deadline::after(milliseconds(static_cast<long long>(options.budget * 1000)));
-  Results results(options);
+  Results results(options, head_of(options.replay, "sweep", plan_texts(options, plans)));
+  announce_shard(options.replay, "each shard records anew, and tries its own of the points");
   sweep::Swept swept;
   {
     Progress progress;
@@ -240,7 +256,7 @@ int sweep_pools(SweepOptions options) {
     swept = sweep::run(plans, how, results.earlier(), [&](const Report &report) { results.add(report); });
   }
   results.finish(swept.sweeps);
-  auto line = [&](const auto &sweep, const auto &one) { return replay_line(options, sweep, one); };
+  auto line = [&](const auto &sweep, const auto &one) { return line_for(options, sweep, one); };
   auto *stream = options.replay.json || options.replay.report_path == "/dev/stdout" ? stderr : stdout;
   fmt::print(stream, "{}{}\n", reports::render_sweeps(swept.sweeps, line), place.text);
   if (!options.replay.report_path.empty())
@@ -285,6 +301,25 @@ std::vector<Option> options_of_replays(ReplayOptions &replay) {
 
 } // namespace
 
+std::string replay_line(const reports::Sweep &sweep, const reports::SweepClass &one) {
+  const auto &recording = sweep.recording();
+  const auto &its_fault = *one.first.point_fault;
+  if (recording.workers == 0) // a command
+    return fmt::format("pidleak sweep --fault {} --point {} -- {}", its_fault.fault, its_fault.point, recording.pool);
+  auto quoted = [](const std::string &text) {
+    return text.find_first_of(" '\"$") == std::string::npos ? text : fmt::format("'{}'", text);
+  };
+  auto line = fmt::format("pidleak run {} --pool {} --workers {}", recording.scenario, quoted(recording.pool),
+                          recording.workers);
+  for (const auto &[name, word] : changed_conditions(recording))
+    line += fmt::format(" --{} {}", name, word);
+  line += fmt::format(" --point {} --fault {}", its_fault.point, its_fault.fault);
+  auto [place, failed] = *one.points.begin();
+  if (failed < sweep.points()[place].reached) // not each replay shows it
+    line += " --repeat 20";
+  return line;
+}
+
 Command sweep_verb() {
   auto options = std::make_shared<SweepOptions>();
   Command command{
@@ -301,9 +336,17 @@ Command sweep_verb() {
           "  pidleak sweep --pool exec:./my-subject --sample 50\n"
           "  pidleak sweep --fault term --until-port 8000 -- python3 -m http.server    does it stop whole, whenever "
           "asked?\n"
+          "  pidleak sweep --pool hardened --shard 3/8 --report 3.json        the third of 8 parts; `pidleak report "
+          "merge`\n"
           "  pidleak sweep --pool python --role owner --budget 10m --report sweep.json\n"
           "  pidleak sweep --pool python --role owner --resume sweep.json      goes on where that ended",
-      .run = [options](const Given &) { return sweep_pools(*options); }};
+      .run = [options](const Given &) {
+        return run_as_shard(options->replay, [&](const EngineFiles &files) {
+          if (options->junit.empty())
+            options->junit = files.junit;
+          return sweep_pools(*options);
+        });
+      }};
   append(command.options,
          {{.name = "--role",
            .into = &options->roles,
@@ -330,7 +373,7 @@ Command sweep_verb() {
            .group = "What is tried"},
           {.name = "--sample",
            .into = &options->sample,
-           .summary = "So many of the points, evenly",
+           .summary = "So many of the points, chosen by their names",
            .value = "N",
            .range = {{1, 1000000}},
            .group = "What is tried"},

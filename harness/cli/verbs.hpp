@@ -18,6 +18,9 @@ Command doctor_verb();
 /// `application` gives all that can be completed.
 Command completions_verb(Command (*application)());
 
+/// `pidleak report merge`.
+Command merge_verb();
+
 /// Colour is for terminals, and not where NO_COLOR is set (no-color.org).
 bool wants_colour(int fd);
 

@@ -158,6 +158,12 @@ Ran run_all(const std::vector<Plan> &plans, const RunOptions &options,
 
 } // namespace
 
+Report described(const Plan &plan) {
+  Report report;
+  describe(plan, report);
+  return report;
+}
+
 Ran run(const std::vector<Plan> &plans, const RunOptions &options,
         const std::function<void(std::size_t plan, Report)> &on_report) {
   if (auto why = os::why_blind(); options.tier == reports::Tier::subreaper && !why.empty())

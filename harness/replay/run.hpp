@@ -32,6 +32,9 @@ struct Ran {
 Ran run(const std::vector<Plan> &plans, const RunOptions &options,
         const std::function<void(std::size_t plan, reports::Report)> &on_report);
 
+/// What every report of this plan says of it, whatever comes of the replay.
+reports::Report described(const Plan &plan);
+
 /// One replay with what this machine has.
 reports::Report run(const Plan &plan);
 

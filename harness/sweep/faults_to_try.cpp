@@ -1,5 +1,7 @@
 #include "harness/sweep/faults_to_try.hpp"
 
+#include "harness/base/stable_hash.hpp"
+
 #include <algorithm>
 
 namespace pidleak::sweep {
@@ -34,14 +36,20 @@ std::vector<Fault> faults_of(const std::string &word, const Point &point, const 
   return faults;
 }
 
-std::vector<PointFault> evenly(std::vector<PointFault> all, int sample) {
+/// By the names of the points: where another recording has one more or less, that one alone changes, and so shards
+/// agree.
+std::vector<PointFault> sample_of(std::vector<PointFault> all, int sample) {
   auto wanted = static_cast<std::size_t>(sample);
   if (sample <= 0 || wanted >= all.size())
     return all;
-  std::vector<PointFault> some;
-  for (std::size_t i = 0; i < wanted; ++i)
-    some.push_back(all[i * all.size() / wanted]);
-  return some;
+  auto rank = [](const PointFault &fault) { return stable_hash(to_text(fault.point) + " " + to_text(fault.fault)); };
+  std::vector<std::uint64_t> ranks;
+  for (const auto &fault : all)
+    ranks.push_back(rank(fault));
+  std::nth_element(ranks.begin(), ranks.begin() + sample, ranks.end());
+  std::erase_if(all,
+                [&, first_left_out = ranks[wanted]](const PointFault &fault) { return rank(fault) >= first_left_out; });
+  return all;
 }
 
 } // namespace
@@ -92,7 +100,7 @@ std::vector<PointFault> faults_to_try(const reports::Report &recording, const Ch
           all.push_back({.point = *point, .birth = process.birth, .fault = fault});
       }
     }
-  return evenly(std::move(all), choice.sample);
+  return sample_of(std::move(all), choice.sample);
 }
 
 std::optional<PointFault> fault_at(const reports::Report &recording, const Point &point, const Fault &fault) {

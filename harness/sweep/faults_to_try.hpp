@@ -17,7 +17,7 @@ struct Choice {
   std::vector<std::string> faults;    // as the user writes them; `errno`: every error that suits the call
   std::vector<std::string> steps;     // empty: all
   std::string point = {};             // this one alone; empty: all
-  int sample = 0;                     // so many of all points, evenly; 0: all
+  int sample = 0;                     // so many of all points, by their names; 0: all
 };
 
 /// The replay that lists the points of execution: the same, without any fault.

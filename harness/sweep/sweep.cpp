@@ -3,6 +3,7 @@
 #include "harness/os/end_requests.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace pidleak::sweep {
@@ -30,6 +31,7 @@ bool is_of(const Report &report, const Plan &plan) {
 }
 
 constexpr int recordings_alone = 3;
+constexpr int recordings_of_shard = 9;
 
 class Run {
 public:
@@ -70,8 +72,12 @@ private:
     std::vector<std::size_t> whose;
     for (std::size_t target = 0; target < plans_.size(); ++target) {
       for (const auto &report : earlier)
-        if (!report.recording.empty() && is_of(report, plans_[target]))
-          recordings[target] = report;
+        if (!report.recording.empty() && is_of(report, plans_[target])) {
+          if (recordings[target]) // of several shards, merged
+            reports::add_recording(*recordings[target], report);
+          else
+            recordings[target] = report;
+        }
       if (!recordings[target]) {
         to_record.push_back(recording_of(plans_[target]));
         whose.push_back(target);
@@ -89,7 +95,13 @@ private:
                                                             : std::vector<PointFault>();
       std::vector<reports::SweptPoint> planned;
       for (const auto &fault : faults)
-        planned.push_back({.point = to_text(fault.point), .fault = to_text(fault.fault), .call = "", .reason = ""});
+        planned.push_back(planned_at(to_text(fault.point), to_text(fault.fault), *recording));
+      // What most recordings do not have is for the shard whose it is, if it comes to know of it.
+      for (std::size_t i = planned.size(); i-- > 0;)
+        if (planned[i].is_elsewhere && rare_.contains(planned[i].point)) {
+          planned.erase(planned.begin() + static_cast<std::ptrdiff_t>(i));
+          faults.erase(faults.begin() + static_cast<std::ptrdiff_t>(i));
+        }
       faults_.push_back(std::move(faults));
       swept_.sweeps.emplace_back(std::move(*recording), std::move(planned));
     }
@@ -97,7 +109,8 @@ private:
 
   /// A process that is followed alone does the same as in the sweep, where it is as well: who comes first to a lock may
   /// differ from when all of them are slowed down. Of a few recordings the shortest counts: in it the threads were
-  /// least in one another's way, which is how most replays go.
+  /// least in one another's way, which is how most replays go. Which that is chance decides, and shards are to come to
+  /// the same: of more recordings they take the points that a third of them has.
   void follow_each(std::vector<std::optional<Report>> &recordings, const std::vector<std::size_t> &targets) {
     std::vector<Plan> to_record;
     std::vector<reports::RecordedProcess *> whose;
@@ -105,21 +118,48 @@ private:
       if (recordings[target] && reports::was_recorded_clean(*recordings[target]))
         for (auto &process : recordings[target]->recording)
           if (is_wanted(process.actor, options_.choice))
-            for (int i = 0; i < recordings_alone; ++i) {
+            for (int i = 0; i < (options_.shard ? recordings_of_shard : recordings_alone); ++i) {
               to_record.push_back(recording_of_one(plans_[target], process.birth));
               whose.push_back(&process);
             }
-    std::set<const reports::RecordedProcess *> followed;
+    std::map<reports::RecordedProcess *, std::vector<reports::RecordedProcess>> followed;
     replay(to_record, [&](std::size_t i, const Report &report) {
       for (const auto &process : report.recording)
         if (process.birth == whose[i]->birth && process.actor == whose[i]->actor && !process.points.empty())
-          if (followed.insert(whose[i]).second || process.points.size() < whose[i]->points.size())
-            whose[i]->points = process.points;
+          followed[whose[i]].push_back(process);
     });
+    for (auto &[process, its] : followed)
+      process->points = options_.shard ? usual_points(its)
+                                       : std::min_element(its.begin(), its.end(), [](const auto &a, const auto &b) {
+                                           return a.points.size() < b.points.size();
+                                         })->points;
+  }
+
+  std::vector<reports::RecordedPoint> usual_points(const std::vector<reports::RecordedProcess> &recordings) {
+    std::map<std::string, std::size_t> often;
+    Report all;
+    for (const auto &recording : recordings) {
+      for (const auto &point : recording.points)
+        ++often[point.point];
+      Report one;
+      one.recording = {recording};
+      reports::add_recording(all, one);
+    }
+    for (const auto &[point, times] : often)
+      if (times * 2 <= recordings.size())
+        rare_.insert(point);
+    auto points = std::move(all.recording.front().points);
+    std::erase_if(points, [&](const auto &point) { return often[point.point] * 3 < recordings.size(); });
+    return points;
+  }
+
+  reports::SweptPoint planned_at(const std::string &point, const std::string &fault, const Report &recording) const {
+    bool is_ours = !options_.shard || options_.shard->owns(reports::cell_name(recording, point, fault));
+    return {.point = point, .fault = fault, .call = "", .reason = "", .is_elsewhere = !is_ours};
   }
 
   int replays_left(const reports::SweptPoint &point) const {
-    if (point.not_judged > 0)
+    if (point.not_judged > 0 || point.is_elsewhere)
       return 0;
     if (point.reached == 0)
       return point.replays < options_.tries ? 1 : 0;
@@ -165,6 +205,7 @@ private:
   const Options &options_;
   const std::function<void(const Report &)> &on_report_;
   std::vector<std::vector<PointFault>> faults_; // of each plan
+  std::set<std::string> rare_;                  // points that at most half of a shard's recordings have
   Swept swept_;
   std::size_t done_ = 0;
 };

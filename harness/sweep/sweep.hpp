@@ -8,6 +8,7 @@
 
 #include "harness/replay/run.hpp"
 #include "harness/sweep/faults_to_try.hpp"
+#include "reports/shard.hpp"
 #include "reports/sweep.hpp"
 
 #include <functional>
@@ -17,9 +18,10 @@ namespace pidleak::sweep {
 
 struct Options {
   Choice choice;
-  int repeat = 5;              // replays of a point that fails, in all
-  int tries = 10;              // to come to a point, before it is given up
-  replay::RunOptions run = {}; // repeat and on_done are not used
+  int repeat = 5;                           // replays of a point that fails, in all
+  int tries = 10;                           // to come to a point, before it is given up
+  std::optional<reports::Shard> shard = {}; // nothing: all points are tried here
+  replay::RunOptions run = {};              // repeat and on_done are not used
   /// Called after each replay: how many are done, and how many it will be as far as is known now.
   std::function<void(std::size_t done, std::size_t expected)> on_progress = [](std::size_t, std::size_t) {};
 };
