@@ -31,6 +31,13 @@ add_test(NAME action COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-action ${CMA
   ${PROJECT_BINARY_DIR}/action)
 set_tests_properties(wrappers action PROPERTIES LABELS install TIMEOUT 300 SKIP_RETURN_CODE 4)
 
+# Shards under GNU parallel.
+if(NOT PIDLEAK_SANITIZE)
+  add_test(NAME shards-parallel COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-parallel ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}
+    ${PROJECT_BINARY_DIR}/shards-parallel)
+  set_tests_properties(shards-parallel PROPERTIES LABELS sweep TIMEOUT 300 SKIP_RETURN_CODE 4)
+endif()
+
 # The image of the static programs, in containers as a Pod has them; and the manifests for Pods.
 add_test(NAME image COMMAND ${PROJECT_SOURCE_DIR}/ci/package/check-image ${PROJECT_BINARY_DIR}/static
   ${PROJECT_BINARY_DIR}/image)
