@@ -29,7 +29,9 @@ struct MergeOptions {
   bool partial = false, status = false;
 };
 
-/// `1-3, 7`, of numbers that rise.
+constexpr std::size_t most_ranges = 8;
+
+/// `1-3, 7`, of numbers that rise; of many the first.
 std::string ranges_of(const std::vector<int> &numbers) {
   std::vector<std::string> ranges;
   for (std::size_t i = 0; i < numbers.size();) {
@@ -40,7 +42,9 @@ std::string ranges_of(const std::vector<int> &numbers) {
                                                  : fmt::format("{}-{}", numbers[from], numbers[i]));
     ++i;
   }
-  return fmt::format("{}", fmt::join(ranges, ", "));
+  auto more = ranges.size() - std::min(ranges.size(), most_ranges);
+  ranges.resize(ranges.size() - more);
+  return fmt::format("{}{}", fmt::join(ranges, ", "), more > 0 ? fmt::format(" and {} more", more) : "");
 }
 
 struct Label {
