@@ -2,6 +2,7 @@
 
 #include "harness/base/json.hpp"
 #include "harness/base/spelling.hpp"
+#include "reports/comparison_facts.hpp"
 #include "reports/layout.hpp"
 #include "reports/markdown.hpp"
 #include "reports/outcome.hpp"
@@ -23,11 +24,8 @@ std::string outcome(const Report &report) {
 }
 
 std::string with_time(const Cell &cell) {
-  auto text = describe(cell);
-  for (const auto &tally : cell)
-    if (auto median = median_ms(tally))
-      return fmt::format("{}  {:.0f} ms", text, *median);
-  return text;
+  auto time = time_of(cell);
+  return time.empty() ? describe(cell) : fmt::format("{}  {}", describe(cell), time);
 }
 
 template <class Test>
@@ -148,23 +146,6 @@ std::string in_colour(const Cell &cell, const std::string &text) {
   return layout::coloured(worst_of(cell.front()), text.substr(0, end), {.colour = true}) + text.substr(end);
 }
 
-/// How a worker of each pool notices its master's death, where replays have shown it; empty: none has.
-layout::Row notices_of(const Comparison &comparison) {
-  layout::Row row(comparison.pools.size(), "-");
-  bool is_known = false;
-  for (const auto &line : comparison.rows)
-    for (std::size_t c = 0; c < line.cells.size(); ++c)
-      for_each_ending(line.cells[c], [&](const Ending &ending) {
-        for (const auto &evidence : ending.first.evidence)
-          if (evidence.condition == "notices" && evidence.facts.contains("how")) {
-            row[c] = printable(evidence.facts.at("how"));
-            is_known = true;
-          }
-      });
-  return is_known ? row : layout::Row();
-}
-constexpr const char *notices_title = "a worker notices its master's death by";
-
 } // namespace
 
 std::string render_comparison(const Comparison &comparison, const ComparisonOptions &options) {
@@ -208,8 +189,13 @@ std::string render_comparison_markdown(const Comparison &comparison) {
   }
   for (const auto &row : comparison.rows) {
     body += fmt::format("| {} | {} |", markdown_text(row.scenario), markdown_text(row.start_method));
-    for (const auto &cell : row.cells)
-      body += fmt::format(" {} |", markdown_text(describe(cell)));
+    for (const auto &cell : row.cells) {
+      auto time = time_of(cell);
+      body += fmt::format(" {}{}", markdown_text(describe(cell)), time.empty() ? "" : ", " + time);
+      for (const auto &one : facts_of(cell))
+        body += fmt::format("<br>{}", markdown_text(one));
+      body += " |";
+    }
     body += "\n";
   }
   if (auto notices = notices_of(comparison); !notices.empty())

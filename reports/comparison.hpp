@@ -42,7 +42,7 @@ struct ComparisonOptions {
   Deviation deviation = {}; // set: a cell that is not as expected is marked, and told below
 };
 std::string render_comparison(const Comparison &comparison, const ComparisonOptions &options = {});
-/// GitHub's tables.
+/// GitHub's tables. Each cell with its median time, and what servers did besides.
 std::string render_comparison_markdown(const Comparison &comparison);
 /// A document, as text.
 std::string comparison_as_json(const Comparison &comparison);

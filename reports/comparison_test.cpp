@@ -48,8 +48,28 @@ TEST_CASE("a row for each scenario and start method, a column for each pool", "[
         "leaked and hung with the numbers of live/zombie workers that remain; 1 to 2 replays a cell\n");
   CHECK(render_comparison_markdown(table) == "| scenario | start method | a | b\\|c |\n"
                                              "|---|---|---|---|\n"
-                                             "| incident | fork | clean | leaked 3/1 |\n"
-                                             "| incident | spawn | hung 3/0 | - |\n");
+                                             "| incident | fork | clean, 12 ms | leaked 3/1, 12 ms |\n"
+                                             "| incident | spawn | hung 3/0, 12 ms | - |\n");
+}
+
+TEST_CASE("what servers did besides stands in their cells, each once, and how workers notice in the last row",
+          "[report]") {
+  auto report = replay_of("server:a", Verdict::leaked, 1);
+  report.evidence = {
+      {.condition = "held-up", .shown = true, .text = "", .facts = {{"master", "1"}, {"workers", "1"}}},
+      {.condition = "left", .shown = true, .text = "", .facts = {{"since", "SIGTERM"}, {"worker 1 s", "14.92"}}},
+      {.condition = "request", .shown = true, .text = "", .facts = {{"request", "dropped"}}},
+      {.condition = "port", .shown = true, .text = "", .facts = {{"127.0.0.1:80", "3"}}},
+      {.condition = "serves", .shown = true, .text = "", .facts = {{"answered", "8"}, {"pids", "3"}}},
+      {.condition = "notices", .shown = true, .text = "", .facts = {{"how", "timer"}}}};
+  auto text = render_comparison_markdown(compare({report, report, replay_of("server:b", Verdict::clean)}));
+  CHECK(text ==
+        "| scenario | start method | server:a | server:b |\n"
+        "|---|---|---|---|\n"
+        "| incident | fork | leaked 1/0, 12 ms<br>the master and 1 worker wait for the request<br>left within "
+        "14.9 s of SIGTERM<br>the request was dropped<br>127.0.0.1:80 is held by 1<br>1 process still answers | "
+        "clean, 12 ms |\n"
+        "| a worker notices its master's death by | | timer | - |\n");
 }
 
 TEST_CASE("replays that came out differently are told by number", "[report]") {

@@ -2,11 +2,13 @@
 #include "reports/html.hpp"
 
 #include "harness/base/json.hpp"
+#include "reports/comparison_facts.hpp"
 #include "reports/layout.hpp"
 #include "reports/page.hpp"
 #include "reports/sweep_words.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <array>
@@ -119,6 +121,55 @@ nlohmann::ordered_json data_of(const Sweep &sweep, const ReplayLine &line) {
       {"title", title_of(sweep)}, {"coverage", coverage_line(sweep)}, {"processes", processes}, {"classes", classes}};
 }
 
+nlohmann::ordered_json cells_of(const Tallies &tallies) {
+  auto cells = nlohmann::ordered_json::array();
+  for (const auto &tally : tallies.all())
+    cells.push_back(data_of(tally));
+  return cells;
+}
+
+/// The places of the tallies that each cell of the comparison has, by scenario, variant and pool.
+std::map<std::array<std::string, 3>, std::vector<std::size_t>> places_of(const Tallies &tallies) {
+  std::map<std::array<std::string, 3>, std::vector<std::size_t>> places;
+  for (std::size_t i = 0; i < tallies.all().size(); ++i) {
+    const auto &report = tallies.all()[i].first();
+    places[{report.scenario, layout::variant(report), report.pool}].push_back(i);
+  }
+  return places;
+}
+
+nlohmann::ordered_json data_of(const Comparison &comparison, const Tallies &tallies) {
+  auto places = places_of(tallies);
+  auto rows = nlohmann::ordered_json::array();
+  for (const auto &row : comparison.rows) {
+    auto cells = nlohmann::ordered_json::array();
+    for (std::size_t c = 0; c < row.cells.size(); ++c)
+      cells.push_back({{"places", places[{row.scenario, row.start_method, comparison.pools[c]}]},
+                       {"time", time_of(row.cells[c])},
+                       {"facts", facts_of(row.cells[c])}});
+    rows.push_back({{"scenario", as_utf8(row.scenario)}, {"start", row.start_method}, {"cells", cells}});
+  }
+  auto pools = nlohmann::ordered_json::array();
+  for (const auto &pool : comparison.pools)
+    pools.push_back(as_utf8(pool));
+  return {{"pools", pools}, {"rows", rows}, {"notices", notices_of(comparison)}, {"notices_title", notices_title}};
+}
+
+std::vector<layout::Row> table_of(const Comparison &comparison) {
+  std::vector<layout::Row> rows = {{"SCENARIO", "START"}};
+  rows.front().insert(rows.front().end(), comparison.pools.begin(), comparison.pools.end());
+  for (const auto &row : comparison.rows) {
+    rows.push_back({row.scenario, row.start_method});
+    for (const auto &cell : row.cells)
+      rows.back().push_back(fmt::format("{} {}", describe(cell), fmt::join(facts_of(cell), "; ")));
+  }
+  if (auto notices = notices_of(comparison); !notices.empty()) {
+    rows.push_back({notices_title, ""});
+    rows.back().insert(rows.back().end(), notices.begin(), notices.end());
+  }
+  return rows;
+}
+
 std::string fill_page(const std::string &table, const nlohmann::ordered_json &data) {
   auto page = std::string(page::before_table);
   page += table;
@@ -131,11 +182,16 @@ std::string fill_page(const std::string &table, const nlohmann::ordered_json &da
 } // namespace
 
 std::string render_html(const Tallies &tallies) {
-  auto cells = nlohmann::ordered_json::array();
-  for (const auto &tally : tallies.all())
-    cells.push_back(data_of(tally));
   return fill_page(as_table(layout::table_of(tallies, {})),
-                   {{"cells", cells}, {"sweeps", nlohmann::ordered_json::array()}});
+                   {{"cells", cells_of(tallies)}, {"sweeps", nlohmann::ordered_json::array()}});
+}
+
+std::string render_comparison_html(const Tallies &tallies) {
+  auto comparison = compare(tallies);
+  return fill_page(as_table(table_of(comparison)) + "\n" + as_table(layout::table_of(tallies, {})),
+                   {{"cells", cells_of(tallies)},
+                    {"sweeps", nlohmann::ordered_json::array()},
+                    {"comparison", data_of(comparison, tallies)}});
 }
 
 std::string render_html(const std::vector<Sweep> &sweeps, const ReplayLine &line) {

@@ -14,6 +14,8 @@ namespace pidleak::reports {
 /// The first replay of each kind of ending in full; of the others what came of them, and how long they took. Without
 /// JavaScript the page shows the table of verdicts alone, and says so.
 std::string render_html(const Tallies &tallies);
+/// The same, and before it a row for each scenario and a column for each pool, with what servers did besides.
+std::string render_comparison_html(const Tallies &tallies);
 /// Of each sweep a strip for each process that was swept, its calls along time, and its classes in full.
 std::string render_html(const std::vector<Sweep> &sweeps, const ReplayLine &line);
 

@@ -231,6 +231,23 @@ TEST_CASE("a browser shows a tick for every point of a sweep, which leads to its
   CHECK(count(document, "<img") == 0);
 }
 
+TEST_CASE("a browser shows pools side by side, and what their servers did besides", "[report]") {
+  auto one = hostile_report(), other = leaked_incident();
+  one.evidence[0] = {.condition = "request", .shown = true, .text = "", .facts = {{"request", "dropped"}}};
+  other.pool = "another";
+  auto page = render_comparison_html({one, other, other});
+  CHECK(count(between(page, "<noscript>", "</noscript>"), "the request was dropped") == 1);
+  auto visited = visit_or_skip(page);
+  check_quiet(visited);
+  auto document = shown(visited);
+  auto cross = between(document, "<table class=\"cross\">", "</table>");
+  CHECK(count(cross, "the request was dropped") == 1);
+  CHECK(count(cross, "href=\"#report-") == 2);
+  CHECK(count(cross, "2 of 2") == 1);
+  CHECK(count(document, "<img") == 0);
+  CHECK(count(render_html({one, other}), "\"comparison\"") == 0);
+}
+
 TEST_CASE("a browser shows a page without reports", "[report]") { check_quiet(visit_or_skip(render_html({}))); }
 
 TEST_CASE("what a browser obeys is seen: the same page without its escapes", "[report]") {

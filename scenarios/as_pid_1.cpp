@@ -10,6 +10,7 @@ const Scenario &as_pid_1() {
                                      "a server is PID 1 of its PID namespace, as in a container, and asked to stop",
                                  .conditions = {.tasks = Tasks::ended},
                                  .subjects = {SubjectKind::server},
+                                 .why_no_pools = "PID 1 is a service; server:executor is one with a pool",
                                  .as_pid_1 = true,
                                  .steps = {Step::create_pool, Step::ask_to_stop, Step::settle},
                                  .must_show = {}};

@@ -10,6 +10,7 @@ const Scenario &restart_after_kill() {
       .summary = "a server's master is killed, and the same command is started again: does it come up, who answers?",
       .conditions = {.death = Death::sigkill, .victim = Victim::owner},
       .subjects = {SubjectKind::server},
+      .why_no_pools = "a pool holds no port and is not started again; owner-killed shows what stays of it",
       .tasks = {Tasks::ended, Tasks::finish},
       .steps = {Step::create_pool, Step::occupy_workers, Step::inject_fault, Step::start_again},
       .must_show = {MustShow::death}};

@@ -122,6 +122,40 @@ void add_clean_twins() {
   }
 }
 
+/// An idle pool is no safer when its owner ends than a busy one; nor is one whose tasks never end.
+void add_other_tasks() {
+  for (const auto *scenario : {"graceful-stop", "owner-killed"})
+    for (const auto *preset : {"cpython37", "hardened"})
+      for (auto [tasks, word] : {std::pair(Tasks::ended, "idle workers"), std::pair(Tasks::never_end, "stuck ones")}) {
+        auto plan = cases::plan(cases::scenario(scenario), preset, StartMethod::fork);
+        plan.scenario.conditions.tasks = tasks;
+        plan.oom = replay::OomMode::sigkill;
+        bool leaks = std::string(preset) != "hardened";
+        cases::add(fmt::format("{} with {} on {} is {}", scenario, word, preset, leaks ? "leaked" : "clean"),
+                   {"scenario", scenario, preset, "fork"}, [=] {
+                     cases::check(replay::run(plan), leaks ? Verdict::leaked : Verdict::clean, {{leaks ? 4 : 0, 0}});
+                   });
+      }
+}
+
+/// An owner that catches SIGTERM shuts its pool down; a task that never ends keeps it from that until the SIGKILL.
+void add_handling_owners() {
+  for (const auto *preset : {"cpython36", "hardened"})
+    for (const auto *scenario : {"graceful-stop", "kubelet-stop"}) {
+      auto plan = cases::plan(cases::scenario(scenario), preset, StartMethod::fork);
+      plan.scenario.conditions.sigterm = Sigterm::handler;
+      bool leaks = plan.scenario.conditions.tasks == Tasks::never_end && std::string(preset) != "hardened";
+      cases::add(fmt::format("{} of an owner with a handler on {} is {}", scenario, preset, leaks ? "leaked" : "clean"),
+                 {"scenario", scenario, preset, "fork"}, [=] {
+                   auto report = replay::run(plan);
+                   cases::check(report, leaks ? Verdict::leaked : Verdict::clean, {{leaks ? 4 : 0, 0}});
+                   bool was_killed = std::any_of(report.evidence.begin(), report.evidence.end(),
+                                                 [](const auto &one) { return one.condition == "grace"; });
+                   CHECK(was_killed == leaks);
+                 });
+    }
+}
+
 /// An idle pool is no safer when its owner is killed than a busy one.
 void add_idle_owners() {
   for (auto method : all_of<StartMethod>())
@@ -144,6 +178,8 @@ const bool scenarios_added = [] {
   add_death_points();
   add_clean_twins();
   add_idle_owners();
+  add_other_tasks();
+  add_handling_owners();
   return true;
 }();
 
@@ -158,6 +194,12 @@ TEST_CASE("a fault that does not happen makes a replay invalid", "[scenario][det
   INFO(report.reason);
   CHECK(report.verdict == Verdict::invalid);
   CHECK(report.reason.find("0 of 5 slots") != std::string::npos);
+}
+
+TEST_CASE("what is for servers alone is skipped on a pool, with what there is instead", "[scenario]") {
+  auto report = replay::run(cases::plan(cases::scenario("worker-oom-killed"), "hardened", StartMethod::fork));
+  CHECK(report.verdict == Verdict::skipped);
+  CHECK(report.reason.find("oom-killed-child") != std::string::npos);
 }
 
 TEST_CASE("a census of direct children only misses workers that are a fork server's", "[scenario][detector]") {

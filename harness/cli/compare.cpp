@@ -105,7 +105,7 @@ int compare(CompareOptions options) {
   if (!options.markdown_path.empty())
     reports::write_atomically(options.markdown_path, reports::render_comparison_markdown(comparison));
   if (!options.html_path.empty())
-    reports::write_atomically(options.html_path, reports::render_html(tallies));
+    reports::write_atomically(options.html_path, reports::render_comparison_html(tallies));
   std::vector<reports::Verdict> verdicts;
   for (auto [verdict, count] : verdicts_of(tallies))
     verdicts.push_back(verdict);

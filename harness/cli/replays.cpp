@@ -118,9 +118,8 @@ bool can_be(Tasks tasks, const replay::Scenario &scenario, const replay::ServerD
 }
 
 /// Its interpreter and libraries take their time to start. A master can't be told to allocate.
-void fit_to_server(Plan &plan, milliseconds grace) {
+void fit_to_server(Plan &plan) {
   plan.step_bound = std::chrono::seconds(30);
-  plan.grace = grace;
   auto &conditions = plan.scenario.conditions;
   if (conditions.victim == Victim::owner && conditions.death == Death::oom)
     conditions.death = Death::sigkill;
@@ -142,13 +141,14 @@ std::vector<Plan> make_plans(const ReplayOptions &options) {
     auto add = [&](const replay::PoolChoice &pool, const auto &vary) {
       Plan plan{.scenario = *scenario, .pool = pool, .oom = word<replay::OomMode>("--oom", options.oom)};
       plan.take_stacks = options.stacks;
+      plan.grace = options.grace;
       auto &conditions = plan.scenario.conditions;
       conditions.workers = options.workers;
       vary(conditions);
       for (const auto &set : options.overrides)
         set(conditions);
       if (pool.server)
-        fit_to_server(plan, options.grace);
+        fit_to_server(plan);
       bool is_new =
           std::none_of(plans.begin(), plans.end(), [&](const Plan &known) { // an option may have made it another
             return known.scenario.name == plan.scenario.name && known.pool.name == plan.pool.name &&

@@ -70,7 +70,6 @@ ServerDescription describe(const ServeOptions &options, const Given &given, int 
   if (!stop)
     throw UsageError(fmt::format("--stop {}: not a signal", options.stop));
   server.stop = *stop;
-  server.longest_timer = from_seconds(options.grace); // it is not known
   server.own_network = options.network == "own";
   return server;
 }

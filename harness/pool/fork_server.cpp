@@ -40,13 +40,6 @@ os::UniqueFd watch_children(sigset_t &before) {
   return fd;
 }
 
-/// A worker that its owner was not told of yet is lost to the pool when the server goes: it goes as well.
-void leave_with_server(pid_t server) {
-  os::die_with_parent();
-  if (::getppid() != server) // it has gone already
-    ::_exit(1);
-}
-
 } // namespace
 
 void run_fork_server(std::vector<std::string> &arguments, const WorkerCode &code) {
@@ -80,8 +73,8 @@ void run_fork_server(std::vector<std::string> &arguments, const WorkerCode &code
     if (pid < 0)
       os::throw_errno("fork() of a worker");
     if (pid == 0) {
-      if (workers_leave_with_server)
-        leave_with_server(server);
+      if (workers_leave_with_server) // one that its owner was not told of yet is lost to the pool when the server goes
+        leave_with_parent(server);
       requests.reset();
       replies.reset();
       child_events.reset();

@@ -2,6 +2,7 @@
 #include "harness/pool/pool.hpp"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 namespace pidleak::pool {
 namespace {
@@ -57,12 +58,15 @@ std::unique_ptr<Starter> ProcessPool::make_starter() {
 }
 
 WorkerEnds ProcessPool::worker_ends() const {
+  bool leave_with_owner =
+      options_.behaviour.workers_leave_with_owner && options_.start_method != StartMethod::forkserver;
   return {.locks = calls_.locks_fd(),
           .calls_read = calls_.read_fd(),
           .calls_write = options_.behaviour.workers_hold_write_end ? calls_.write_fd() : -1,
           .results_write = results_.write_end.get(),
           .tracker = tracker_ ? tracker_->fd() : -1,
-          .reset_signals = options_.behaviour.reset_signals};
+          .reset_signals = options_.behaviour.reset_signals,
+          .leave_with = leave_with_owner ? ::getpid() : 0};
 }
 
 std::future<std::string> ProcessPool::submit(std::string task) {

@@ -1,10 +1,12 @@
 #include "harness/pool/worker.hpp"
 
 #include "harness/os/signals.hpp"
+#include "harness/os/subreaper.hpp"
 #include "harness/pool/call_queue.hpp"
 #include "harness/pool/result_queue.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <stdexcept>
@@ -25,8 +27,8 @@ std::vector<int> WorkerEnds::descriptors() const {
 }
 
 std::vector<std::string> WorkerEnds::to_arguments() const {
-  return {fmt::format("{}{},{},{},{},{},{}", ends_option, locks, calls_read, calls_write, results_write, tracker,
-                      reset_signals ? 1 : 0)};
+  return {fmt::format("{}{},{},{},{},{},{},{}", ends_option, locks, calls_read, calls_write, results_write, tracker,
+                      reset_signals ? 1 : 0, leave_with)};
 }
 
 WorkerEnds WorkerEnds::from_arguments(std::vector<std::string> &arguments) {
@@ -36,12 +38,13 @@ WorkerEnds WorkerEnds::from_arguments(std::vector<std::string> &arguments) {
     std::string_view rest = std::string_view(*argument).substr(ends_option.size());
     WorkerEnds ends;
     int reset = 0;
-    for (int *value : {&ends.locks, &ends.calls_read, &ends.calls_write, &ends.results_write, &ends.tracker, &reset}) {
+    for (int *value : {&ends.locks, &ends.calls_read, &ends.calls_write, &ends.results_write, &ends.tracker, &reset,
+                       &ends.leave_with}) {
       auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), *value);
-      bool last = value == &reset;
+      bool last = value == &ends.leave_with;
       auto used = static_cast<std::size_t>(end - rest.data());
       if (error != std::errc() || (last ? used != rest.size() : used >= rest.size() || *end != ','))
-        throw std::invalid_argument("not six numbers: " + *argument);
+        throw std::invalid_argument("not seven numbers: " + *argument);
       rest.remove_prefix(last ? used : used + 1);
     }
     ends.reset_signals = reset != 0;
@@ -51,7 +54,15 @@ WorkerEnds WorkerEnds::from_arguments(std::vector<std::string> &arguments) {
   throw std::invalid_argument("no --pool-ends: this program is started by a pool, not by hand");
 }
 
+void leave_with_parent(pid_t parent) {
+  os::die_with_parent();
+  if (::getppid() != parent) // it has gone already
+    ::_exit(1);
+}
+
 void run_worker(const WorkerEnds &ends, const WorkerCode &code) {
+  if (ends.leave_with != 0)
+    leave_with_parent(ends.leave_with);
   if (ends.reset_signals)
     os::reset_all_signals();
   os::ignore_sigpipe(); // the owner may be gone when a result is written

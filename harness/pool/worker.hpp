@@ -5,6 +5,7 @@
 #include "harness/pool/behaviour.hpp"
 
 #include <boost/describe/enum.hpp>
+#include <sys/types.h>
 
 #include <functional>
 #include <string>
@@ -31,12 +32,17 @@ struct WorkerEnds {
   int results_write = -1;
   int tracker = -1; // write end of the tracker's pipe; -1: there is no tracker
   bool reset_signals = false;
+  pid_t leave_with = 0; // its parent, with whose end the worker ends, in a task as well; 0: with none
 
   std::vector<int> descriptors() const;
   std::vector<std::string> to_arguments() const;
   /// Takes its own arguments off `arguments` and leaves the rest. Throws std::invalid_argument.
   static WorkerEnds from_arguments(std::vector<std::string> &arguments);
 };
+
+/// The calling process ends when its parent does: by PR_SET_PDEATHSIG, prctl(2), and so with the thread that started
+/// it.
+void leave_with_parent(pid_t parent);
 
 /// Runs until a sentinel or the end of the call queue, then returns.
 void run_worker(const WorkerEnds &ends, const WorkerCode &code);

@@ -31,6 +31,7 @@ public:
 
   const os::ProcessRef &subject() const { return subject_.process(); }
   const std::string &error_output() const { return subject_.error_output(); }
+  std::size_t errors_written() const { return subject_.errors_written(); }
   const Heard &heard() const { return heard_; }
   Channel &channel() { return channel_; }
   void note(const std::string &event, std::optional<pid_t> pid = {}, const std::string &detail = "") {

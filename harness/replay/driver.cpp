@@ -2,6 +2,7 @@
 
 #include "harness/census/live_genealogy.hpp"
 #include "harness/census/stacks.hpp"
+#include "harness/replay/leftovers.hpp"
 #include "harness/replay/steps.hpp"
 #include "reports/census_record.hpp"
 
@@ -15,6 +16,9 @@ using reports::Verdict;
 namespace {
 
 void check_requirements(const Plan &plan, const Inside &inside) {
+  if (const auto &scenario = plan.scenario; !scenario.is_for(SubjectKind::pool))
+    throw Judged{Verdict::skipped, scenario.name + " is for servers (--pool server:NAME, or --serve COMMAND)" +
+                                       (scenario.why_no_pools.empty() ? "" : ": " + scenario.why_no_pools)};
   if (!plan.pool.lacks.empty())
     throw Judged{Verdict::skipped, plan.pool.lacks};
   if (needs_real_oom(plan) && inside.memory_cgroup.empty())
@@ -57,12 +61,14 @@ Report drive(const Plan &plan, const Inside &inside) {
   Timeline timeline;
   Channel channel(inside.scratch, all_tasks(plan.scenario), {"before-count", "holding-queue-lock", "half-result"});
   std::optional<census::LiveGenealogy> genealogy;
+  std::optional<Leftovers> leftovers;
   std::optional<Conversation> conversation; // until the report is made: its end is the end of the subject's input
   auto judged = verdict_of([&] {
     check_requirements(plan, inside);
     if (plan.pool.preset
             .empty()) // who starts whom in our own pools is known, and to hear of it takes a tenth of a replay
       genealogy.emplace();
+    leftovers.emplace(inside);
     auto since = Clock::now();
     conversation.emplace(plan, inside.lifeline, channel, timeline);
     if (genealogy)
@@ -71,6 +77,8 @@ Report drive(const Plan &plan, const Inside &inside) {
   });
   if (conversation && genealogy)
     reports::record_genealogy(report, genealogy->now());
+  if (auto stays = leftovers ? leftovers->show() : std::nullopt)
+    report.evidence.push_back(*stays);
   report.verdict = judged.verdict;
   report.reason = judged.reason;
   if (plan.take_stacks && (report.verdict == Verdict::leaked || report.verdict == Verdict::hung))

@@ -89,6 +89,19 @@ Evidence show_death(const Conditions &conditions, const DeathFacts &facts) {
   return evidence;
 }
 
+bool was_reaped(const DeathFacts &facts) { return !os::read_stat(facts.victim); }
+
+Evidence show_reaction(bool replaced, bool reaped, std::optional<double> seconds) {
+  auto text = replaced ? std::string("it was replaced") : std::string("it was not replaced");
+  if (replaced && seconds)
+    text += fmt::format(" after {:.2f} s", *seconds);
+  text += reaped ? "" : ", and is a zombie";
+  return {.condition = "replaced",
+          .shown = true,
+          .text = text,
+          .facts = {{"replaced", replaced ? "yes" : "no"}, {"zombie", reaped ? "no" : "yes"}}};
+}
+
 Evidence show_queue(const Conditions &conditions, int depth, int capacity, bool at_break) {
   bool full = conditions.queue == CallQueueState::full;
   bool curable = full && conditions.queue_slots == QueueSlots::plenty; // then it can't get full: that is the cure

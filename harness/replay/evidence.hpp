@@ -34,6 +34,12 @@ struct DeathFacts {
 };
 reports::Evidence show_death(const Conditions &conditions, const DeathFacts &facts);
 
+/// Whether its victim's parent has waited for it.
+bool was_reaped(const DeathFacts &facts);
+
+/// What became of a worker that died, and of its place, that many seconds later where that is known.
+reports::Evidence show_reaction(bool replaced, bool reaped, std::optional<double> seconds);
+
 /// `depth`: the call queue's when the pool broke, or `at_break` false, before shutdown was called.
 reports::Evidence show_queue(const Conditions &conditions, int depth, int capacity, bool at_break);
 

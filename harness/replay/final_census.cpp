@@ -11,17 +11,31 @@ using reports::Report;
 
 namespace {
 
+/// Who waited for room in standard error's pipe waited for this process.
+census::Rest rest_of(const CensusSite &site, const census::Walk &walk) {
+  auto written = site.conversation.errors_written();
+  auto rest = site.tree.rest(walk);
+  if (!rest.certain)
+    return rest;
+  bool has_spoken = site.conversation.hear(std::chrono::microseconds(0));
+  if (has_spoken || site.conversation.errors_written() != written)
+    return {.certain = false, .why_not = "it had not said all"};
+  return rest;
+}
+
 census::Settled settle_until(const CensusSite &site, const Conversation::Done &done,
-                             const std::map<pid_t, std::string> &may_stay) {
+                             const std::map<pid_t, std::string> &may_stay, milliseconds bound) {
   auto stays = [&](pid_t pid) { return pid == site.conversation.subject().pid() || may_stay.contains(pid); };
-  auto deadline = Deadline::after(site.plan.settle_bound + site.offers.longest_timer);
+  auto deadline = Deadline::after(bound);
   return census::settle(
       {.see = [&] { return site.tree.see(stays); },
-       .rest = [&](const auto &walk) { return site.tree.rest(walk); },
+       .rest = [&](const auto &walk) { return rest_of(site, walk); },
        .wait = [&](auto at_most, const auto &exits) { return site.conversation.hear(at_most, exits); },
        .done = done,
        .is_over = [&] { return deadline.passed(); }});
 }
+
+milliseconds bound_of(const CensusSite &site) { return site.plan.settle_bound + site.offers.longest_timer; }
 
 census::Knowledge knowledge_of(const CensusSite &site, const std::vector<census::RemainingProcess> &remaining) {
   const auto &conditions = site.plan.scenario.conditions;
@@ -59,19 +73,29 @@ void keep_remaining(const CensusSite &site, const census::Walk &walk, Report &re
 
 } // namespace
 
+void wait_until_stuck(const CensusSite &site, milliseconds bound, const Conversation::Done &done) {
+  settle_until(site, done, site.conversation.heard().helpers, bound);
+}
+
 void take_census(const CensusSite &site, Clock::time_point since, Report &report) {
   const auto &heard = site.conversation.heard();
-  bool owner_killed = site.fault && site.fault->owner_killed;
-  auto may_stay = owner_killed ? std::map<pid_t, std::string>() : heard.helpers; // there is no owner to help any more
-  auto settled = settle_until(
-      site, [&] { return owner_killed || heard.shutdown_returned || !heard.shutdown_called; }, may_stay);
+  bool is_gone =
+      (site.fault && site.fault->owner_killed) || (site.stopping && site.conversation.subject().has_exited());
+  auto may_stay = is_gone ? std::map<pid_t, std::string>() : heard.helpers; // there is no owner to help any more
+  auto has_ended = [&] {
+    if (site.stopping == Stopping::exits)
+      return site.conversation.subject().has_exited();
+    return is_gone || heard.shutdown_returned || !heard.shutdown_called;
+  };
+  auto settled = settle_until(site, has_ended, may_stay, bound_of(site));
   reports::record_settled(report, settled, since);
   report.cgroup_agrees = site.tree.agrees_with_cgroup(settled.walk);
   keep_remaining(site, settled.walk, report);
 }
 
 void take_census_after_subject(const CensusSite &site, Report &report) {
-  auto settled = settle_until(site, [] { return true; }, {});
+  auto settled = settle_until(
+      site, [] { return true; }, {}, bound_of(site));
   report.nothing_left_below = os::reap_exited_children();
   Report after; // the counts stay those of the subject's life
   keep_remaining(site, settled.walk, after);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "harness/replay/fault_injector.hpp"
+#include "harness/replay/stop.hpp"
 
 namespace pidleak::replay {
 
@@ -11,9 +12,13 @@ struct CensusSite {
   const Offers &offers;
   const OccupiedWorkers &workers;
   const std::optional<InjectedFault> &fault;
+  const std::optional<Stopping> &stopping; // nothing: the owner was not asked to
   Conversation &conversation;
   census::Tree &tree;
 };
+
+/// Until `done`, or it is certain that nothing but a signal can change what is left, or the time is over.
+void wait_until_stuck(const CensusSite &site, milliseconds bound, const Conversation::Done &done);
 
 /// After shutdown. `since`: when the tasks were released.
 void take_census(const CensusSite &site, Clock::time_point since, reports::Report &report);

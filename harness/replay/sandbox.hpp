@@ -36,7 +36,7 @@ struct SandboxOptions {
   Facilities facilities;
   reports::Tier tier = reports::Tier::subreaper; // at most facilities.strongest
   bool memory_cgroup = false;                    // one for the victim of an OOM kill is wanted
-  bool own_network = false; // and System V IPC, where they are to be had
+  bool own_network = false;                      // and System V IPC, where they are to be had
   int process_cap = 1024;
   milliseconds bound{120000}; // backstop: the warden ends a sandbox that takes longer
 };

@@ -16,17 +16,16 @@ namespace pidleak::replay {
 
 /// One step of a replay. The driver takes each only after the one before is known to have happened.
 BOOST_DEFINE_ENUM_CLASS(Step, create_pool,
-                        occupy_workers, // every worker has said that it is in its task
-                        do_tasks,       // more than the queue has slots; workers are let go on one after the other
-                        fill_queue,     // where the condition says so: every slot of the call queue is taken
-                        inject_fault,   // it has happened, and the pool has reacted
-                        shut_down,      // shutdown was called; it returned, or waits
-                        release_tasks,  // tasks may end
-                        settle,         // every process that leaves has left
-                        // Of servers.
+                        occupy_workers,   // every worker has said that it is in its task
+                        do_tasks,         // more than the queue has slots; workers are let go on one after the other
+                        fill_queue,       // where the condition says so: every slot of the call queue is taken
+                        inject_fault,     // it has happened, and the pool has reacted
+                        shut_down,        // shutdown was called; it returned, or waits
+                        release_tasks,    // tasks may end
+                        settle,           // every process that leaves has left
                         ask_to_stop,      // the owner has got what asks it to stop gracefully
                         kill_after_grace, // it has ended by then, or got SIGKILL, alone
-                        start_again)      // the same command: it came up, or did not
+                        start_again)      // of servers: the same command came up, or did not
 
 /// What must be shown to have happened, or the verdict is `invalid`.
 BOOST_DEFINE_ENUM_CLASS(MustShow, death, sigterm, queue, race, fault)
@@ -47,6 +46,7 @@ struct Scenario {
   std::string summary; // one line
   Conditions conditions;
   std::vector<SubjectKind> subjects = {SubjectKind::pool};
+  std::string why_no_pools = {}; // why it is for servers alone, and what there is for pools instead
   std::vector<Tasks> tasks = {}; // replayed on servers unless the user names one: idle, busy, stuck; empty: as above
   bool as_pid_1 = false;         // the server is the init of its PID namespace
   std::vector<StartMethod> start_methods = {StartMethod::fork}; // replayed unless the user names others
@@ -107,7 +107,7 @@ struct Plan {
   /// How long processes may take to leave when it can't be known that they never will. Too short calls a slow
   /// process leaked.
   milliseconds settle_bound{10000};
-  /// How long a server may take to stop: a Pod's grace. Not over by then is hung.
+  /// How long a server, or a pool's owner, may take to stop: a Pod's grace. Not over by then is hung.
   milliseconds grace{30000};
   /// Processes in the sandbox at once, where a cgroup or a user namespace can cap them.
   int process_cap = 1024;

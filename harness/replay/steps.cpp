@@ -3,6 +3,7 @@
 #include "harness/os/subreaper.hpp"
 #include "harness/replay/execution.hpp"
 #include "harness/replay/final_census.hpp"
+#include "harness/replay/stop.hpp"
 
 #include <fmt/format.h>
 
@@ -74,9 +75,11 @@ private:
     case Step::settle:
       return take_census(census_site(), released_, report_);
     case Step::ask_to_stop:
+      return ask_to_stop();
     case Step::kill_after_grace:
-    case Step::start_again:
-      throw Judged{Verdict::skipped, plan_.scenario.name + " is for servers: --pool server:NAME, or --serve COMMAND"};
+      return kill_after_grace();
+    case Step::start_again: // of servers alone
+      return;
     }
   }
 
@@ -220,18 +223,50 @@ private:
                            .tree = tree_});
     if (fault_ && fault_->race)
       report_.evidence.push_back(*fault_->race);
+    if (fault_ && !fault_->owner_killed && has(Step::ask_to_stop)) // the pool goes on meanwhile
+      report_.evidence.push_back(show_reaction(have_been_replaced(), was_reaped(fault_->death), {}));
+  }
+
+  bool have_been_replaced() const {
+    auto members = census::walk_once(tree_.scope());
+    const auto &helpers = conversation_.heard().helpers;
+    auto workers = std::count_if(members.begin(), members.end(), [&](const auto &member) {
+      return member.pid != conversation_.subject().pid() && !helpers.contains(member.pid) &&
+             member.state != census::ProcessState::zombie;
+    });
+    return workers >= conditions_.workers;
   }
 
   void shut_down() {
-    if (owner_killed())
+    if (owner_is_gone())
       return;
     const auto &heard = conversation_.heard();
     conversation_.send(Message::command("shutdown"));
     conversation_.hear_until([&] { return heard.shutdown_called.has_value(); }, "call shutdown");
+    wait_for_shutdown();
+  }
+
+  void wait_for_shutdown() {
+    const auto &heard = conversation_.heard();
     if (heard.breakage_handled) // whatever it is going to do before the tasks end, it has done
       return;
     // Without a broken pool shutdown waits for the tasks, as it should. Give it time to show otherwise.
     conversation_.hear_until_rest(tree_, plan_.shutdown_patience, [&] { return heard.shutdown_returned.has_value(); });
+  }
+
+  void ask_to_stop() {
+    stopping_ = ask_owner_to_stop(plan_, conversation_, tree_, report_);
+    released_ = Clock::now(); // where they are not released later
+    if (stopping_ == Stopping::shuts_down && !has(Step::kill_after_grace))
+      wait_for_shutdown();
+  }
+
+  void kill_after_grace() {
+    auto has_stopped = [this] { return subject_is_gone() || conversation_.heard().shutdown_returned; };
+    wait_until_stuck(census_site(), plan_.grace, has_stopped);
+    if (!has_stopped())
+      kill_owner(plan_, conversation_, report_);
+    released_ = Clock::now();
   }
 
   void release_tasks() {
@@ -246,15 +281,17 @@ private:
   Judged judge_all() {
     show_rest_of_evidence();
     const auto &heard = conversation_.heard();
+    if (stopping_ == Stopping::exits && !subject_is_gone())
+      stuck_in_ = "end after SIGTERM";
     auto judged = judge(plan_.scenario, report_,
                         {.called = heard.shutdown_called.has_value(),
                          .returned = heard.shutdown_returned.has_value(),
-                         .owner_killed = owner_killed(),
+                         .owner_is_gone = owner_is_gone(),
                          .stuck_in = stuck_in_,
                          .management_thread_exception = heard.management_thread_exception});
     if (judged.verdict != Verdict::clean)
       return judged;
-    if (owner_killed()) {
+    if (owner_is_gone()) {
       report_.nothing_left_below = os::reap_exited_children();
     } else {
       conversation_.end_subject();
@@ -276,13 +313,18 @@ private:
     report_.evidence.push_back(show_death(conditions_, fault_->death));
   }
 
-  bool owner_killed() const { return fault_ && fault_->owner_killed; }
+  bool owner_is_gone() const { return (fault_ && fault_->owner_killed) || (stopping_ && subject_is_gone()); }
+  bool has(Step step) const {
+    const auto &steps = plan_.scenario.steps;
+    return std::find(steps.begin(), steps.end(), step) != steps.end();
+  }
 
   CensusSite census_site() {
     return {.plan = plan_,
             .offers = offers_,
             .workers = workers_,
             .fault = fault_,
+            .stopping = stopping_,
             .conversation = conversation_,
             .tree = tree_};
   }
@@ -298,6 +340,7 @@ private:
   OccupiedWorkers workers_;
   std::optional<int> depth_before_fault_;
   std::optional<InjectedFault> fault_;
+  std::optional<Stopping> stopping_;
   Clock::time_point released_;
   // Of a replay that is traced.
   std::optional<Execution> execution_;

@@ -119,6 +119,7 @@ void Subject::read_error_output() {
   // Bounded: a process that writes faster than this reads waits, as with any pipe.
   for (int rounds = 0; rounds < 4 && (got = ::read(errors_.read_end.get(), buffer, sizeof buffer)) > 0; ++rounds) {
     error_output_.append(buffer, static_cast<std::size_t>(got));
+    errors_written_ += static_cast<std::size_t>(got);
     if (error_output_.size() > kept_error_output)
       error_output_.erase(0, error_output_.size() - kept_error_output);
   }

@@ -38,6 +38,8 @@ public:
   const os::ProcessRef &process() const { return process_; }
   /// The last few KiB that it and its workers wrote to standard error.
   const std::string &error_output() const { return error_output_; }
+  /// How many bytes of it were read so far.
+  std::size_t errors_written() const { return errors_written_; }
   /// It is expected to end from now on: next() does not call that a failure.
   void expect_exit() { exit_expected_ = true; }
 
@@ -58,6 +60,7 @@ private:
   int lifeline_;
   Stream subject_, workers_;
   std::string error_output_;
+  std::size_t errors_written_ = 0;
   bool errors_open_ = true;
   std::size_t messages_ = 0;
   bool exit_expected_ = false;

@@ -32,12 +32,12 @@ Judged judge(const Scenario &scenario, const Report &report, const ShutdownFacts
     return {Verdict::broken, "the census missed a process that the cgroup lists"};
   auto counts = describe_counts(report);
   const char *remain = report.live + report.zombies == 1 ? " remains" : " remain";
-  if (shutdown.owner_killed && !report.remaining.empty())
+  if (shutdown.owner_is_gone && !report.remaining.empty())
     return {Verdict::leaked, describe_counts(report, true) + " outlived the pool's owner"};
   if (!shutdown.stuck_in.empty())
     return {Verdict::hung, fmt::format("the subject was to {}, and never did; {}", shutdown.stuck_in,
                                        counts.empty() ? "no worker remains" : counts + remain)};
-  if (shutdown.called && !shutdown.returned && !shutdown.owner_killed)
+  if (shutdown.called && !shutdown.returned && !shutdown.owner_is_gone)
     return {Verdict::hung, "shutdown never returned; " + (counts.empty() ? "no worker remains" : counts + remain)};
   if (!counts.empty()) {
     auto reason = counts + remain + " after shutdown returned";

@@ -15,7 +15,7 @@ struct Judged {
 /// What the pool made of its shutdown, if a process was left to call it.
 struct ShutdownFacts {
   bool called = false, returned = false;
-  bool owner_killed = false;               // or it ended by itself, after a fault
+  bool owner_is_gone = false;              // or it ended by itself, after a fault
   std::string stuck_in;                    // what else it never came back from: `create the pool`
   std::string management_thread_exception; // what ended the thread that would have joined the workers
 };

@@ -40,7 +40,7 @@ TEST_CASE("a shutdown that was called and never returned is a hang, with or with
 }
 
 TEST_CASE("a process that outlives the pool's owner is a leak, helpers included", "[verdict]") {
-  ShutdownFacts ownerless{.owner_killed = true};
+  ShutdownFacts ownerless{.owner_is_gone = true};
   CHECK(verdict({}, ownerless) == Verdict::clean);
   Report report{.helpers = 1};
   report.remaining.push_back({.kind = census::Kind::helper});

@@ -47,7 +47,7 @@ function openForPrint(sections) {
 }
 
 function main() {
-  const { cells, sweeps } = readData(), sections = [], failures = [], numbers = [];
+  const { cells, sweeps, comparison } = readData(), sections = [], failures = [], numbers = [];
   for (const cell of cells) {
     numbers.push([]);
     for (const ending of cell.endings) {
@@ -64,7 +64,8 @@ function main() {
   }
   const swept = sweeps.flatMap((sweep, i) => sweepOf(sweep, i + 1));
   const head = sweeps.length > 0 ? [headOf([], counted(sweeps.length, 'sweep'))] : overviewOf(cells, numbers);
-  document.getElementById('page').append(...head, ...sections, ...swept);
+  const cross = comparison ? [crossOf(comparison, cells, numbers)] : [];
+  document.getElementById('page').append(...head, ...cross, ...sections, ...swept);
   openForPrint([...sections, ...swept.filter((each) => each.build)]);
   followLinks();
   addEventListener('load', () => {

@@ -184,6 +184,14 @@ void add_busy(Keys &keys, const std::string &path, ServerDescription &server) {
 void check(const Keys &keys, const ServerDescription &server) {
   if (server.command.empty())
     keys.fail("command", "is missing");
+  for (const auto &[name, text] : server.files)
+    if (std::filesystem::path path(name); path.is_absolute() || path.lexically_normal().string().starts_with(".."))
+      keys.fail("files." + name, "must be a path below {dir}");
+  for (const auto &[key, path] :
+       {std::pair("busy.request", &server.busy), std::pair("pid", &server.pid), std::pair("allocate", &server.allocate),
+        std::pair("ready.request", &server.ready.request)})
+    if (server.request.empty() && !path->empty() && !path->starts_with('/'))
+      keys.fail(key, "must be a path, such as /slow");
   bool asks = !server.busy.empty() || !server.pid.empty() || !server.ready.request.empty() || !server.allocate.empty();
   if (asks && server.port == 0 && server.request.empty())
     keys.fail("port", "is missing: requests are made, and there is no \"request\" that makes them");

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <csignal>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,7 +59,7 @@ struct ServerDescription {
   std::string allocate; // as `busy`, and then its worker touches more memory than an OOM trap has; empty: it can't
   std::string pid;      // a path that is answered, best of all with the worker's pid; empty: there is none
   int stop = SIGTERM;   // asks it to stop gracefully
-  std::chrono::milliseconds longest_timer{0};
+  std::optional<std::chrono::milliseconds> longest_timer = {}; // nothing: not known, and the grace will do
   bool own_network = true;
 
   /// `text` with the names in braces replaced. What is not known stays as it is: CSS and JSON have braces too.

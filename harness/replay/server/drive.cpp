@@ -6,10 +6,11 @@
 #include "harness/os/subreaper.hpp"
 #include "harness/replay/evidence.hpp"
 #include "harness/replay/faults.hpp"
+#include "harness/replay/leftovers.hpp"
 #include "harness/replay/server/facts.hpp"
+#include "harness/replay/server/judge.hpp"
 #include "harness/replay/server/requirements.hpp"
 #include "harness/replay/subject.hpp"
-#include "harness/replay/verdict.hpp"
 #include "reports/census_record.hpp"
 
 #include <fmt/format.h>
@@ -29,15 +30,6 @@ constexpr milliseconds margin{3000};            // a timer that is due, on a bus
 constexpr milliseconds release_patience{10000}; // how long a stop may take before the busy request is released
 constexpr milliseconds reaction_bound{10000};   // for a new worker in place of one that died
 constexpr milliseconds restart_delay{1000};     // of what starts a service again
-
-std::string processes(std::size_t live, std::size_t zombies) {
-  std::vector<std::string> counts;
-  if (live > 0)
-    counts.push_back(fmt::format("{} live worker{}", live, live == 1 ? "" : "s"));
-  if (zombies > 0)
-    counts.push_back(fmt::format("{} zombie{}", zombies, zombies == 1 ? "" : "s"));
-  return fmt::format("{}", fmt::join(counts, " and "));
-}
 
 class ServerReplay {
 public:
@@ -68,7 +60,7 @@ private:
       server_.emplace(plan_, inside_, timeline_);
       for (Step step : plan_.scenario.steps)
         take(step);
-      return verdict();
+      return judge_server(report_, facts());
     } catch (const Judged &end) {
       return end;
     } catch (const std::exception &e) {
@@ -111,11 +103,26 @@ private:
     }
   }
 
+  ServerFacts facts() const {
+    ServerFacts facts{.stop = description_.stop,
+                      .was_asked = was_asked_,
+                      .ended_after_ms = ended_after_ms_,
+                      .since = since_,
+                      .is_up_again = {},
+                      .why_not_up = {}};
+    if (has(Step::start_again)) {
+      facts.is_up_again = is_up_again_;
+      facts.why_not_up = server_->why();
+    }
+    return facts;
+  }
+
   // --- the steps -----------------------------------------------------------------------------------------------------
 
   void start() {
     auto since = Clock::now();
     genealogy_.emplace();
+    leftovers_.emplace(inside_, std::vector{server_->directory()});
     server_->start();
     genealogy_->begin(server_->master().pid(), server_->command_line(), since);
     if (!server_->wait_until_ready())
@@ -128,9 +135,11 @@ private:
                      "a container that is its end: run it in the foreground (gunicorn without --daemon, nginx -g "
                      "'daemon off;', php-fpm -F, apache2 -DFOREGROUND, redis-server --daemonize no)");
     if (report_.workers == 0 && conditions_.death != Death::none)
-      throw Judged{Verdict::invalid, fmt::format("it has no workers: the census sees no process below pid {} ({})",
-                                                 server_->master().pid(), description_.command.front())};
-    leftovers_.emplace(inside_);
+      throw Judged{Verdict::invalid,
+                   fmt::format("it has no workers, so none can be lost: the census sees no process below pid {} "
+                               "({}). If it starts them later, say how many to wait for: --workers N, or "
+                               "\"ready\": {{\"children\": N}}",
+                               server_->master().pid(), description_.command.front())};
     if (conditions_.sigterm != Sigterm::default_)
       report_.evidence.push_back(show_sigterm_at_start(conditions_.sigterm, *server_));
   }
@@ -219,8 +228,10 @@ private:
       if (!replaced && server_->tree().at_rest()) // it does not care
         break;
     }
-    report_.evidence.push_back(
-        show_reaction(*server_, replaced, reaped, milliseconds_between(at, Clock::now()) / 1000));
+    auto reaction = show_reaction(replaced, reaped, milliseconds_between(at, Clock::now()) / 1000);
+    if (server_->master().has_exited())
+      reaction.text = "the master has ended with it";
+    report_.evidence.push_back(std::move(reaction));
     os::reap_exited_children(); // orphans, which are no zombies of the server's
     if (replaced && !server_->master().has_exited())
       server_->wait_until_ready_again(); // a stop that comes while the new one starts is another matter
@@ -252,11 +263,12 @@ private:
     since_ms_ = timeline_.now_ms();
     since_ = "the master's SIGKILL";
     was_asked_ = false;
-    report_.evidence.push_back({.condition = "grace",
-                                .shown = true,
-                                .text = fmt::format("the master had not ended {} s after {}, and got SIGKILL",
-                                                    plan_.grace.count() / 1000, os::signal_name(description_.stop)),
-                                .facts = {}});
+    report_.evidence.push_back(
+        {.condition = "grace",
+         .shown = true,
+         .text = fmt::format("the master does not end within the grace of {} s after {}, and got SIGKILL",
+                             plan_.grace.count() / 1000, os::signal_name(description_.stop)),
+         .facts = {}});
   }
 
   /// Who is still there while the request waits: they wait for it, or for ever.
@@ -302,7 +314,9 @@ private:
     ask_who_serves();
   }
 
-  milliseconds longest_wait() const { return std::max(description_.longest_timer, milliseconds(2000)) + margin; }
+  milliseconds longest_wait() const {
+    return std::max(description_.longest_timer.value_or(plan_.grace), milliseconds(2000)) + margin;
+  }
 
   void take_census() {
     // Some servers give up by themselves just when a Pod's grace is over: that is no hang.
@@ -316,7 +330,7 @@ private:
         ended_after_ms_ = std::max(ended_after_ms_, one.left_at_ms.value_or(0) - since_ms_);
     }
     reports::record_settled(report_, settled, since);
-    report_.cgroup_agrees = server_->tree().agrees_with_cgroup(settled.walk);
+    agree_with_cgroup(settled);
     record(settled.walk);
     if (since_ms_ > 0)
       report_.evidence.push_back(show_leaving(*server_, since_ms_, since_));
@@ -335,6 +349,18 @@ private:
         report_.evidence.push_back(*stays);
   }
 
+  /// While processes still come and go, one that came after the census is in the group as well: then the next looks
+  /// count.
+  void agree_with_cgroup(census::Settled &settled) {
+    constexpr int tries = 10;
+    auto &tree = server_->tree();
+    report_.cgroup_agrees = tree.agrees_with_cgroup(settled.walk);
+    for (int i = 0; i < tries && report_.cgroup_agrees == false && settled.by == census::SettledBy::deadline; ++i) {
+      settled.walk = tree.see([](pid_t) { return false; }).walk;
+      report_.cgroup_agrees = tree.agrees_with_cgroup(settled.walk);
+    }
+  }
+
   void record(const census::Walk &walk) {
     auto &tree = server_->tree_before();
     reports::record_remaining(report_, tree.examine(walk, server_->helpers()), tree.examine_subject(walk),
@@ -349,42 +375,6 @@ private:
       report_.evidence.push_back(*port);
     if (auto serves = show_serving(*server_, description_.pid))
       report_.evidence.push_back(*serves);
-  }
-
-  // --- the verdict ---------------------------------------------------------------------------------------------------
-
-  Judged verdict() {
-    for (const auto &evidence : report_.evidence)
-      if (evidence.condition == "death" && !evidence.shown)
-        return {Verdict::invalid, "the fault was not shown: " + evidence.text};
-    if (report_.cgroup_agrees == false && report_.census_complete)
-      return {Verdict::broken, "the census missed a process that the cgroup lists"};
-    auto who = processes(static_cast<std::size_t>(report_.live), static_cast<std::size_t>(report_.zombies));
-    if (has(Step::start_again))
-      return verdict_of_restart(who);
-    if (report_.owner && was_asked_)
-      return {Verdict::hung, fmt::format("it had not stopped {:.1f} s after {}: the master{} remain{}",
-                                         ended_after_ms_ / 1000, os::signal_name(description_.stop),
-                                         who.empty() ? "" : " and " + who, who.empty() ? "s" : "")};
-    if (!report_.remaining.empty())
-      return {Verdict::leaked, fmt::format("{} outlived the master",
-                                           who.empty() ? reports::count_of_processes(report_.remaining.size()) : who)};
-    if (report_.owner)
-      return {Verdict::broken, "the master was not ended"};
-    return {Verdict::clean, fmt::format("nothing was left {:.2f} s after {}", ended_after_ms_ / 1000, since_)};
-  }
-
-  Judged verdict_of_restart(const std::string &who) const {
-    auto up = is_up_again_ ? std::string("it came up again") : std::string("it did not come up again");
-    if (who.empty())
-      return is_up_again_
-                 ? Judged{Verdict::clean, up + ", and none from before is there"}
-                 : Judged{Verdict::leaked, fmt::format("{}, though none from before is there: {}", up, server_->why())};
-    bool hold_port = std::any_of(report_.remaining.begin(), report_.remaining.end(), [](const auto &process) {
-      return process.attributes && !process.attributes->listens.empty();
-    });
-    return {Verdict::leaked, fmt::format("{}: {} from before {} there{}", up, who, report_.live == 1 ? "is" : "are",
-                                         hold_port ? ", with its listening socket" : "")};
   }
 
   const Plan &plan_;

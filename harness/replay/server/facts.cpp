@@ -7,12 +7,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 
 namespace pidleak::replay {
 
-namespace fs = std::filesystem;
 using reports::Evidence;
 
 namespace {
@@ -43,17 +40,6 @@ Evidence show_sigterm_at_start(Sigterm at_start, const RunningServer &server) {
     text += fmt::format(", {} in {} worker{}", action, count, count == 1 ? "" : "s");
   return {
       .condition = "sigterm", .shown = true, .text = text, .facts = {{"wanted", spell(at_start)}, {"subject", master}}};
-}
-
-Evidence show_reaction(const RunningServer &server, bool replaced, bool reaped, double seconds) {
-  auto text = replaced ? fmt::format("it was replaced after {:.2f} s", seconds) : std::string("it was not replaced");
-  text += reaped ? "" : ", and is a zombie";
-  if (server.master().has_exited())
-    text = "the master has ended with it";
-  return {.condition = "replaced",
-          .shown = true,
-          .text = text,
-          .facts = {{"replaced", replaced ? "yes" : "no"}, {"zombie", reaped ? "no" : "yes"}}};
 }
 
 Evidence show_held_up(const RunningServer &server, const census::Walk &walk, double seconds, const std::string &since) {
@@ -91,7 +77,8 @@ Evidence show_leaving(const RunningServer &server, double since_ms, const std::s
   }
   std::sort(workers.begin(), workers.end());
   Evidence evidence{.condition = "left", .shown = true, .text = "", .facts = {{"since", since}}};
-  evidence.text = fmt::format("{} of {} workers left after {}", workers.size(), there, since);
+  evidence.text = there == 0 ? fmt::format("there was no worker to leave after {}", since)
+                             : fmt::format("{} of {} workers left after {}", workers.size(), there, since);
   if (!workers.empty())
     evidence.text +=
         workers.back() - workers.front() < 0.05
@@ -201,44 +188,6 @@ Evidence show_request(const Request &request) {
                   : state == Request::State::dropped
                       ? "the request that kept a worker busy was dropped: " + request.why()
                       : "the request that kept a worker busy still waits for its answer";
-  return evidence;
-}
-
-Leftovers::Leftovers(const Inside &inside) : inside_(inside), before_(look(inside)) {}
-
-/// By words for people. Shared memory only where it is this replay's alone.
-std::set<std::string> Leftovers::look(const Inside &inside) {
-  std::set<std::string> found;
-  auto add_files = [&](const std::string &directory) {
-    std::error_code ignored;
-    for (const auto &entry : fs::directory_iterator(directory, ignored))
-      if (entry.path() != inside.scratch)
-        found.insert(entry.path());
-  };
-  add_files(inside.scratch + "/tmp");
-  if (inside.boundary.own_shared_memory)
-    add_files("/dev/shm");
-  if (!inside.own_network) // and IPC
-    return found;
-  for (const char *kind : {"shm", "sem", "msg"}) { // sysvipc(7), proc_sysvipc(5): a line of titles, then one each
-    std::ifstream lines(fmt::format("/proc/sysvipc/{}", kind));
-    std::string line, key, id;
-    for (std::getline(lines, line); lines >> key >> id && std::getline(lines, line);)
-      found.insert(fmt::format("System V {} {}", kind, id));
-  }
-  return found;
-}
-
-std::optional<Evidence> Leftovers::show() const {
-  std::vector<std::string> come;
-  for (const auto &one : look(inside_))
-    if (!before_.contains(one))
-      come.push_back(one);
-  if (come.empty())
-    return {};
-  Evidence evidence{.condition = "stays", .shown = true, .text = "also left: " + first_of(come), .facts = {}};
-  for (std::size_t i = 0; i < come.size() && i < 100; ++i)
-    evidence.facts[fmt::format("{}", i + 1)] = come[i];
   return evidence;
 }
 

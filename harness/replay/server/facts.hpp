@@ -1,4 +1,4 @@
-// What is told of a server beside its verdict: who left when, who still serves and holds the port, what else stays.
+// What is told of a server beside its verdict: who left when, who still serves and holds the port.
 //
 // Each is evidence that nothing has to show. Asked for only after the census: a request makes some that would stay
 // leave.
@@ -7,15 +7,10 @@
 #include "harness/replay/server/running.hpp"
 #include "reports/report.hpp"
 
-#include <set>
-
 namespace pidleak::replay {
 
 /// What became of the disposition of SIGTERM that it was started with.
 reports::Evidence show_sigterm_at_start(Sigterm at_start, const RunningServer &server);
-
-/// What became of a worker that died, and of its place, `seconds` later.
-reports::Evidence show_reaction(const RunningServer &server, bool replaced, bool reaped, double seconds);
 
 /// Who of them is there before the busy request is released, `seconds` after what `since` names.
 reports::Evidence show_held_up(const RunningServer &server, const census::Walk &walk, double seconds,
@@ -36,19 +31,5 @@ std::optional<reports::Evidence> show_serving(RunningServer &server, const std::
 
 /// What became of the request that kept a worker busy.
 reports::Evidence show_request(const Request &request);
-
-/// What processes leave behind besides themselves: System V segments, files in /dev/shm and TMPDIR.
-class Leftovers {
-public:
-  /// As it is now.
-  explicit Leftovers(const Inside &inside);
-  /// What has come since; nothing: nothing has.
-  std::optional<reports::Evidence> show() const;
-
-private:
-  static std::set<std::string> look(const Inside &inside);
-  const Inside &inside_;
-  std::set<std::string> before_;
-};
 
 } // namespace pidleak::replay

@@ -170,6 +170,7 @@ void Started::read() {
   for (int rounds = 0; is_open_ && rounds < 16 && (got = ::read(output_.read_end.get(), buffer, sizeof buffer)) > 0;
        ++rounds) {
     text_.append(buffer, static_cast<std::size_t>(got));
+    written_ += static_cast<std::size_t>(got);
     if (text_.size() > kept_output)
       text_.erase(0, text_.size() - kept_output);
     for (ssize_t i = 0; i < got; ++i)

@@ -31,6 +31,8 @@ public:
   int output_fd() const { return is_open_ ? output_.read_end.get() : -1; }
   void read();
   const std::string &output() const { return text_; }
+  /// How many bytes were read so far.
+  std::size_t written() const { return written_; }
   /// Its last line that is not empty: most often the reason.
   std::string last_line() const;
   /// Lines that were whole since the last call; long ones are cut.
@@ -41,6 +43,7 @@ private:
   os::ProcessRef process_;
   bool is_open_ = true;
   std::string text_, line_;
+  std::size_t written_ = 0;
   std::vector<std::string> lines_;
 };
 

@@ -93,7 +93,7 @@ std::optional<pid_t> RunningServer::make_busy(const std::string &path) {
   }
   auto what = !busy_ ? std::string("no worker reads the gate")
               : busy_->state() == Request::State::answered
-                  ? fmt::format("it was answered at once: {}", busy_->answer().substr(0, 80))
+                  ? fmt::format("it was answered at once, and is to take long: {}", busy_->answer().substr(0, 80))
               : busy_->state() == Request::State::dropped ? busy_->why()
                                                           : std::string("no worker was seen with it");
   why_ = fmt::format("{} does not keep a worker busy: {}", path, what);

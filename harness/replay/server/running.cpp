@@ -31,6 +31,11 @@ constexpr milliseconds helper_bound{60000}; // of a command that comes before th
 
 [[noreturn]] void give_up(const std::string &what) { throw Judged{Verdict::broken, what}; }
 
+std::string words_of(const Started &started) {
+  auto said = started.last_line();
+  return said.empty() ? ", and has written nothing" : ": " + said;
+}
+
 os::UniqueFd listen_on(int port) {
   auto fd = os::UniqueFd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   sockaddr_in address{};
@@ -50,13 +55,19 @@ RunningServer::RunningServer(const Plan &plan, const Inside &inside, Timeline &t
   fs::create_directory(directory_);
   if (::mkfifo(gate_path_.c_str(), 0666) != 0)
     os::throw_errno("mkfifo({})", gate_path_);
-  for (const auto &[name, text] : server_.files)
-    std::ofstream(directory_ + "/" + name) << fill(text);
+  std::vector<std::string> made = {directory_, gate_path_, inside_.scratch + "/tmp"};
+  for (const auto &[name, text] : server_.files) {
+    auto path = fs::path(directory_) / name;
+    for (auto parent = path.parent_path(); parent != directory_; parent = parent.parent_path())
+      made.push_back(parent);
+    fs::create_directories(path.parent_path());
+    std::ofstream(path) << fill(text);
+  }
   if (::geteuid() == 0) {
     auto account = os::find_account(server_.user);
     uid_t user = account ? account->user : 0;
     ::chmod(inside_.scratch.c_str(), 0711); // a temporary directory is its maker's alone
-    for (const auto &path : {directory_, gate_path_, inside_.scratch + "/tmp"})
+    for (const auto &path : made)
       if (::chown(path.c_str(), user, static_cast<gid_t>(-1)) != 0)
         os::throw_errno("chown({})", path);
   }
@@ -107,8 +118,8 @@ void RunningServer::run_before(const Words &command) try {
   }
   auto status = os::try_reap(before.process());
   if (status != os::WaitStatus{})
-    give_up(fmt::format("before the server: {} {}: {}", command.front(), status ? status->text() : "did not end",
-                        before.last_line()));
+    give_up(fmt::format("before the server: {} {}{}", command.front(), status ? status->text() : "did not end",
+                        words_of(before)));
 } catch (const std::runtime_error &e) {
   give_up(fmt::format("before the server: {}", e.what()));
 }
@@ -120,7 +131,7 @@ void RunningServer::start_beside() try {
   Backoff backoff;
   while (server_.beside_port != 0 && !os::is_listening(server_.beside_port)) {
     if (beside_->process().has_exited() || deadline.passed())
-      give_up(fmt::format("beside the server: {} did not come up: {}", server_.beside.front(), beside_->last_line()));
+      give_up(fmt::format("beside the server: {} did not come up{}", server_.beside.front(), words_of(*beside_)));
     wait(backoff.next(), {beside_->process().pidfd()});
   }
 } catch (const std::runtime_error &e) {
@@ -194,10 +205,26 @@ void RunningServer::note_exits() {
     }
 }
 
+/// Who waited for room in the output's pipe waited for this process.
+census::Rest RunningServer::rest(const census::Walk &walk) {
+  auto written = [this] {
+    std::size_t bytes = beside_ ? beside_->written() : 0;
+    for (const auto &one : commands_)
+      bytes += one.written();
+    return bytes;
+  };
+  auto before = written();
+  auto rest = tree_->rest(walk);
+  wait(std::chrono::microseconds(0));
+  if (rest.certain && written() != before)
+    return {.certain = false, .why_not = "it writes to its output"};
+  return rest;
+}
+
 census::Settled RunningServer::settle(milliseconds bound) {
   auto deadline = Deadline::after(bound);
   auto settled = census::settle({.see = [&] { return tree_->see([](pid_t) { return false; }); },
-                                 .rest = [&](const auto &walk) { return tree_->rest(walk); },
+                                 .rest = [&](const auto &walk) { return rest(walk); },
                                  .wait =
                                      [&](std::chrono::microseconds at_most, const std::vector<int> &exits) {
                                        wait(at_most, exits);

@@ -51,6 +51,7 @@ public:
   const os::ProcessRef &master() const { return master_ ? *master_ : commands_.back().process(); }
   /// The command has ended by itself, and another process is the master now.
   bool is_in_background() const { return master_.has_value(); }
+  const std::string &directory() const { return directory_; }
   const Words &command_line() const { return command_line_; }
   /// Of the command that was started last, in the order of their pids; those that are there now.
   std::vector<pid_t> workers() const;
@@ -98,6 +99,7 @@ private:
   std::optional<pid_t> find_holder(const std::string &target) const;
   std::optional<pid_t> busy_worker();
   void note_exits();
+  census::Rest rest(const census::Walk &walk);
 
   const Plan &plan_;
   const ServerDescription &server_;

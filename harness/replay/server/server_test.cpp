@@ -4,6 +4,7 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
+#include <fmt/format.h>
 
 #include <fstream>
 
@@ -121,7 +122,7 @@ TEST_CASE("a description says what it says, with comments", "[server]") {
   CHECK(server.ready.children == replay::ServerReady::as_workers);
   CHECK(server.busy_by == replay::BusyBy::gate);
   CHECK(server.stop == SIGQUIT);
-  CHECK(server.longest_timer == std::chrono::seconds(7));
+  CHECK(server.longest_timer == std::chrono::seconds(7)); // without the key: nothing
 }
 
 TEST_CASE("what is wrong in a description is named, with its file and key", "[server]") {
@@ -136,6 +137,10 @@ TEST_CASE("what is wrong in a description is named, with its file and key", "[se
   CHECK_THAT(error_of(R"({"command": ["a"], "ready": {"line": "("}})"),
              ContainsSubstring("\"ready.line\": no regular"));
   CHECK_THAT(error_of(R"({"command": ["a"], "busy": {"request": "/x"}})"), ContainsSubstring("\"port\": is missing"));
+  CHECK_THAT(error_of(R"({"command": ["a"], "port": 1, "busy": {"request": "slow"}})"),
+             ContainsSubstring("\"busy.request\": must be a path, such as /slow"));
+  CHECK_THAT(error_of(R"({"command": ["a"], "files": {"../a": ""}})"),
+             ContainsSubstring("\"files.../a\": must be a path below"));
   CHECK_THAT(error_of("{\n\"command\": [\"a\",\n}"), ContainsSubstring("line 3: is no JSON"));
   CHECK_THAT(error_of(R"({"like": "none"})"), ContainsSubstring("none.json: can't be read"));
   CHECK_THAT(error_of(R"({"like": "mine"})"), ContainsSubstring("\"like\""));
@@ -261,11 +266,35 @@ TEST_CASE("megabytes of log hold nothing up", "[server]") {
         reports::Verdict::clean, 0, "after SIGTERM");
 }
 
+TEST_CASE("who waits for room in the output's pipe is not stuck", "[server]") {
+  // Once the master has gone, one writes more than the pipe holds, and ends: that is no leak.
+  const std::string writes = "exec 3>&-; read line <$PIDLEAK_DIR/life; yes | head -c 3000000";
+  check(kill_master(server(makes_fifos + four(writes) + "wait")), reports::Verdict::clean, 0,
+        "after the master's death");
+}
+
+TEST_CASE("processes that come and go without end are seen as such", "[server]") {
+  auto plan = plan_of(server(makes_fifos + "(while :; do yes | head -c 100000; done) & wait", 1),
+                      {Step::create_pool, Step::inject_fault, Step::settle},
+                      {.death = Death::sigkill, .victim = Victim::owner, .tasks = Tasks::ended});
+  auto report = replay::run(plan);
+  INFO(report.reason);
+  CHECK(spell(report.verdict) == "leaked");
+  CHECK(report.settled_by == census::SettledBy::deadline);
+}
+
+TEST_CASE("a file of a description may be in a directory of its own", "[server]") {
+  auto configured = server(makes_fifos + "read word <$PIDLEAK_DIR/conf.d/a; [ $word = here ] || exit 3; " +
+                           stops_children + four(stays) + "wait");
+  configured.files = {{"conf.d/a", "here\n"}};
+  check(stop(configured), reports::Verdict::clean, 0, "after SIGTERM");
+}
+
 TEST_CASE("what else a server leaves is told beside the verdict", "[server]") {
   auto report =
       stop(server(makes_fifos + "trap 'kill $pids; wait; exit 0' TERM; touch $TMPDIR/pymp-1; " + four(stays) + "wait"));
   check(report, reports::Verdict::clean, 0, "");
-  CHECK_THAT(fact(report, "stays", "text"), !ContainsSubstring("pymp-1")); // it was there before it was ready
+  CHECK_THAT(fact(report, "stays", "text"), ContainsSubstring("pymp-1")); // whenever it was made
   report =
       stop(server(makes_fifos + "trap 'touch $TMPDIR/pymp-2; kill $pids; wait; exit 0' TERM; " + four(stays) + "wait"));
   CHECK_THAT(fact(report, "stays", "text"), ContainsSubstring("pymp-2"));
@@ -274,18 +303,31 @@ TEST_CASE("what else a server leaves is told beside the verdict", "[server]") {
 TEST_CASE("SIGKILL of the harness leaves nothing of a server", "[server]") {
   auto mark = "pidleak-server-test-" + std::to_string(::getpid());
   auto file = "/tmp/" + mark;
-  auto plan = plan_of(
-      server("for i in 1 2 3 4; do (exec -a " + mark + " true; exec setsid sleep 1000) & done; : >" + file + "; wait"),
-      {Step::create_pool, Step::occupy_workers, Step::ask_to_stop, Step::settle}, {.tasks = Tasks::ended});
+  auto facilities = replay::find_facilities();
+  auto segments = os::read_file("/proc/sysvipc/shm");
+  auto plan =
+      plan_of(server("for i in 1 2 3 4; do (exec -a " + mark +
+                     " true; exec setsid sleep 1000) & done; ipcmk -M 4096 >&2; : >/dev/shm/" + mark + "; : >" + file +
+                     "; wait"),
+              {Step::create_pool, Step::occupy_workers, Step::ask_to_stop, Step::settle}, {.tasks = Tasks::ended});
   plan.scenario.conditions.sigterm = Sigterm::blocked; // it stays until it is killed
   plan.grace = std::chrono::seconds(100);
   CHECK(testing::run_in_child([&] {
           auto harness = testing::start([&] { replay::run(plan); });
           testing::wait_until([&] { return std::filesystem::exists(file); }, "the server runs");
           harness.send(SIGKILL);
+          auto groups_of_it = fmt::format("-{}-", harness.pid());
           os::reap(harness);
           testing::wait_until([] { return os::reap_exited_children(); },
                               "nothing is left"); // as the subreaper of it all
+          for (const auto &place : {facilities.pids, facilities.memory})
+            if (!place.parent.empty())
+              for (const auto &group : std::filesystem::directory_iterator(place.parent))
+                testing::expect(group.path().string().find(groups_of_it) == std::string::npos, "no cgroup is left");
         }) == "");
+  if (facilities.strongest != reports::Tier::subreaper) { // else it has shared memory with all others
+    CHECK(!std::filesystem::exists("/dev/shm/" + mark));
+    CHECK(os::read_file("/proc/sysvipc/shm") == segments);
+  }
   std::filesystem::remove(file);
 }
