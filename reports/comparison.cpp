@@ -17,12 +17,6 @@
 namespace pidleak::reports {
 namespace {
 
-std::string outcome(const Report &report) {
-  auto text = spell(report.verdict);
-  bool counted = report.verdict == Verdict::leaked || report.verdict == Verdict::hung;
-  return counted ? fmt::format("{} {}/{}", text, report.live, report.zombies) : text;
-}
-
 std::string with_time(const Cell &cell) {
   auto time = time_of(cell);
   return time.empty() ? describe(cell) : fmt::format("{}  {}", describe(cell), time);
@@ -66,6 +60,12 @@ const Cell *find_cell(const Comparison &comparison, const ComparisonRow &like, c
 
 } // namespace
 
+std::string outcome_words(const Report &report) {
+  auto text = spell(report.verdict);
+  bool counted = report.verdict == Verdict::leaked || report.verdict == Verdict::hung;
+  return counted ? fmt::format("{} {}/{}", text, report.live, report.zombies) : text;
+}
+
 std::size_t replays_in(const Cell &cell) {
   std::size_t count = 0;
   for_each_ending(cell, [&](const Ending &ending) { count += ending.count; });
@@ -97,7 +97,7 @@ Comparison compare(const Tallies &tallies) {
 std::string describe(const Cell &cell) {
   std::vector<std::pair<std::string, std::size_t>> counts; // in order of appearance
   for_each_ending(cell, [&](const Ending &ending) {
-    auto text = outcome(ending.first);
+    auto text = outcome_words(ending.first);
     auto known = std::find_if(counts.begin(), counts.end(), [&](const auto &count) { return count.first == text; });
     if (known == counts.end())
       counts.emplace_back(text, ending.count);

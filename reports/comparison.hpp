@@ -33,7 +33,10 @@ struct Comparison {
 
 Comparison compare(const Tallies &tallies);
 
-/// `leaked 3/1`, `clean`, `skipped`; several that differ, by number: `4 clean, 1 leaked 3/0`.
+/// `leaked 3/1`, `clean`, `skipped`.
+std::string outcome_words(const Report &report);
+
+/// The same of a cell; several that differ, by number: `4 clean, 1 leaked 3/0`.
 std::string describe(const Cell &cell);
 
 struct ComparisonOptions {

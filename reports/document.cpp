@@ -41,10 +41,12 @@ std::string document_element(const Report &report, bool is_first) {
   return fmt::format("{}\n    {}", is_first ? "" : ",", indented(text_of(to_json(report), 2), "    "));
 }
 
-std::string document_tail(bool is_empty, const std::vector<Sweep> &sweeps) {
+std::string document_tail(bool is_empty, const std::vector<Sweep> &sweeps, const std::string &soak_as_json) {
   std::string end = is_empty ? "]" : "\n  ]";
   if (!sweeps.empty())
     end += ",\n  \"sweeps\": " + indented(text_of(sweeps_to_json(sweeps), 2), "  ");
+  if (!soak_as_json.empty())
+    end += ",\n  \"soak\": " + indented(soak_as_json, "  ");
   return end + "\n}\n";
 }
 

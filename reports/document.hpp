@@ -1,4 +1,5 @@
-// The JSON leak report as a file: {"schema_version", "reports": [...]}, and of sweeps what they came to.
+// The JSON leak report as a file: {"schema_version", "reports": [...]}, and of sweeps and of a soak what they
+// came to.
 #pragma once
 
 #include "reports/content.hpp"
@@ -27,7 +28,7 @@ private:
 /// Its parts, one after the other: the head, an element for each report, the tail.
 std::string document_head(const DocumentHead &head = {});
 std::string document_element(const Report &report, bool is_first);
-std::string document_tail(bool is_empty, const std::vector<Sweep> &sweeps = {});
+std::string document_tail(bool is_empty, const std::vector<Sweep> &sweeps = {}, const std::string &soak_as_json = {});
 
 /// Reads a document, and hands over one report after the other. Throws as from_document() does.
 void for_each_report(const Content &document, const std::function<void(Report)> &on_report);

@@ -10,15 +10,6 @@
 namespace pidleak::reports {
 namespace {
 
-/// Replays that have the same are counted together.
-std::string kind_of_replay(const Report &report) {
-  auto key = fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n", report.scenario, report.pool, report.workers, report.machine,
-                         report.kernel, report.distribution);
-  for (const auto &[name, word] : report.conditions)
-    key += fmt::format("{}={}\n", name, word);
-  return key;
-}
-
 /// Numbers are pids, inodes and times, which say nothing of what kind a text is.
 std::string without_numbers(std::string text) {
   std::replace_if(
@@ -36,6 +27,14 @@ void count_up(std::vector<std::pair<Verdict, std::size_t>> &counts, Verdict verd
 }
 
 } // namespace
+
+std::string kind_of_replay(const Report &report) {
+  auto key = fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n", report.scenario, report.pool, report.workers, report.machine,
+                         report.kernel, report.distribution);
+  for (const auto &[name, word] : report.conditions)
+    key += fmt::format("{}={}\n", name, word);
+  return key;
+}
 
 std::string kind_of_ending(const Report &report) {
   std::vector<std::string> remaining;

@@ -46,6 +46,8 @@ private:
   std::vector<std::unordered_map<std::string, std::uint32_t>> places_of_endings_; // a map for each tally
 };
 
+/// Two replays that have the same are counted together: scenario, pool, workers, conditions, and the machine.
+std::string kind_of_replay(const Report &report);
 /// Two endings that have the same, in whatever tallies, are told by one text.
 std::string kind_of_ending(const Report &report);
 

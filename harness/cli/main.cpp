@@ -27,9 +27,11 @@ namespace {
 using namespace pidleak::cli;
 
 constexpr std::pair<const char *, Command (*)()> verbs[] = {
-    {"list", list_verb},       {"run", run_verb},       {"sweep", sweep_verb},
-    {"compare", compare_verb}, {"ablate", ablate_verb}, {"guard", guard_verb},
-    {"why", why_verb},         {"report", report_verb}, {"check-adapter", check_adapter_verb},
+    {"list", list_verb},     {"run", run_verb},
+    {"sweep", sweep_verb},   {"compare", compare_verb},
+    {"ablate", ablate_verb}, {"soak", soak_verb},
+    {"guard", guard_verb},   {"why", why_verb},
+    {"report", report_verb}, {"check-adapter", check_adapter_verb},
     {"doctor", doctor_verb}};
 
 Command application() {

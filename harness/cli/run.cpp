@@ -32,17 +32,14 @@ struct RunOptions {
 
 /// What the scenario says its preset must do, where its conditions were left as they are.
 std::string deviation(const Report &report) {
-  const auto *scenario = scenarios::find(report.scenario);
-  for (const auto &expectation : scenario->expectations) {
-    if (expectation.preset != report.pool || spell(expectation.start_method) != report.conditions.at("start-method"))
-      continue;
-    bool as_expected = expectation.verdict == report.verdict && expectation.live == report.live &&
-                       expectation.zombies == report.zombies;
-    return as_expected ? ""
-                       : fmt::format("{}, {} live, {} zombies", spell(expectation.verdict), expectation.live,
-                                     expectation.zombies);
-  }
-  return "nothing is expected";
+  const auto *expectation = scenarios::expectation_of(report);
+  if (!expectation)
+    return "nothing is expected";
+  bool as_expected = expectation->verdict == report.verdict && expectation->live == report.live &&
+                     expectation->zombies == report.zombies;
+  return as_expected ? ""
+                     : fmt::format("{}, {} live, {} zombies", spell(expectation->verdict), expectation->live,
+                                   expectation->zombies);
 }
 
 int run_status(const Tallies &tallies, const reports::Deviation &expected, bool fail_on_skip) {

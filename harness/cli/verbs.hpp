@@ -9,6 +9,7 @@ Command list_verb();
 Command run_verb();
 Command sweep_verb();
 Command compare_verb();
+Command soak_verb();
 Command ablate_verb();
 Command report_verb();
 Command check_adapter_verb();

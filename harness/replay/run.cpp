@@ -52,14 +52,16 @@ SandboxOptions sandbox_for(const Plan &plan, const RunOptions &options) {
 }
 
 struct Running {
-  std::size_t index;
+  std::size_t number, plan;
   std::time_t started;
   Clock::time_point since;
   Sandbox sandbox;
 };
 
-Running start(std::size_t index, const Plan &plan, const RunOptions &options) {
-  return {.index = index,
+Running start(std::size_t number, std::size_t place, const std::vector<Plan> &plans, const RunOptions &options) {
+  const auto &plan = plans[place];
+  return {.number = number,
+          .plan = place,
           .started = std::time(nullptr),
           .since = Clock::now(),
           .sandbox = Sandbox::start(sandbox_for(plan, options), [&plan](const Inside &inside) {
@@ -89,8 +91,8 @@ Report finish(const Running &running, const Plan &plan, reports::Tier tier) {
 class InOrder {
 public:
   explicit InOrder(const std::function<void(std::size_t, Report)> &hand_over) : hand_over_(hand_over) {}
-  void put(std::size_t number, Report report) {
-    waiting_.emplace(number, std::move(report));
+  void put(std::size_t number, std::size_t plan, Report report) {
+    waiting_.emplace(number, std::pair(plan, std::move(report)));
     for (auto first = waiting_.begin(); first != waiting_.end() && first->first == next_; first = waiting_.begin())
       hand_over_first();
   }
@@ -104,11 +106,11 @@ private:
   void hand_over_first() {
     auto first = waiting_.extract(waiting_.begin());
     next_ = first.key() + 1;
-    hand_over_(first.key(), std::move(first.mapped()));
+    hand_over_(first.mapped().first, std::move(first.mapped().second));
   }
 
   const std::function<void(std::size_t, Report)> &hand_over_;
-  std::map<std::size_t, Report> waiting_;
+  std::map<std::size_t, std::pair<std::size_t, Report>> waiting_;
   std::size_t next_ = 0;
 };
 
@@ -122,31 +124,41 @@ void wait_for_any(const std::list<Running> &running, const os::EndRequests &requ
 }
 
 /// Each plan as often as it is to be repeated: all of them, then all of them again.
+std::function<std::optional<std::size_t>()> in_turn(std::size_t plans, int repeat) {
+  return [plans, total = plans * static_cast<std::size_t>(repeat), next = std::size_t{0}]() mutable {
+    return next < total ? std::optional(next++ % plans) : std::nullopt;
+  };
+}
+
 Ran run_all(const std::vector<Plan> &plans, const RunOptions &options,
             const std::function<void(std::size_t, Report)> &hand_over) {
   Ran ran;
   std::optional<os::EndRequests> requests(std::in_place);
   InOrder in_order(hand_over);
   std::list<Running> running; // ended when it goes, so also by an exception
-  std::size_t next = 0, total = plans.size() * static_cast<std::size_t>(options.repeat);
-  for (;;) {
-    if (options.begin_none_after && options.begin_none_after->passed())
-      total = next;
-    if (next == total && running.empty())
-      break;
+  std::size_t begun = 0;
+  auto next_plan = options.next_plan ? options.next_plan : in_turn(plans.size(), options.repeat);
+  for (bool all_begun = false; !all_begun || !running.empty();) {
     if (ran.interrupted_by = requests->take(); ran.interrupted_by)
       break;
-    for (; next < total && std::cmp_less(running.size(), options.jobs); ++next)
-      running.push_back(start(next, plans[next % plans.size()], options));
+    all_begun = all_begun || (options.begin_none_after && options.begin_none_after->passed());
+    while (!all_begun && std::cmp_less(running.size(), options.jobs)) {
+      auto plan = next_plan();
+      if (plan)
+        running.push_back(start(begun++, *plan, plans, options));
+      all_begun = !plan;
+    }
+    if (running.empty())
+      break;
     wait_for_any(running, *requests);
     for (auto replay = running.begin(); replay != running.end();) {
       if (!replay->sandbox.collect()) {
         ++replay;
         continue;
       }
-      auto report = finish(*replay, plans[replay->index % plans.size()], options.tier);
+      auto report = finish(*replay, plans[replay->plan], options.tier);
       options.on_done(++ran.done, report);
-      in_order.put(replay->index, std::move(report));
+      in_order.put(replay->number, replay->plan, std::move(report));
       replay = running.erase(replay);
     }
   }
@@ -171,8 +183,7 @@ Ran run(const std::vector<Plan> &plans, const RunOptions &options,
   for (const auto *place : {&options.facilities.pids, &options.facilities.memory})
     if (!place->parent.empty())
       os::sweep_stale_cgroups(place->parent);
-  return run_all(plans, options,
-                 [&](std::size_t number, Report report) { on_report(number % plans.size(), std::move(report)); });
+  return run_all(plans, options, on_report);
 }
 
 Report run(const Plan &plan) {

@@ -15,6 +15,9 @@ struct RunOptions {
   int jobs = 1;
   int repeat = 1;                                // all plans once, then all of them again
   std::optional<Deadline> begin_none_after = {}; // replays that run then come to their end
+  /// In place of `repeat`: the place in `plans` of each next replay, asked just before it is begun; nothing: no other
+  /// is.
+  std::function<std::optional<std::size_t>()> next_plan = {};
   /// Called after each replay, in the order in which they end, with how many have ended.
   std::function<void(std::size_t done, const reports::Report &)> on_done = [](std::size_t, const reports::Report &) {};
 };
