@@ -6,6 +6,7 @@
 #include "reports/sample_reports.hpp"
 #include "reports/sample_sweep.hpp"
 #include "reports/schema_test_support.hpp"
+#include "reports/soak.hpp"
 #include "reports/temporary_directory.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -177,6 +178,9 @@ TEST_CASE("the samples have every member that the schema has, so that each was t
   std::set<std::string> tried;
   auto document = document_of(to_json(full_report()));
   document["sweeps"] = reports::sweeps_to_json({swept()});
+  Soak soak([](const Report &) { return std::set<std::string>(); }, 1);
+  soak.add(full_report());
+  document["soak"] = Json::parse(soak_document(soak, {.seed = 7, .load = {"cpu=2"}, .seconds = 1.5})).at("soak");
   ShardHead head{.shard = {.index = 1, .count = 2, .by = "--shard"}, .verb = "run", .version = "", .plan = "", .machine = "", .kernel = "", .distribution = ""};
   sign(head);
   document["shard"] = to_json(head);

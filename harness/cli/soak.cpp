@@ -289,11 +289,13 @@ int soak(SoakOptions options) {
   }
 }
 
-/// Those of the other verbs that replay, but for what a soak does its own way.
+/// Those of the other verbs that replay, but for what a soak does its own way. It has no parts: two soaks do more than
+/// half a one each.
 std::vector<Option> options_of_replays(ReplayOptions &options) {
   auto all = replay_options(options);
   std::erase_if(all, [](const Option &option) {
-    return option.name == "--repeat" || option.name == "--json" || option.name == "--stacks";
+    return option.name == "--repeat" || option.name == "--json" || option.name == "--stacks" ||
+           option.group == "Shards";
   });
   for (auto &option : all)
     if (option.name == "SCENARIO") {
