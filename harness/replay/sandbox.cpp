@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <csignal>
@@ -20,6 +21,7 @@
 #include <exception>
 #include <filesystem>
 #include <memory>
+#include <random>
 
 namespace pidleak::replay {
 
@@ -27,30 +29,39 @@ using reports::Tier;
 
 namespace {
 
-/// Cgroups of one sandbox, by what they are for.
-struct CgroupPlan {
-  std::string base_name;                    // unique, and names the harness as owner
-  std::vector<std::string> paths_to_remove; // children of a removed group go with it
-};
+/// Under TMPDIR, for where no filesystem can be mounted: it is not there yet, and its name can't be foretold.
+std::string new_scratch_directory() {
+  const char *where = std::getenv("TMPDIR");
+  std::random_device random;
+  return fmt::format("{}/pidleak-{:08x}{:08x}", where && *where ? where : "/tmp", random(), random());
+}
 
-CgroupPlan plan_cgroups(const SandboxOptions &options) {
+SandboxNames plan_names(const SandboxOptions &options) {
   static int sandboxes = 0;
-  CgroupPlan plan{.base_name = fmt::format("{}-{}", os::cgroup_owner_prefix(), ++sandboxes), .paths_to_remove = {}};
+  SandboxNames plan{.base_name = fmt::format("{}-{}", os::cgroup_owner_prefix(), ++sandboxes)};
+  if (options.tier == Tier::subreaper)
+    plan.scratch = new_scratch_directory();
   const auto &facilities = options.facilities;
   if (options.tier == Tier::namespace_cgroup)
-    plan.paths_to_remove.push_back(facilities.pids.parent + "/" + plan.base_name);
+    plan.cgroups.push_back(facilities.pids.parent + "/" + plan.base_name);
   if (options.memory_cgroup && !facilities.memory.parent.empty())
-    plan.paths_to_remove.push_back(facilities.memory.parent + "/" + plan.base_name);
-  auto &paths = plan.paths_to_remove;
+    plan.cgroups.push_back(facilities.memory.parent + "/" + plan.base_name);
+  auto &paths = plan.cgroups;
   paths.erase(std::unique(paths.begin(), paths.end()), paths.end()); // both on v2, with the same parent
   return plan;
+}
+
+void remove_scratch(const SandboxNames &names) {
+  std::error_code ignored;
+  if (!names.scratch.empty())
+    std::filesystem::remove_all(names.scratch, ignored);
 }
 
 /// The warden: makes what the sandbox needs, forks its init, outlives it, cleans up.
 class Warden {
 public:
-  Warden(const SandboxOptions &options, CgroupPlan cgroups, int lifeline, int result)
-      : options_(options), cgroups_(std::move(cgroups)), lifeline_(lifeline), result_(result) {}
+  Warden(const SandboxOptions &options, const SandboxNames &names, int lifeline, int result)
+      : options_(options), names_(names), lifeline_(lifeline), result_(result) {}
 
   [[noreturn]] void run(const std::function<std::string(const Inside &)> &body) {
     int status = 0;
@@ -75,7 +86,7 @@ private:
     inside_.memory_lacks = memory.lacks;
     bool wants_memory = options_.memory_cgroup && !memory.parent.empty();
     if (options_.tier == Tier::namespace_cgroup) {
-      groups_.push_back(os::ScratchCgroup::create(pids.parent, cgroups_.base_name));
+      groups_.push_back(os::ScratchCgroup::create(pids.parent, names_.base_name));
       const auto &base = groups_.back();
       base.write("pids.max", std::to_string(options_.process_cap));
       inside_.census_cgroup = base.path();
@@ -94,7 +105,7 @@ private:
       }
     }
     if (wants_memory) {
-      groups_.push_back(os::ScratchCgroup::create(memory.parent, cgroups_.base_name));
+      groups_.push_back(os::ScratchCgroup::create(memory.parent, names_.base_name));
       inside_.memory_cgroup = groups_.back().path();
       inside_.memory_version = memory.version;
     }
@@ -130,18 +141,15 @@ private:
   }
 
   void make_scratch_directory() {
-    const char *where = std::getenv("TMPDIR");
-    scratch_ = std::string(where && *where ? where : "/tmp") + "/pidleak-XXXXXX";
-    if (!::mkdtemp(scratch_.data())) {
-      auto name = std::exchange(scratch_, "");
-      os::throw_errno("mkdtemp({})", name);
-    }
-    inside_.scratch = scratch_;
+    if (::mkdir(names_.scratch.c_str(), 0700) != 0)
+      os::throw_errno("mkdir({})", names_.scratch);
+    inside_.scratch = names_.scratch;
   }
 
   [[noreturn]] void be_init(bool with_namespace, const std::function<std::string(const Inside &)> &body) {
     try {
-      os::die_with_parent();
+      if (with_namespace) // all in it end with it. Else it hears that its lifeline is cut, and ends them
+        os::die_with_parent();
       os::UniqueFd::adopt(lifeline_); // the harness's is the warden's to watch
       own_lifeline_.write_end.reset();
       inside_.lifeline = own_lifeline_.read_end.get();
@@ -167,14 +175,18 @@ private:
       // What the pool makes there goes with the sandbox, and its sockets are out of reach for all other processes.
       ::setenv("TMPDIR", make_directory(inside_.scratch + "/tmp").c_str(), 1);
       os::write_all(result_, body(inside_));
-      os::end_all_children(Deadline::after(std::chrono::seconds(5)));
+      leave(0);
     } catch (const std::exception &e) {
       std::fprintf(stderr, "pidleak: in the sandbox: %s\n", e.what());
-      ::_exit(1);
+      leave(1);
     } catch (...) { // the lifeline was cut: the result has no reader
-      ::_exit(1);
+      leave(1);
     }
-    ::_exit(0);
+  }
+
+  [[noreturn]] static void leave(int status) {
+    os::end_all_children(Deadline::after(os::end_bound));
+    ::_exit(status);
   }
 
   /// Without one servers share the machine's ports: only one replay at a time has a chance then.
@@ -216,18 +228,16 @@ private:
   }
 
   void clean_up() {
-    os::end_all_children(Deadline::after(std::chrono::seconds(5))); // in the subreaper tier: what init left
+    os::end_all_children(Deadline::after(os::end_bound)); // in the subreaper tier: what init left
     groups_.clear();
-    std::error_code ignored;
-    if (!scratch_.empty())
-      std::filesystem::remove_all(scratch_, ignored);
+    remove_scratch(names_);
   }
 
   const SandboxOptions &options_;
-  CgroupPlan cgroups_;
+  const SandboxNames &names_;
   int lifeline_, result_;
   Inside inside_;
-  std::string init_group_, scratch_;
+  std::string init_group_;
   std::vector<os::ScratchCgroup> groups_;
   os::UniqueFd outer_proc_;
   os::Pipe own_lifeline_;
@@ -288,7 +298,7 @@ census::TreeOptions tree_of(const Inside &inside, pid_t subject) {
 Sandbox Sandbox::start(const SandboxOptions &options, const std::function<std::string(const Inside &)> &body) {
   auto lifeline = os::open_pipe();
   auto result = os::open_pipe();
-  auto cgroups = plan_cgroups(options);
+  auto names = plan_names(options);
   pid_t pid = ::fork();
   if (pid < 0)
     os::throw_errno("fork() of a warden");
@@ -297,7 +307,7 @@ Sandbox Sandbox::start(const SandboxOptions &options, const std::function<std::s
     os::reset_all_signals();
     os::ignore_sigpipe();
     close_all_but({lifeline.read_end.get(), result.write_end.get()});
-    Warden(options, cgroups, lifeline.read_end.get(), result.write_end.get()).run([&](const Inside &inside) {
+    Warden(options, names, lifeline.read_end.get(), result.write_end.get()).run([&](const Inside &inside) {
       return body(inside) + std::string(end_of_result);
     });
   }
@@ -305,8 +315,7 @@ Sandbox Sandbox::start(const SandboxOptions &options, const std::function<std::s
   if (!warden)
     throw std::runtime_error("the sandbox's warden vanished");
   os::set_nonblocking(result.read_end.get());
-  return Sandbox(std::move(*warden), std::move(lifeline.write_end), std::move(result.read_end),
-                 cgroups.paths_to_remove);
+  return Sandbox(std::move(*warden), std::move(lifeline.write_end), std::move(result.read_end), std::move(names));
 }
 
 Sandbox::~Sandbox() {
@@ -351,9 +360,11 @@ void Sandbox::finish() {
   }
   if (*status != os::WaitStatus{})
     failure_ = "the sandbox's warden " + status->text();
-  if (status->signaled) // then it did not clean up
-    for (const auto &path : cgroups_)
-      os::remove_cgroup(path, Deadline::after(std::chrono::seconds(5)));
+  if (!status->signaled)
+    return;
+  for (const auto &path : names_.cgroups) // then it did not clean up
+    os::remove_cgroup(path, Deadline::after(os::end_bound));
+  remove_scratch(names_);
 }
 
 } // namespace pidleak::replay

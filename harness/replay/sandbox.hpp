@@ -7,8 +7,8 @@
 //
 // Where a PID namespace is to be had, init is its PID 1, and the kernel ends everything in it when init ends: on
 // its own, or by PR_SET_PDEATHSIG when the warden dies. Otherwise init is a child subreaper below a warden that is
-// one too. When the harness dies, by SIGKILL as well, the warden reads the end of the lifeline, ends init and
-// cleans up. When the warden dies first, the harness does.
+// one too, and ends what is below it when its lifeline is cut. When the harness dies, by SIGKILL as well, the warden
+// reads the end of the lifeline, ends init and cleans up. When the warden dies first, the harness does.
 #pragma once
 
 #include "harness/census/tree.hpp"
@@ -59,6 +59,13 @@ struct Inside {
 /// The tree in it, below the calling process, which must be the sandbox's init.
 census::TreeOptions tree_of(const Inside &inside, pid_t subject);
 
+/// What a sandbox makes outside itself, by name, so that the harness can remove it when the warden was killed.
+struct SandboxNames {
+  std::string base_name;                 // of cgroups: unique, and names the harness as owner
+  std::vector<std::string> cgroups = {}; // paths; children of a removed group go with it
+  std::string scratch = {};              // of the subreaper tier: a directory
+};
+
 /// Owns a running sandbox. The destructor ends it and waits until nothing of it is left.
 class Sandbox {
 public:
@@ -79,14 +86,14 @@ public:
   const std::string &failure() const { return failure_; }
 
 private:
-  Sandbox(os::ProcessRef warden, os::UniqueFd lifeline, os::UniqueFd result, std::vector<std::string> cgroups)
+  Sandbox(os::ProcessRef warden, os::UniqueFd lifeline, os::UniqueFd result, SandboxNames names)
       : warden_(std::move(warden)), lifeline_(std::move(lifeline)), result_(std::move(result)),
-        cgroups_(std::move(cgroups)) {}
+        names_(std::move(names)) {}
   void finish();
 
   os::ProcessRef warden_;
   os::UniqueFd lifeline_, result_;
-  std::vector<std::string> cgroups_;
+  SandboxNames names_;
   std::string bytes_, failure_;
   bool finished_ = false;
 };

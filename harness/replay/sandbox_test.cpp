@@ -52,21 +52,38 @@ std::vector<std::string> cgroups_of(const std::vector<pid_t> &harnesses) {
   return found;
 }
 
-/// Kills the harness at random moments of its replays. The caller is the subreaper of everything.
-void kill_at_random(const std::string &tier, int times) {
+enum class Killed { harness, warden };
+
+/// Of a warden whose harness goes on; nothing: there is none at the moment.
+std::optional<os::ProcessRef> warden_of(const os::ProcessRef &harness) {
+  auto wardens = os::read_children(harness.pid());
+  return wardens.empty() ? std::nullopt : os::ProcessRef::open(wardens.front());
+}
+
+/// Kills the harness or a warden at random moments of replays. The caller is the subreaper of everything.
+void kill_at_random(const std::string &tier, int times, Killed who = Killed::harness) {
   TemporaryDirectory scratch;
   ::setenv("TMPDIR", scratch.path().c_str(), 1);
   auto mounts = os::read_file("/proc/self/mountinfo");
   std::mt19937 random(static_cast<unsigned>(times));
   std::uniform_int_distribution<int> moment(0, 60000);
+  auto null = os::UniqueFd::adopt(::open("/dev/null", O_WRONLY | O_CLOEXEC));
   std::vector<pid_t> harnesses;
   for (int i = 0; i < times; ++i) {
     auto harness = os::launch({.program = PIDLEAK_BINARY_DIR "/pidleak",
-                               .arguments = {"run", "incident", "--repeat", "1000", "--jobs", "2", "--start-method",
-                                             "all", "--oom", "real", "--tier", tier},
-                               .standard_error = -1});
+                               .arguments = {"run", "incident", "--repeat", who == Killed::harness ? "1000" : "1",
+                                             "--pool", who == Killed::harness ? "all" : "cpython37", "--jobs", "2",
+                                             "--start-method", "all", "--oom", "real", "--tier", tier},
+                               .standard_output = null.get(),
+                               .standard_error = null.get()});
     os::wait_for_any_exit({harness.pidfd()}, std::chrono::microseconds(moment(random)));
-    expect(harness.send(SIGKILL), "the harness was running");
+    if (who == Killed::harness) {
+      expect(harness.send(SIGKILL), "the harness was running");
+    } else {
+      std::optional<os::ProcessRef> warden;
+      testing::wait_until([&] { return (warden = warden_of(harness)).has_value(); }, "there is a warden");
+      warden->send(SIGKILL);
+    }
     harnesses.push_back(harness.pid());
     testing::wait_until([] { return os::reap_exited_children(); }, "every process has gone by itself");
   }
@@ -101,6 +118,11 @@ TEST_CASE("SIGKILL of the harness at 50 random moments leaves no process, cgroup
 
 TEST_CASE("SIGKILL of the harness at 50 random moments leaves nothing at the subreaper tier either", "[sandbox]") {
   CHECK(testing::run_in_child([] { kill_at_random("subreaper", 50); }, std::chrono::seconds(100)) == "");
+}
+
+TEST_CASE("SIGKILL of a warden at random moments leaves nothing, at every tier", "[sandbox]") {
+  for (const char *tier : {"namespace-cgroup", "namespace", "subreaper"})
+    CHECK(testing::run_in_child([&] { kill_at_random(tier, 8, Killed::warden); }, std::chrono::seconds(100)) == "");
 }
 
 TEST_CASE("what the body left behind is ended with its sandbox, at every tier", "[sandbox]") {
