@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Ends harness, warden, guard and sweep by SIGKILL at random moments, and looks for what is left: a process, a cgroup, a
-mount, a file. Usage: ci/kill_at_random.py PIDLEAK [KILLS OF EACH, by default 1000 [SEED]]
+mount, a file.
 
 Each command runs once to its end first, which tells how long it takes; then again and again, and is killed at a moment
 that is drawn from that time. Of a command that ends before, the kill is not counted. Every process that is left comes to
 this one, which is the subreaper of all. Writes a line of JSON for each victim to standard output. Status 1: something was
 left.
 """
+import argparse
 import ctypes
 import json
 import os
@@ -19,7 +20,6 @@ import tempfile
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
-BOUND = 120  # s, of a hang
 POOLS = ["cpython36", "cpython37", "cpython312", "hardened"]
 SCENARIOS = ["incident", "owner-killed", "full-queue-shutdown", "oom-killed-child", "lifetime", "kubelet-stop"]
 TREE = "for i in 1 2 3; do (setsid sh -c 'sleep 1000 & sleep 0.05') & done; sleep 0.1"
@@ -98,6 +98,7 @@ def describe(pid):
 
 class Round:
     """One command in a directory of its own, for its temporary files as well."""
+    bound = 0.0  # s
 
     def __init__(self, command):
         self.directory = tempfile.mkdtemp(prefix="kill-at-random-")
@@ -130,7 +131,7 @@ class Round:
 
     def left(self):
         found = []
-        if not wait_for_no_children(time.monotonic() + BOUND):
+        if not wait_for_no_children(time.monotonic() + self.bound):
             found = [f"process {describe(pid)}" for pid in children_of(os.getpid())]
             end_all_children()
         found += [f"cgroup {path}" for path in cgroups_of(self.process.pid)]
@@ -173,18 +174,21 @@ def campaign(pidleak, victim, kills, draw):
 
 
 def main():
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    pidleak = shutil.which(sys.argv[1]) or sys.exit(f"{sys.argv[1]}: no program")
-    kills = int(sys.argv[2]) if len(sys.argv) > 2 else 1000
-    seed = int(sys.argv[3]) if len(sys.argv) > 3 else random.randrange(1000000)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pidleak")
+    parser.add_argument("--kills", type=int, default=1000, help="of each victim (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=random.randrange(1000000), help="by default drawn by lot, and told")
+    parser.add_argument("--bound", type=float, default=120, help="seconds after which a process that is there is left")
+    given = parser.parse_args()
+    pidleak = shutil.which(given.pidleak) or parser.error(f"{given.pidleak}: no program")
+    Round.bound = given.bound
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-    print(f"seed {seed}", file=sys.stderr)
-    draw = random.Random(seed)
+    print(f"seed {given.seed}", file=sys.stderr)
+    draw = random.Random(given.seed)
     left = 0
     for victim in VICTIMS:
-        row = campaign(os.path.abspath(pidleak), victim, kills, draw)
+        row = campaign(os.path.abspath(pidleak), victim, given.kills, draw)
         left += row["left"]
         print(json.dumps(row), flush=True)
     sys.exit(1 if left else 0)

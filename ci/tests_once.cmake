@@ -28,6 +28,17 @@ if(benchmark_FOUND AND PIDLEAK_PYTHON)
   set_tests_properties(cost PROPERTIES LABELS "census;guard" TIMEOUT 300 RUN_SERIAL TRUE)
 endif()
 
+# A sample of ci/soak's kills at random moments; and once of a program that leaves a process and a file.
+if(PIDLEAK_PYTHON)
+  set(kill_at_random ${PIDLEAK_PYTHON} ${PROJECT_SOURCE_DIR}/ci/kill_at_random.py)
+  add_test(NAME kills COMMAND ${kill_at_random} $<TARGET_FILE:pidleak> --kills 5)
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/leaves.sh CONTENT "#!/bin/sh\n: >$TMPDIR/left\nsleep 100 &\nsleep 1\n")
+  file(CHMOD ${PROJECT_BINARY_DIR}/leaves.sh PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)
+  add_test(NAME kills-planted COMMAND ${kill_at_random} ${PROJECT_BINARY_DIR}/leaves.sh --kills 1 --bound 0.1)
+  set_tests_properties(kills-planted PROPERTIES PASS_REGULAR_EXPRESSION "process [0-9]+ sleep 100.*: file left")
+  set_tests_properties(kills kills-planted PROPERTIES LABELS replay TIMEOUT 300)
+endif()
+
 # Who includes whom; and once with an arrow that is wrong, so that the check is known to see one.
 add_test(NAME layers COMMAND ${PROJECT_SOURCE_DIR}/ci/check-layers)
 file(WRITE ${PROJECT_BINARY_DIR}/wrong-layers/harness/census/wrong.cpp "#include \"harness/pool/pool.hpp\"\n")
