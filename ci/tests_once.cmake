@@ -26,6 +26,15 @@ if(benchmark_FOUND AND PIDLEAK_PYTHON)
   add_test(NAME cost COMMAND ${PIDLEAK_PYTHON} ${PROJECT_SOURCE_DIR}/ci/benchmark --check --rounds 120 --repetitions 2
     --bin ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} --output ${PROJECT_BINARY_DIR}/benchmark)
   set_tests_properties(cost PROPERTIES LABELS "census;guard" TIMEOUT 300 RUN_SERIAL TRUE)
+  find_program(tini tini)
+  if(tini) # what can't be reached is lost, twice
+    file(WRITE ${PROJECT_BINARY_DIR}/benchmark/planted.json "{\"guard\": {\"pidleak guard, to tini -s\": 0.001}}")
+    add_test(NAME cost-planted COMMAND ${PIDLEAK_PYTHON} ${PROJECT_SOURCE_DIR}/ci/benchmark guard --rounds 1
+      --against ${PROJECT_BINARY_DIR}/benchmark/planted.json --bin ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}
+      --output ${PROJECT_BINARY_DIR}/benchmark/planted)
+    set_tests_properties(cost-planted PROPERTIES LABELS guard TIMEOUT 300
+      PASS_REGULAR_EXPRESSION "lost: pidleak guard, to tini -s")
+  endif()
 endif()
 
 # A sample of ci/soak's kills at random moments; and once of a program that leaves a process and a file.
