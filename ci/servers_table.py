@@ -1,8 +1,10 @@
-"""Writes what servers did to their README: servers_table.py REPORT README. What is above the mark stays."""
+"""Writes what servers did to their README: servers_table.py REPORT LEAKS README. What is above the mark stays."""
 
 import collections
 import json
 import sys
+import textwrap
+import tomllib
 
 MARK = "<!-- From here on made by ci/servers. -->\n"
 WORKERS = {"ended": "idle", "finish": "busy", "never-end": "stuck"}
@@ -13,6 +15,10 @@ def fact(report, condition, name=None):
         if evidence["condition"] == condition:
             return evidence["facts"].get(name, "") if name else evidence["text"]
     return ""
+
+
+def server_of(report):
+    return report["pool"]["name"].removeprefix("server:")
 
 
 def count(report):
@@ -97,7 +103,7 @@ def tables(reports):
     cells = collections.defaultdict(list)
     servers = {}
     for report in reports:
-        server = report["pool"]["name"].removeprefix("server:")
+        server = server_of(report)
         servers[server] = True
         cells[server, report["scenario"], WORKERS[report["conditions"]["tasks"]]].append(report)
     for title, columns in TABLES:
@@ -107,21 +113,64 @@ def tables(reports):
             row = []
             for _, scenario, workers, words in columns:
                 found = cells.get((server, scenario, workers))
+                if not found and len(columns) == len({name for _, name, *_ in columns}):  # its workers are always busy
+                    found = cells.get((server, scenario, "busy"))
                 row.append(words(found) if found else "–")
             yield f"| {server} | " + " | ".join(row) + " |\n"
 
 
-def main(report_path, readme_path):
+def cell_of(report):
+    return f"{report['scenario']} {WORKERS[report['conditions']['tasks']]}"
+
+
+def is_bold(report):
+    """A leak, no end, or a worker that is lost for good."""
+    return report["verdict"] in ("leaked", "hung") or fact(report, "replaced", "replaced") == "no"
+
+
+def what_remains(reports, servers, name):
+    """`4W of apache, nginx` in one cell, as often as it was seen."""
+    by_count = collections.defaultdict(list)
+    for server in servers:
+        bold = [r for r in reports if is_bold(r) and server_of(r) == server and cell_of(r) == name]
+        if bold:
+            how = collections.Counter(count(r) if r["verdict"] != "clean" else "a worker less" for r in bold)
+            by_count[how.most_common(1)[0][0]].append(server)
+    return "; ".join(f"{how} of {', '.join(found)}" for how, found in by_count.items())
+
+
+def explained(reports, leaks):
+    """What remains, why, what helps; and the leaks that none of them explains."""
+    known = {(server, name) for leak in leaks for server in leak["servers"] for name in leak["cells"]}
+    for server, name in sorted({(server_of(r), cell_of(r)) for r in reports if is_bold(r)} - known):
+        print(f"servers_leaks.toml explains no leak of {server} under {name}", file=sys.stderr)
+    for leak in leaks:
+        remains = [(name, text) for name in leak["cells"] if (text := what_remains(reports, leak["servers"], name))]
+        if not remains:
+            print(f"servers_leaks.toml: no replay shows: {leak['title']}", file=sys.stderr)
+            continue
+        name, text = remains[0]
+        paragraph = f"**{leak['title']}.** Remains ({name}): {text}. Why: {leak['why']} Helps: {leak['helps']}"
+        if leak["reports"]:
+            links = (f"[{'/'.join(url.split('/')[3:5])}#{url.split('/')[-1]}]({url})" for url in leak["reports"])
+            paragraph += f" Reported: {', '.join(links)}."
+        yield f"\n{textwrap.fill(paragraph, 120, break_long_words=False, break_on_hyphens=False)}\n\n    {leak['command']}\n"
+
+
+def main(report_path, leaks_path, readme_path):
     with open(report_path) as file:
         reports = json.load(file)["reports"]
+    with open(leaks_path, "rb") as file:
+        leaks = tomllib.load(file)["leak"]
     with open(readme_path) as file:
         guide = file.read().split(MARK)[0]
     a_cell = collections.Counter((r["pool"]["name"], r["scenario"], r["conditions"]["tasks"]) for r in reports)
-    hours = sum(report["durations_ms"]["total"] for report in reports) / 60000
+    minutes = sum(report["durations_ms"]["total"] for report in reports) / 60000
     text = guide + MARK + "\n## What they do\n\n"
-    text += (f"{len(reports)} replays, {min(a_cell.values())} a cell, {hours:.0f} minutes of replays, side by side. "
+    text += (f"{len(reports)} replays, {min(a_cell.values())} a cell, {minutes:.0f} minutes of replays, side by side. "
              "M is the master, W a worker, Z a zombie. Bold: a leak, or no end.\n")
     text += "".join(tables(reports))
+    text += "\n## What remains, why, and what helps\n" + "".join(explained(reports, leaks))
     with open(readme_path, "w") as file:
         file.write(text)
 

@@ -27,12 +27,18 @@ std::string who_waits(const Evidence &held_up) {
                     : fmt::format("{} wait{} for the request", who, workers == "1" ? "s" : "");
 }
 
+/// Of the workers: what the master does is in the verdict.
 std::string when_left(const Evidence &left) {
   double last = 0;
+  int workers = 0;
   for (const auto &[name, text] : left.facts)
-    if (name.ends_with(" s"))
+    if (name.starts_with("worker ") && name.ends_with(" s")) {
+      ++workers;
       last = std::max(last, std::strtod(text.c_str(), nullptr));
-  return last < worth_telling_s ? "" : fmt::format("left within {:.1f} s of {}", last, fact(left, "since"));
+    }
+  return last < worth_telling_s ? ""
+                                : fmt::format("{} worker{} left within {:.1f} s of {}", workers,
+                                              workers == 1 ? "" : "s", last, fact(left, "since"));
 }
 
 std::string who_serves(const Evidence &serves) {
@@ -48,7 +54,8 @@ std::string who_holds(const Evidence &port) {
   std::string text;
   for (const auto &[address, pids] : port.facts) {
     auto count = 1 + std::count(pids.begin(), pids.end(), ' ');
-    text += fmt::format("{}{} is held by {}", text.empty() ? "" : ", ", printable(address), count);
+    text += fmt::format("{}{} is held by {} process{}", text.empty() ? "" : ", ", printable(address), count,
+                        count == 1 ? "" : "es");
   }
   return text;
 }

@@ -66,8 +66,9 @@ TEST_CASE("what servers did besides stands in their cells, each once, and how wo
   CHECK(text ==
         "| scenario | start method | server:a | server:b |\n"
         "|---|---|---|---|\n"
-        "| incident | fork | leaked 1/0, 12 ms<br>the master and 1 worker wait for the request<br>left within "
-        "14.9 s of SIGTERM<br>the request was dropped<br>127.0.0.1:80 is held by 1<br>1 process still answers | "
+        "| incident | fork | leaked 1/0, 12 ms<br>the master and 1 worker wait for the request<br>1 worker left "
+        "within 14.9 s of SIGTERM<br>the request was dropped<br>127.0.0.1:80 is held by 1 process<br>1 process still "
+        "answers | "
         "clean, 12 ms |\n"
         "| a worker notices its master's death by | | timer | - |\n");
 }

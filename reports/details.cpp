@@ -14,15 +14,25 @@ namespace {
 
 using layout::Row;
 
-std::string standard_error(const std::string &bytes) {
-  std::string text = "  the subject's standard error ends with:\n";
+/// Its last lines: the JSON has all that was kept.
+std::string last_output(const std::string &bytes) {
+  constexpr std::size_t most_lines = 20;
+  std::vector<std::string> lines;
   auto shown = printable(bytes, LineBreaks::kept);
   for (std::string_view rest = shown; !rest.empty();) {
     auto line = rest.substr(0, rest.find('\n'));
-    text += fmt::format("  |{}{}\n", line.empty() ? "" : " ", line); // marked: it may look like a report
+    lines.push_back(fmt::format("  |{}{}\n", line.empty() ? "" : " ", line)); // marked: it may look like a report
     rest.remove_prefix(std::min(line.size() + 1, rest.size()));
   }
-  return text;
+  auto first = lines.end() - static_cast<long>(std::min(lines.size(), most_lines));
+  return fmt::format("  the last of its output:\n{}", fmt::join(first, lines.end(), ""));
+}
+
+bool did_not_come_up_again(const Report &report) {
+  return std::any_of(report.evidence.begin(), report.evidence.end(), [](const Evidence &evidence) {
+    auto up = evidence.facts.find("up");
+    return evidence.condition == "started-again" && up != evidence.facts.end() && up->second == "no";
+  });
 }
 
 std::string body_of(const Report &report, const TerminalOptions &options) {
@@ -44,8 +54,8 @@ std::string body_of(const Report &report, const TerminalOptions &options) {
                     report.settle_ms < 100 ? 1 : 0,
                     report.not_quiescent_because.empty() ? "" : " (" + printable(report.not_quiescent_because) + ")"),
         12);
-  if (report.verdict == Verdict::broken && !report.subject_stderr.empty())
-    text += standard_error(report.subject_stderr);
+  if ((report.verdict == Verdict::broken || did_not_come_up_again(report)) && !report.subject_stderr.empty())
+    text += last_output(report.subject_stderr);
   return text;
 }
 
@@ -89,7 +99,9 @@ constexpr double late_ms = 1000; // for a process to leave, and nothing held it 
 
 /// Besides what is not clean: what a server's processes did that a user may not expect, and with -v all that they did.
 bool is_worth_telling(const Report &report, const TerminalOptions &options) {
-  auto is_odd = [](const Evidence &evidence) { return evidence.condition == "held-up" || evidence.condition == "stays"; };
+  auto is_odd = [](const Evidence &evidence) {
+    return evidence.condition == "held-up" || evidence.condition == "stays";
+  };
   auto is_mistake = [](const TimelineEvent &event) { return event.event == "mistake"; };
   bool is_server = layout::condition(report, "start-method").empty();
   return report.verdict != Verdict::clean || !report.remaining.empty() ||

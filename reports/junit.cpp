@@ -169,7 +169,7 @@ std::string failure_of(const Report &report) {
                         printable(evidence.text));
   text += growth_lines(growing_groups(report), "") + remaining_lines(report, "") + suppression_lines(report, "");
   if (report.verdict == Verdict::broken && !report.subject_stderr.empty())
-    text += "the subject's standard error ends with:\n" + printable(report.subject_stderr, LineBreaks::kept);
+    text += "the last of its output:\n" + printable(report.subject_stderr, LineBreaks::kept);
   return text;
 }
 

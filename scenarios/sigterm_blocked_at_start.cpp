@@ -14,7 +14,7 @@ const Scenario &sigterm_blocked_at_start() {
       .summary = "a server or a pool's owner is started with SIGTERM blocked, which survives exec, and asked to stop",
       .conditions = {.sigterm = Sigterm::blocked, .tasks = Tasks::ended},
       .subjects = {SubjectKind::pool, SubjectKind::server},
-      .steps = {Step::create_pool, Step::occupy_workers, Step::ask_to_stop, Step::settle},
+      .steps = {Step::create_pool, Step::occupy_workers, Step::ask_to_stop, Step::release_tasks, Step::settle},
       .must_show = {},
       .expectations = {{"cpython36", StartMethod::fork, clean},
                        {"cpython37", StartMethod::fork, clean},

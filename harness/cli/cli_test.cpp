@@ -277,9 +277,9 @@ TEST_CASE("a replay of a real pool tells who created what remains, and one of a 
   CHECK(real.at("genealogy").at("state") == "complete");
   for (const auto &process : real.at("remaining")) {
     CHECK(process.at("created_by").back().at("command_line").back() == adapter);
-  auto started_at = process.at("forked_at").dump(); // the pool's own line, and the one that asked for it
-  CHECK_THAT(started_at, ContainsSubstring("concurrent/futures/process.py:"));
-  CHECK_THAT(started_at, ContainsSubstring("python_executor.py:"));
+    auto started_at = process.at("forked_at").dump(); // the pool's own line, and the one that asked for it
+    CHECK_THAT(started_at, ContainsSubstring("concurrent/futures/process.py:"));
+    CHECK_THAT(started_at, ContainsSubstring("python_executor.py:"));
   }
   CHECK(report_of("cpython312").at("genealogy").is_null());
 }
@@ -308,4 +308,8 @@ TEST_CASE("a server of one's own that stops, and one that does not", "[cli]") {
   auto deaf = stop(":");
   CHECK(deaf.status == 1);
   CHECK_THAT(deaf.out, ContainsSubstring("after SIGTERM: the master and 1 live worker remain"));
+  auto late =
+      run({"run", "graceful-stop", "--ready-within", "0.2", "--ready-line", "listening", "--serve", "sleep 1000"});
+  CHECK(late.status == 5);
+  CHECK_THAT(late.out, ContainsSubstring("no line of its output matches \"listening\", and it has written nothing"));
 }

@@ -117,12 +117,15 @@ bool can_be(Tasks tasks, const replay::Scenario &scenario, const replay::ServerD
                                   : server.busy_by != BusyBy::nothing && server.busy_by != BusyBy::itself;
 }
 
-/// Its interpreter and libraries take their time to start. A master can't be told to allocate.
-void fit_to_server(Plan &plan) {
-  plan.step_bound = std::chrono::seconds(30);
+/// Its interpreter and libraries take their time to start. A master can't be told to allocate. Workers that are always
+/// busy are so while they would be idle.
+void fit_to_server(Plan &plan, milliseconds ready_within) {
+  plan.step_bound = ready_within;
   auto &conditions = plan.scenario.conditions;
   if (conditions.victim == Victim::owner && conditions.death == Death::oom)
     conditions.death = Death::sigkill;
+  if (plan.pool.server->busy_by == replay::BusyBy::always && conditions.tasks == Tasks::ended)
+    conditions.tasks = Tasks::finish;
 }
 
 } // namespace
@@ -148,7 +151,7 @@ std::vector<Plan> make_plans(const ReplayOptions &options) {
       for (const auto &set : options.overrides)
         set(conditions);
       if (pool.server)
-        fit_to_server(plan);
+        fit_to_server(plan, options.ready_within);
       bool is_new =
           std::none_of(plans.begin(), plans.end(), [&](const Plan &known) { // an option may have made it another
             return known.scenario.name == plan.scenario.name && known.pool.name == plan.pool.name &&
@@ -188,10 +191,13 @@ std::string done_in(const Report &report) {
     if (name != "start-method") // told beside the workers
       changed.push_back(fmt::format("{} {}", name, word));
   auto method = report.conditions.find("start-method");
-  if (method == report.conditions.end()) // a server's, or guard's
-    return report.conditions.empty()
-               ? ""
-               : fmt::format("{} workers{}{}", report.workers, changed.empty() ? "" : "; ", fmt::join(changed, ", "));
+  if (method == report.conditions.end()) { // a server's, or guard's
+    if (report.conditions.empty() || (report.workers == 0 && report.verdict == reports::Verdict::broken))
+      return "";
+    std::erase_if(changed, [](const std::string &text) { return text.starts_with("tasks "); }); // its row says that
+    return fmt::format("{} worker{}{}{}", report.workers, report.workers == 1 ? "" : "s", changed.empty() ? "" : "; ",
+                       fmt::join(changed, ", "));
+  }
   return fmt::format("{} workers with {}; {}", report.workers, method->second,
                      changed.empty() ? "nothing else" : fmt::to_string(fmt::join(changed, ", ")));
 }

@@ -18,8 +18,8 @@ struct ReplayOptions {
   std::string report_path, require_tier, tier, oom = "real";
   bool stacks = false;
   bool json = false;
-  std::optional<replay::PoolChoice> served = {}; // a server of the user's own, beside the pools
-  milliseconds grace{30000};                     // of servers
+  std::optional<replay::PoolChoice> served = {};  // a server of the user's own, beside the pools
+  milliseconds grace{30000}, ready_within{30000}; // of servers
   ShardOptions shards = {};
   std::optional<reports::Shard> shard = {}; // what came of these; nothing: the whole
   std::string from = {};                    // a report that has the replays already; empty: they are done

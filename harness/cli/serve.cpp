@@ -17,7 +17,7 @@ namespace {
 using replay::BusyBy;
 using replay::ServerDescription;
 
-constexpr double longest_grace = 3600;
+constexpr double longest_wait = 3600;
 
 /// `http://127.0.0.1:8000/slow`, or `/slow` on the port that is waited for.
 void take_busy(const ServeOptions &options, ServerDescription &server) {
@@ -53,7 +53,8 @@ ServerDescription describe(const ServeOptions &options, const Given &given, int 
   auto program = os::find_on_path(server.command.front());
   if (program.empty() || ::access(program.c_str(), X_OK) != 0)
     throw UsageError(fmt::format(
-        "--serve: {} can't be executed: not found, or not executable{}", server.command.front(),
+        "--serve: {} can't be executed: {}{}", server.command.front(),
+        program.empty() || ::access(program.c_str(), F_OK) != 0 ? "not found" : "not executable",
         options.command.find_first_of("|&;<>$=") == std::string::npos ? ""
                                                                       : "; what needs a shell is: sh -c 'exec ...'"));
   server.working_directory = server.directory = std::filesystem::current_path();
@@ -111,6 +112,12 @@ std::vector<Option> serve_options(ServeOptions &options) {
        .into = &options.ready_file,
        .summary = "It is ready once this file is there",
        .value = "FILE"},
+      {.name = "--ready-within",
+       .into = &options.ready_within,
+       .summary = "How long a server may take to get ready; one that is not by then is broken",
+       .value = "SECONDS",
+       .range = {{0.1, longest_wait}},
+       .shows_default = true},
       {.name = "--busy",
        .into = &options.busy,
        .summary = "A request that takes long: http://127.0.0.1:PORT/PATH, or /PATH on the port of --ready-port",
@@ -132,7 +139,7 @@ std::vector<Option> serve_options(ServeOptions &options) {
        .into = &options.grace,
        .summary = "How long a server may take to stop; what has not stopped by then is hung",
        .value = "SECONDS",
-       .range = {{0.1, longest_grace}},
+       .range = {{0.1, longest_wait}},
        .shows_default = true}};
   for (auto &option : all)
     option.group = "A server of your own";
@@ -142,6 +149,7 @@ std::vector<Option> serve_options(ServeOptions &options) {
 void take_served(const ServeOptions &options, const Given &given, ReplayOptions &replay) {
   check(options, given, replay);
   replay.grace = from_seconds(options.grace);
+  replay.ready_within = from_seconds(options.ready_within);
   if (!given.contains("--serve"))
     return;
   if (!given.contains("--pool"))

@@ -9,7 +9,7 @@ namespace pidleak::cli {
 struct ServeOptions {
   std::string command, busy, stop = "TERM", network = "host", ready_line, ready_file;
   int ready_port = 0;
-  double grace = 30; // seconds
+  double grace = 30, ready_within = 30; // seconds
 };
 
 /// The options of a verb. `options` must live until it has run.

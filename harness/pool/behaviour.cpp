@@ -21,8 +21,7 @@ Behaviour behaviour_of(Preset preset) {
             .workers_hold_write_end = false,
             .reads_whole_results = false,
             .stop_fork_server = true,
-            .workers_leave_with_owner = true,
-            .workers_leave_with_server = true,
+            .workers_leave_with_parent = true,
             .exception_breaks_pool = true};
   }
   return {};

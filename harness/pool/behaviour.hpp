@@ -45,10 +45,8 @@ struct Behaviour {
   bool reads_whole_results = true;
   /// The fork server is ended by shutdown, not left until the owner exits.
   bool stop_fork_server = false;
-  /// Workers that are the owner's children end when it does, in a task as well. With a fork server: see below.
-  bool workers_leave_with_owner = false;
-  /// Workers of a fork server end when it does.
-  bool workers_leave_with_server = false;
+  /// Workers end when their parent does, the owner or the fork server, in a task as well.
+  bool workers_leave_with_parent = false;
   /// An exception of the management thread breaks the pool: its futures say so, and its workers are ended. Otherwise
   /// it ends that thread alone, and with it the only one that would tell a future or join a worker.
   bool exception_breaks_pool = false;

@@ -412,3 +412,18 @@ TEST_CASE("when the owner is killed, hardened's workers leave, and those of CPyt
       wait_until([&, pid = worker] { return testing::is_idle(pid); }, "it stays");
   });
 }
+
+TEST_CASE("hardened's workers outlive the thread that made their pool", "[pool]") {
+  auto method = EVERY(Method); // PR_SET_PDEATHSIG comes with the end of a thread
+  CAPTURE(spell(method));
+  Gates gates(3);
+  testing::check_in_child([&] {
+    pool::ProcessPool *pool = nullptr;
+    std::thread([&] { pool = &testing::open_pool(options_for(method, behaviour_of(Preset::hardened), gates)); }).join();
+    auto futures = testing::submit(*pool, gates, 3);
+    gates.finish_all();
+    testing::expect_outcomes(futures, "done");
+    pool->shutdown(true);
+    testing::expect_helpers_only(*pool);
+  });
+}

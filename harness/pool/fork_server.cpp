@@ -46,8 +46,8 @@ void run_fork_server(std::vector<std::string> &arguments, const WorkerCode &code
   auto ends = WorkerEnds::from_arguments(arguments);
   auto requests = take_descriptor(arguments, "--requests=");
   auto replies = take_descriptor(arguments, "--replies=");
-  bool workers_leave_with_server = std::erase(arguments, workers_leave_option) > 0;
-  pid_t server = ::getpid();
+  if (ends.leave_with != 0)
+    ends.leave_with = ::getpid(); // one that its owner was not told of yet is lost to the pool without this server
   auto sigchld_of_children = ::signal(SIGCHLD, SIG_DFL); // exec keeps an ignored one: the kernel would reap at once
   sigset_t mask_of_children;
   auto child_events = watch_children(mask_of_children);
@@ -73,8 +73,6 @@ void run_fork_server(std::vector<std::string> &arguments, const WorkerCode &code
     if (pid < 0)
       os::throw_errno("fork() of a worker");
     if (pid == 0) {
-      if (workers_leave_with_server) // one that its owner was not told of yet is lost to the pool when the server goes
-        leave_with_parent(server);
       requests.reset();
       replies.reset();
       child_events.reset();

@@ -29,11 +29,16 @@ ProcessPool::ProcessPool(PoolOptions options)
   if (options_.behaviour.tracker != TrackerPolicy::none && options_.start_method != StartMethod::fork)
     tracker_.emplace(options_.behaviour.tracker, options_.tracker_program);
   starter_ = make_starter();
+  std::promise<void> start;
+  auto started = start.get_future();
+  management_thread_ = std::thread([this, start = std::move(start)]() mutable {
+    if (start_workers(std::move(start)))
+      manage();
+  });
   try {
-    for (int i = 0; i < options_.workers; ++i)
-      workers_.push_back({.process = starter_->start()});
-    management_thread_ = std::thread([this] { manage(); });
+    started.get();
   } catch (...) { // out of processes, say: those that did start must not be left
+    management_thread_.join();
     end_workers();
     stop_helpers(Deadline::after(options_.behaviour.terminate_grace));
     throw;
@@ -41,6 +46,20 @@ ProcessPool::ProcessPool(PoolOptions options)
 }
 
 ProcessPool::~ProcessPool() { shutdown(true); }
+
+/// By the management thread: workers that leave with their owner do so with the thread that started them, and this one
+/// outlives them. Returns whether all have started.
+bool ProcessPool::start_workers(std::promise<void> done) {
+  try {
+    for (int i = 0; i < options_.workers; ++i)
+      workers_.push_back({.process = starter_->start()});
+  } catch (...) {
+    done.set_exception(std::current_exception());
+    return false;
+  }
+  done.set_value();
+  return true;
+}
 
 std::unique_ptr<Starter> ProcessPool::make_starter() {
   switch (options_.start_method) {
@@ -52,21 +71,19 @@ std::unique_ptr<Starter> ProcessPool::make_starter() {
   case StartMethod::spawn:
     return make_spawn_starter(worker_ends(), options_.worker_program);
   case StartMethod::forkserver:
-    return make_forkserver_starter(worker_ends(), options_.fork_server, options_.behaviour.workers_leave_with_server);
+    return make_forkserver_starter(worker_ends(), options_.fork_server);
   }
   throw std::invalid_argument("no such start method");
 }
 
 WorkerEnds ProcessPool::worker_ends() const {
-  bool leave_with_owner =
-      options_.behaviour.workers_leave_with_owner && options_.start_method != StartMethod::forkserver;
   return {.locks = calls_.locks_fd(),
           .calls_read = calls_.read_fd(),
           .calls_write = options_.behaviour.workers_hold_write_end ? calls_.write_fd() : -1,
           .results_write = results_.write_end.get(),
           .tracker = tracker_ ? tracker_->fd() : -1,
           .reset_signals = options_.behaviour.reset_signals,
-          .leave_with = leave_with_owner ? ::getpid() : 0};
+          .leave_with = options_.behaviour.workers_leave_with_parent ? ::getpid() : 0};
 }
 
 std::future<std::string> ProcessPool::submit(std::string task) {

@@ -72,8 +72,8 @@ struct NamedObject {
 /// process, and no behaviour ends it or waits for it.
 class ProcessPool {
 public:
-  /// Starts the workers, then the management thread. With start method fork the calling process should have no
-  /// other thread yet. Throws std::invalid_argument, or whatever kept a worker from starting.
+  /// Starts the management thread, and this the workers. With start method fork the calling process should have no
+  /// other thread that runs. Throws std::invalid_argument, or whatever kept a worker from starting.
   explicit ProcessPool(PoolOptions options);
   /// shutdown(true): with the behaviours that hang, it hangs.
   ~ProcessPool();
@@ -97,6 +97,7 @@ private:
     bool exit_reported = false;
   };
 
+  bool start_workers(std::promise<void> done);
   std::unique_ptr<Starter> make_starter();
   WorkerEnds worker_ends() const;
 

@@ -5,7 +5,7 @@
 // The server may end before its children do: killed by the kernel or the owner, which does not wait for it without end.
 // Its children are then those of the nearest subreaper above it, and that may be the owner: it reaps what is its own,
 // through the pidfds that it holds. A worker whose pid the server had not told yet leaves when the call queue ends; but
-// not one that waits for a lock which another took with it: workers_leave_with_server is for that.
+// not one that waits for a lock which another took with it: workers_leave_with_parent is for that.
 #include "harness/os/launch.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/syscall_error.hpp"
@@ -66,9 +66,8 @@ private:
 
 class ForkServerStarter final : public Starter {
 public:
-  ForkServerStarter(WorkerEnds ends, Program program, bool workers_leave_with_it)
-      : requests_(os::open_pipe()), replies_(os::open_pipe()),
-        server_(launch(ends, std::move(program), workers_leave_with_it)) {
+  ForkServerStarter(WorkerEnds ends, Program program)
+      : requests_(os::open_pipe()), replies_(os::open_pipe()), server_(launch(ends, std::move(program))) {
     requests_.read_end.reset();
     replies_.write_end.reset();
   }
@@ -106,14 +105,12 @@ public:
   }
 
 private:
-  os::ProcessRef launch(WorkerEnds ends, Program program, bool workers_leave_with_it) {
+  os::ProcessRef launch(WorkerEnds ends, Program program) {
     os::Launch what{.program = program.path, .arguments = program.arguments, .inherited = ends.descriptors()};
     what.inherited.push_back(requests_.read_end.get());
     what.inherited.push_back(replies_.write_end.get());
     for (auto &argument : ends.to_arguments())
       what.arguments.push_back(argument);
-    if (workers_leave_with_it)
-      what.arguments.emplace_back(workers_leave_option);
     what.arguments.push_back(fmt::format("--requests={}", requests_.read_end.get()));
     what.arguments.push_back(fmt::format("--replies={}", replies_.write_end.get()));
     return os::launch(what);
@@ -126,8 +123,8 @@ private:
 
 } // namespace
 
-std::unique_ptr<Starter> make_forkserver_starter(WorkerEnds ends, Program fork_server, bool workers_leave_with_it) {
-  return std::make_unique<ForkServerStarter>(ends, std::move(fork_server), workers_leave_with_it);
+std::unique_ptr<Starter> make_forkserver_starter(WorkerEnds ends, Program fork_server) {
+  return std::make_unique<ForkServerStarter>(ends, std::move(fork_server));
 }
 
 } // namespace pidleak::pool

@@ -66,15 +66,13 @@ public:
   virtual void stop(Deadline) {}
 };
 
-/// fork(2): the worker is a copy of this process and never returns. Call before this process has threads.
+/// fork(2): the worker is a copy of this process and never returns. No other thread of this process should run.
 /// `owners_only`: descriptors that the worker closes, of all those that fork copies.
 std::unique_ptr<Starter> make_fork_starter(WorkerEnds ends, WorkerCode code, std::vector<int> owners_only);
 /// A new program for each worker, through Boost.Process. SIG_IGN and the signal mask survive its exec.
 std::unique_ptr<Starter> make_spawn_starter(WorkerEnds ends, Program worker);
 /// A program that forks the workers: they are its children, not this process's.
-/// `workers_leave_with_it`: Behaviour::workers_leave_with_server.
-std::unique_ptr<Starter> make_forkserver_starter(WorkerEnds ends, Program fork_server, bool workers_leave_with_it);
-constexpr const char *workers_leave_option = "--workers-leave-with-server"; // of a fork server
+std::unique_ptr<Starter> make_forkserver_starter(WorkerEnds ends, Program fork_server);
 
 /// The main function of that program: serves until its owner closes the pipe, or dies. Argument: what
 /// make_forkserver_starter put on the command line. Throws std::invalid_argument.

@@ -54,15 +54,12 @@ WorkerEnds WorkerEnds::from_arguments(std::vector<std::string> &arguments) {
   throw std::invalid_argument("no --pool-ends: this program is started by a pool, not by hand");
 }
 
-void leave_with_parent(pid_t parent) {
-  os::die_with_parent();
-  if (::getppid() != parent) // it has gone already
-    ::_exit(1);
-}
-
 void run_worker(const WorkerEnds &ends, const WorkerCode &code) {
-  if (ends.leave_with != 0)
-    leave_with_parent(ends.leave_with);
+  if (ends.leave_with != 0) {
+    os::die_with_parent();
+    if (::getppid() != ends.leave_with) // it has gone already
+      ::_exit(1);
+  }
   if (ends.reset_signals)
     os::reset_all_signals();
   os::ignore_sigpipe(); // the owner may be gone when a result is written

@@ -40,10 +40,6 @@ struct WorkerEnds {
   static WorkerEnds from_arguments(std::vector<std::string> &arguments);
 };
 
-/// The calling process ends when its parent does: by PR_SET_PDEATHSIG, prctl(2), and so with the thread that started
-/// it.
-void leave_with_parent(pid_t parent);
-
 /// Runs until a sentinel or the end of the call queue, then returns.
 void run_worker(const WorkerEnds &ends, const WorkerCode &code);
 

@@ -42,13 +42,21 @@ void describe(const Plan &plan, Report &report) {
   });
 }
 
+/// Longer than a replay takes.
+milliseconds backstop_of(const Plan &plan) {
+  auto longest_wait = plan.grace; // a stop, and a while later who is left; a reaction
+  if (plan.pool.server)
+    longest_wait = std::max(longest_wait, plan.pool.server->longest_timer.value_or(milliseconds(0)));
+  return plan.step_bound * 10 + plan.settle_bound * 2 + longest_wait * 3;
+}
+
 SandboxOptions sandbox_for(const Plan &plan, const RunOptions &options) {
   return {.facilities = options.facilities,
           .tier = options.tier,
           .memory_cgroup = needs_real_oom(plan),
           .own_network = plan.pool.server && plan.pool.server->own_network,
           .process_cap = plan.process_cap,
-          .bound = plan.step_bound * 10 + plan.settle_bound * 2};
+          .bound = backstop_of(plan)};
 }
 
 struct Running {

@@ -65,7 +65,8 @@ function main() {
   const swept = sweeps.flatMap((sweep, i) => sweepOf(sweep, i + 1));
   const head = sweeps.length > 0 ? [headOf([], counted(sweeps.length, 'sweep'))] : overviewOf(cells, numbers);
   const cross = comparison ? [crossOf(comparison, cells, numbers)] : [];
-  document.getElementById('page').append(...head, ...cross, ...sections, ...swept);
+  const [title, ...overview] = head;
+  document.getElementById('page').append(title, ...cross, ...overview, ...sections, ...swept);
   openForPrint([...sections, ...swept.filter((each) => each.build)]);
   followLinks();
   addEventListener('load', () => {

@@ -89,7 +89,7 @@ function replaysOf(cell) {
 }
 
 function bodyOf(report, cell) {
-  const standardError = part('The subject’s standard error ends with', standardErrorOf(report));
+  const standardError = part('The last of its output', standardErrorOf(report));
   const isBroken = report.verdict === 'broken'; // then it says most
   return [
     element('p', { class: 'reason' }, report.reason),

@@ -34,7 +34,7 @@ Judged judge_restart(const Report &report, const ServerFacts &facts, const std::
     return process.attributes && !process.attributes->listens.empty();
   });
   return {Verdict::leaked, fmt::format("{}: {} from before {} there{}", up, who, report.live == 1 ? "is" : "are",
-                                       hold_port ? ", with its listening socket" : "")};
+                                       hold_port ? ", with the listening socket" : "")};
 }
 
 } // namespace

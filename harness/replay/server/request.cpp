@@ -128,10 +128,10 @@ void Request::judge_answer() {
   if (body == got_.npos)
     return end(State::dropped, "the connection was closed without an answer");
   answer_ = got_.substr(body + 4);
-  auto status = got_.substr(0, got_.find("\r\n"));
-  if (auto code = status.find(' '); code != status.npos && status.compare(code + 1, 1, "5") == 0)
-    return end(State::dropped, fmt::format("it was answered with {}", status.substr(code + 1)));
-  end(State::answered);
+  auto line = got_.substr(0, got_.find("\r\n"));
+  if (auto code = line.find(' '); code != line.npos)
+    status_ = line.substr(code + 1);
+  status_.starts_with('5') ? end(State::dropped, "it was answered with " + status_) : end(State::answered);
 }
 
 std::string Request::socket_link() const {

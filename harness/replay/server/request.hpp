@@ -25,6 +25,8 @@ public:
   void go_on();
   /// What was answered, without the head of HTTP.
   const std::string &answer() const { return answer_; }
+  /// Of an answer over HTTP: `404 Not Found`.
+  const std::string &status() const { return status_; }
   /// Why it was dropped: `the connection was closed without an answer`.
   const std::string &why() const { return why_; }
   /// The socket's link in /proc, `socket:[INODE]`; empty: a command asks.
@@ -41,7 +43,7 @@ private:
   void judge_command();
 
   int port_ = 0;
-  std::string to_write_, got_, answer_, why_;
+  std::string to_write_, got_, answer_, status_, why_;
   os::UniqueFd socket_;
   std::optional<Started> command_;
   State state_ = State::pending;

@@ -10,6 +10,25 @@
 #include <sys/time.h>
 
 namespace pidleak::replay {
+namespace {
+
+constexpr milliseconds at_once{1000}; // a request that takes long is not answered within that
+
+/// Why a request does not keep a worker busy.
+std::string what_came_of(const Request &request) {
+  switch (request.state()) {
+  case Request::State::answered:
+    return fmt::format("it was answered at once{}{}, and is to take long: {}", request.status().empty() ? "" : " with ",
+                       request.status(), request.answer().substr(0, 80));
+  case Request::State::dropped:
+    return request.why();
+  case Request::State::pending:
+    break;
+  }
+  return "no worker was seen with it";
+}
+
+} // namespace
 
 std::unique_ptr<Request> RunningServer::request(const std::string &path) {
   if (server_.request.empty())
@@ -85,18 +104,18 @@ std::optional<pid_t> RunningServer::make_busy(const std::string &path) {
   auto deadline = Deadline::after(plan_.step_bound);
   Backoff backoff;
   while (!deadline.passed() && (!busy_ || busy_->state() == Request::State::pending)) {
-    if (auto pid = busy_worker()) {
+    auto pid = busy_worker();
+    if (pid && server_.busy_by == BusyBy::itself)
+      hear_from(*busy_, at_once);
+    if (pid && (!busy_ || busy_->state() == Request::State::pending)) {
       timeline_.note("busy", *pid, path);
       return pid;
     }
     wait(backoff.next());
   }
-  auto what = !busy_ ? std::string("no worker reads the gate")
-              : busy_->state() == Request::State::answered
-                  ? fmt::format("it was answered at once, and is to take long: {}", busy_->answer().substr(0, 80))
-              : busy_->state() == Request::State::dropped ? busy_->why()
-                                                          : std::string("no worker was seen with it");
-  why_ = fmt::format("{} does not keep a worker busy: {}", path, what);
+  auto asked = server_.request.empty() ? fmt::format("http://127.0.0.1:{}{}", server_.port, path) : path;
+  why_ = busy_ ? fmt::format("{} does not keep a worker busy: {}", asked, what_came_of(*busy_))
+               : "no worker is busy: none reads the gate";
   return {};
 }
 

@@ -16,10 +16,8 @@ std::string why_skipped(const Plan &plan, const Inside &inside) {
     return "points of execution are recorded of pools and of commands: pidleak sweep --until-port PORT -- COMMAND";
   if (is_busy && server.busy_by == BusyBy::nothing)
     return "it is not known how to keep a worker of it busy: --busy, or \"busy\" in its description, says that";
-  if (!is_busy && server.busy_by == BusyBy::always)
-    return "its workers are never idle";
   if (conditions.tasks == Tasks::never_end && server.busy_by == BusyBy::itself)
-    return "a request that ends by itself can't be kept for ever";
+    return "a request that ends by itself can't be kept for ever; --tasks finish takes it as it is";
   if (conditions.death == Death::oom && server.allocate.empty())
     return "it is not known how to make a worker of it allocate: its description has no \"allocate\"";
   if (needs_real_oom(plan) && inside.memory_cgroup.empty())

@@ -140,8 +140,9 @@ void RunningServer::start_beside() try {
 
 void RunningServer::start() {
   if (server_.port != 0 && commands_.empty() && os::is_listening(server_.port))
-    give_up(
-        fmt::format("port {} is taken already: a process that is no part of this replay listens there", server_.port));
+    give_up(fmt::format("port {} is taken already: a process that is no part of this replay listens there. End it, or "
+                        "give the replay a network of its own (--network own)",
+                        server_.port));
   auto start = start_of(server_.command);
   start.sigterm = plan_.scenario.conditions.sigterm;
   start.as_pid_1 = plan_.scenario.as_pid_1;

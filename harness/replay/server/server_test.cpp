@@ -248,6 +248,25 @@ TEST_CASE("servers that don't come up are broken, in clear words", "[server]") {
   CHECK_THAT(stop(absent).reason, ContainsSubstring("pidleak-no-such-program is not to be found on PATH"));
 }
 
+TEST_CASE("a request that is answered at once keeps no worker busy", "[server]") {
+  auto quick = server("", 0);
+  quick.command = {"perl", "-e",
+                   "use IO::Socket::INET; $l = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1:8000'); "
+                   "while ($c = $l->accept) { 1 while ($_ = <$c>) ne qq(\\r\\n); print $c $ENV{ANSWER}; close $c }"};
+  quick.port = quick.ready.port = 8000;
+  quick.busy_by = replay::BusyBy::itself;
+  quick.busy = "/slow";
+  auto reason_for = [&](const std::string &answer) {
+    quick.environment["ANSWER"] = answer;
+    auto report = stop(quick, Tasks::finish);
+    check(report, reports::Verdict::broken, 0, "http://127.0.0.1:8000/slow does not keep a worker busy");
+    return report.reason;
+  };
+  CHECK_THAT(reason_for("HTTP/1.0 404 Not Found\r\n\r\nno"), ContainsSubstring("answered at once with 404 Not Found"));
+  CHECK_THAT(reason_for("HTTP/1.0 503 Busy\r\n\r\n"), ContainsSubstring("it was answered with 503 Busy"));
+  CHECK_THAT(reason_for(""), ContainsSubstring("the connection was closed without an answer"));
+}
+
 TEST_CASE("a server that goes into the background is judged all the same, and told", "[server]") {
   auto report = stop(server(makes_fifos + "(" + stops_children + four(stays) + "wait) &"));
   check(report, reports::Verdict::clean, 0, "after SIGTERM");
