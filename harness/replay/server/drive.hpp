@@ -3,7 +3,7 @@
 //   started ──▶ ready ──▶ (one worker busy) ──▶ fault, or asked to stop ──▶ who holds on before the request is released
 //           ──▶ released ──▶ census at rest ──▶ facts: who serves, who holds the port ──▶ verdict
 //
-// A new step is a function in server.cpp, and a case in take().
+// A new step is a function in drive.cpp, and a case in take().
 #pragma once
 
 #include "harness/replay/sandbox.hpp"
