@@ -139,7 +139,8 @@ std::string render_sweeps(const std::vector<Sweep> &sweeps, const ReplayLine &li
     for (const auto &reason : sweep.reasons_not_judged())
       text += layout::wrapped("  not judged: ", printable(reason), 4);
     text += fmt::format("  {}; {}\n\n", coverage_line(sweep),
-                        classes.empty()
+                        !was_recorded_clean(sweep.recording()) ? "nothing was tried"
+                        : classes.empty()
                             ? "no point leaves anything"
                             : fmt::format("{} class{} of points do", classes.size(), classes.size() == 1 ? "" : "es"));
   }

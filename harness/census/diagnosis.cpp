@@ -15,6 +15,8 @@
 namespace pidleak::census {
 namespace {
 
+constexpr const char *not_told = "the kernel does not say what it waits for; `pidleak doctor` tells what refuses it";
+
 constexpr std::size_t most_named = 8;
 
 /// Of very many, which are all told of on their own anyway, the first.
@@ -45,7 +47,7 @@ public:
       for (const auto &wait : process.waits)
         add(findings, explain_wait(process, wait));
     if (findings.empty())
-      findings.push_back({Cause::unknown, "the kernel does not say what it waits for"});
+      findings.push_back({Cause::unknown, not_told});
     for (auto &finding : findings)
       shorten(finding.waits_for, process.pid);
     std::stable_sort(findings.begin(), findings.end(), [](const auto &a, const auto &b) { return a.cause < b.cause; });
@@ -216,7 +218,7 @@ private:
       break;
     }
     if (wait.syscall.empty() || wait.syscall == "none")
-      return {Cause::unknown, "the kernel does not say what it waits for"};
+      return {Cause::unknown, not_told};
     return {Cause::unknown, fmt::format("it waits in {}", wait.syscall)};
   }
 

@@ -3,6 +3,7 @@
 #include "harness/os/namespaces.hpp"
 #include "harness/os/sources.hpp"
 #include "harness/replay/run.hpp"
+#include "reports/layout.hpp"
 #include "scenarios/scenarios.hpp"
 
 #include <fmt/format.h>
@@ -14,8 +15,10 @@
 namespace pidleak::cli {
 namespace {
 
+/// The detail is where it is, or why it is not there and what to do about that.
 std::string line(const std::string &what, bool there, const std::string &detail) {
-  return fmt::format("  {:<22} {}{}{}\n", what, there ? "yes" : "no", detail.empty() ? "" : "   ", detail);
+  auto head = fmt::format("  {:<22} {}", what, there ? "yes" : "no");
+  return detail.empty() ? head + "\n" : reports::layout::wrapped(head + "   ", detail, 30);
 }
 
 std::string place_line(const std::string &controller, const os::CgroupPlace &place) {
@@ -38,18 +41,19 @@ int doctor() {
   text += place_line("memory", facilities.memory);
   text += "\nSources of facts about processes\n";
   for (const auto &source : os::try_sources())
-    text +=
-        line(source.name, source.lacks.empty(), source.lacks.empty() ? "" : source.lacks + ": " + source.without_it);
+    text += line(source.name, source.lacks.empty(),
+                 source.lacks.empty() ? "" : fmt::format("{}. Without it, {}", source.lacks, source.without_it));
 
   text += fmt::format("\nStrongest tier: {}\n", spell(facilities.strongest));
   for (const auto &note : facilities.notes)
-    text += "  " + note + "\n";
+    text += reports::layout::wrapped("  ", note, 4);
   text += "\nScenarios\n";
   for (const auto *scenario : scenarios::all()) {
     bool lacks_oom = scenario->conditions.death == Death::oom && facilities.memory.parent.empty();
-    text += fmt::format("  {:<28} {}\n", scenario->name,
-                        lacks_oom ? "skipped: " + facilities.memory.lacks + " (or --oom=sigkill)"
-                                  : "tier " + spell(facilities.strongest));
+    text +=
+        fmt::format("  {:<28} {}\n", scenario->name,
+                    lacks_oom ? "skipped: no memory cgroup for a real OOM kill, see above; --oom=sigkill does without"
+                              : "tier " + spell(facilities.strongest));
   }
   std::fputs(text.c_str(), stdout);
   return 0;

@@ -48,7 +48,10 @@ bool is_cut(const os::UniqueFd &lifeline) {
 } // namespace
 
 void in_pid_namespace(Options &options, const std::function<int()> &body) {
-  os::unshare_for_init(::geteuid() == 0 ? os::NamespaceKind::privileged : os::NamespaceKind::with_user_namespace);
+  auto kind = ::geteuid() == 0 ? os::NamespaceKind::privileged : os::NamespaceKind::with_user_namespace;
+  if (auto why = os::why_no_namespace(kind); !why.empty())
+    throw std::runtime_error("tier namespace can't be had here, and nothing was run: " + why);
+  os::unshare_for_init(kind);
   Command init;
   auto lifeline = os::open_pipe();
   pid_t pid = ::fork();

@@ -1,6 +1,7 @@
 #include "harness/guard/refuser.hpp"
 
 #include "harness/os/pipe.hpp"
+#include "harness/os/seize.hpp"
 #include "harness/os/syscall_error.hpp"
 
 #include <fcntl.h>
@@ -64,8 +65,7 @@ private:
     if (program_ == 0)
       execute(go);
     traced_[program_].is_counted = what_.child == 0;
-    if (::ptrace(PTRACE_SEIZE, program_, nullptr, options) != 0)
-      os::throw_errno("ptrace(PTRACE_SEIZE, {})", program_);
+    os::seize(program_, options);
     go.read_end.reset();
     os::write_all(go.write_end.get(), ".");
   }

@@ -1,5 +1,6 @@
 #include "harness/os/namespaces.hpp"
 
+#include "harness/os/advice.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/syscall_error.hpp"
 
@@ -15,6 +16,22 @@
 
 namespace pidleak::os {
 namespace {
+
+/// What to do about a refusal, where a setting explains it. The first is Debian's, the last Ubuntu's.
+std::string advice_on_namespaces(NamespaceKind kind, int error) {
+  struct Setting {
+    const char *name, *refuses, *allows;
+  };
+  static constexpr Setting settings[] = {{"kernel.unprivileged_userns_clone", "0", "1"},
+                                         {"user.max_user_namespaces", "0", "1000"}, // user_namespaces(7)
+                                         {"kernel.apparmor_restrict_unprivileged_userns", "1", "0"}};
+  if (kind == NamespaceKind::privileged)
+    return error == EPERM ? ". It takes root (CAP_SYS_ADMIN)" : "";
+  for (const auto &setting : settings)
+    if (read_sysctl(setting.name) == setting.refuses)
+      return ". " + advise_sysctl(setting.name, setting.allows);
+  return error == EPERM ? fmt::format(". {}", seccomp_may_refuse) : "";
+}
 
 void mount_fresh(const char *type, const char *target, unsigned long flags, const char *options) {
   if (::mount(type, target, type, MS_NOSUID | MS_NODEV | flags, options) != 0)
@@ -82,6 +99,8 @@ std::string why_no_namespace(NamespaceKind kind) {
       if (init < 0)
         throw_errno("fork() of the init");
       ::waitpid(init, nullptr, 0);
+    } catch (const SyscallError &e) {
+      write_all(reason.write_end.get(), e.what() + advice_on_namespaces(kind, e.error()));
     } catch (const std::exception &e) {
       write_all(reason.write_end.get(), e.what());
     }

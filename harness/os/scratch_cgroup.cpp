@@ -108,7 +108,9 @@ CgroupPlace locate_cgroup(std::string_view mountinfo, std::string_view self_cgro
     if (!v1 && v2 && line.starts_with("0::"))
       return {CgroupVersion::v2, path_below(*v2, group), ""};
   }
-  return {CgroupVersion::v2, "", fmt::format("no cgroup file system with the {} controller is mounted", controller)};
+  return {CgroupVersion::v2, "",
+          fmt::format("no cgroup file system with the {} controller is mounted. Mount cgroup2 on /sys/fs/cgroup",
+                      controller)};
 }
 
 CgroupPlace find_cgroup_place(const std::string &controller) {
@@ -125,11 +127,16 @@ CgroupPlace find_cgroup_place(const std::string &controller) {
   auto is_writable = [](const std::string &dir) {
     return ::access(dir.c_str(), W_OK) == 0 && ::access((dir + "/cgroup.procs").c_str(), W_OK) == 0;
   };
-  if (place.version == CgroupVersion::v1) {
-    if (!is_writable(place.parent))
-      return lacking(fmt::format("{} may not be written (user {})", place.parent, ::geteuid()));
-    return place;
-  }
+  auto not_writable = [&](const std::string &dir) {
+    if (::access(dir.c_str(), W_OK) != 0 && errno == EROFS)
+      return lacking(fmt::format("{0} is read-only. As root, `mount -o remount,bind,rw {0}`, or give the container "
+                                 "cgroups of its own that may be written",
+                                 dir));
+    return lacking(
+        fmt::format("{} may not be written (user {}); root, or a delegated cgroup, is needed", dir, ::geteuid()));
+  };
+  if (place.version == CgroupVersion::v1)
+    return is_writable(place.parent) ? place : not_writable(place.parent);
   // In v2 a group hands a controller to its children in cgroup.subtree_control, and, but for the root, holds no
   // processes then: so the nearest ancestor that hands it down, not the own group, is where siblings can be made.
   std::string handed_down_but_not_writable;
@@ -149,9 +156,9 @@ CgroupPlace find_cgroup_place(const std::string &controller) {
       break;
   }
   if (!handed_down_but_not_writable.empty())
-    return lacking(fmt::format("{} may not be written (user {}); root, or a delegated cgroup, is needed",
-                               handed_down_but_not_writable, ::geteuid()));
-  return lacking(fmt::format("no group from {} upwards hands down the {} controller (cgroup.subtree_control)",
+    return not_writable(handed_down_but_not_writable);
+  return lacking(fmt::format("no group from {0} upwards hands down the {1} controller. As root, `echo +{1} "
+                             ">{0}/cgroup.subtree_control` does, if {0}/cgroup.controllers has it",
                              place.parent, controller));
 }
 

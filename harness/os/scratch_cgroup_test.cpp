@@ -2,6 +2,8 @@
 #include "harness/os/test_support.hpp"
 
 #include <catch2/catch_test_macros.hpp>
+#include <sched.h>
+#include <sys/mount.h>
 
 #include <filesystem>
 
@@ -49,8 +51,26 @@ TEST_CASE("without a cgroup file system the place says what is missing", "[cgrou
   for (const char *mountinfo : {"", "garbage", "1 2 - \n", "22 27 0:21 / /proc rw - proc proc rw\n"}) {
     auto place = os::locate_cgroup(mountinfo, "0::/\n", "memory");
     CHECK(place.parent.empty());
-    CHECK(place.lacks == "no cgroup file system with the memory controller is mounted");
+    CHECK(place.lacks ==
+          "no cgroup file system with the memory controller is mounted. Mount cgroup2 on /sys/fs/cgroup");
   }
+}
+
+TEST_CASE("cgroups that are read-only are told with what makes them writable", "[cgroup]") {
+  if (auto place = os::find_cgroup_place("pids"); place.parent.empty())
+    SKIP(place.lacks);
+  testing::check_in_child([] {
+    testing::expect(::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0,
+                    "mounts of its own");
+    auto place = os::find_cgroup_place("pids");
+    testing::expect(::mount(place.parent.c_str(), place.parent.c_str(), nullptr, MS_BIND, nullptr) == 0 &&
+                        ::mount("none", place.parent.c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) == 0,
+                    "a read-only mount");
+    place = os::find_cgroup_place("pids");
+    testing::expect(place.parent.empty() &&
+                        place.lacks.find(" is read-only. As root, `mount -o remount,bind,rw ") != std::string::npos,
+                    "it says: " + place.lacks);
+  });
 }
 
 TEST_CASE("a value is found by its whole key", "[cgroup]") {

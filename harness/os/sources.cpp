@@ -1,19 +1,23 @@
 #include "harness/os/sources.hpp"
 
+#include "harness/os/advice.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/process_ref.hpp"
 #include "harness/os/procfs.hpp"
+#include "harness/os/seize.hpp"
 #include "harness/os/syscall_error.hpp"
 #include "harness/os/task_events.hpp"
 #include "harness/os/unix_sockets.hpp"
 
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 
 #include <algorithm>
 #include <csignal>
@@ -135,6 +139,42 @@ private:
   std::optional<ProcessRef> child_;
 };
 
+std::string unless(bool works, const std::string &why) { return works ? "" : why; }
+std::string errno_unless(bool works, const std::string &call) {
+  return works ? "" : fmt::format("{}: {}", call, describe_errno(errno));
+}
+
+/// Whether a process can be stopped at its system calls. It is let go at once.
+std::string why_no_tracing(pid_t pid) {
+  try {
+    seize(pid);
+  } catch (const std::exception &e) {
+    return e.what();
+  }
+  ::ptrace(PTRACE_INTERRUPT, pid, nullptr, nullptr); // it must stop to be let go
+  ::waitpid(pid, nullptr, __WALL);
+  ::ptrace(PTRACE_DETACH, pid, nullptr, nullptr);
+  return "";
+}
+
+/// A child looks at this process, which is not below it.
+std::string why_not_from_below() {
+  pid_t pid = ::getpid(), child = ::fork();
+  if (child < 0)
+    throw_errno("fork()");
+  if (child == 0)
+    ::_exit(read_syscall(pid, pid) ? 0 : 1);
+  return unless(reap(ProcessRef::of_child(child)) == WaitStatus{}, "/proc/PID/syscall says nothing");
+}
+
+/// proc(5): with hidepid, the init of another user can't be read, or is not there at all.
+std::string why_others_are_hidden() {
+  char byte = 0;
+  auto init = UniqueFd::adopt(::open("/proc/1/stat", O_RDONLY | O_CLOEXEC));
+  return unless(init && ::read(init.get(), &byte, 1) == 1,
+                "/proc hides them (hidepid). As root, `mount -o remount,hidepid=0 /proc` shows them");
+}
+
 std::string why_no_peers() {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
@@ -145,7 +185,8 @@ std::string why_no_peers() {
   ::fstat(one.get(), &of_one);
   ::fstat(other.get(), &of_other);
   auto found = find_unix_socket(of_one.st_ino);
-  return found && found->peer == of_other.st_ino ? "" : "sock_diag does not answer (CONFIG_UNIX_DIAG)";
+  return unless(found && found->peer == of_other.st_ino,
+                "sock_diag does not answer. The kernel needs CONFIG_UNIX_DIAG, as Debian's have: modprobe unix_diag");
 }
 
 } // namespace
@@ -160,15 +201,14 @@ std::vector<Source> try_sources() {
   Guinea guinea;
   const auto &process = guinea.process();
   pid_t pid = process.pid();
-  auto unless = [](bool works, const char *why) { return works ? std::string() : std::string(why); };
-  auto errno_unless = [](bool works, const char *call) {
-    return works ? std::string() : fmt::format("{}: {}", call, describe_errno(errno));
-  };
   auto call = read_syscall(pid, pid);
   sources.push_back({"calls of others",
-                     unless(call && call->number == SYS_read, "/proc/PID/syscall says nothing (yama, CONFIG_HAVE_ARCH_"
-                                                              "TRACEHOOK)"),
+                     or_yama(unless(call && call->number == SYS_read, "/proc/PID/syscall says nothing"),
+                             "The kernel needs CONFIG_HAVE_ARCH_TRACEHOOK"),
                      no_rest + ", and causes are unknown"});
+  sources.push_back({"  that are not below",
+                     or_yama(why_not_from_below(), advise_sysctl("kernel.yama.ptrace_scope", "0"), "0"),
+                     "`pidleak why` knows causes for its own descendants alone"});
   auto fds = read_fds(pid);
   sources.push_back({"descriptors of others",
                      unless(fds && std::any_of(fds->begin(), fds->end(),
@@ -178,21 +218,31 @@ std::vector<Source> try_sources() {
                             "/proc/PID/fd says nothing"),
                      no_rest});
   UniqueFd timers = UniqueFd::adopt(::open(fmt::format("/proc/{}/timers", pid).c_str(), O_RDONLY | O_CLOEXEC));
-  sources.push_back({"POSIX timers",
-                     errno_unless(static_cast<bool>(timers), "/proc/PID/timers (CONFIG_CHECKPOINT_RESTORE)"), no_rest});
-  sources.push_back({"alarms visible",
-                     unless(read_alarms() == Alarms::some, "/proc/timer_list is for root, masked or without symbols"),
-                     "outside of replays in a PID namespace, which see their own, " + no_rest});
+  sources.push_back(
+      {"POSIX timers",
+       errno_unless(static_cast<bool>(timers), "The kernel needs CONFIG_CHECKPOINT_RESTORE: /proc/PID/timers"),
+       no_rest});
+  sources.push_back(
+      {"alarms visible",
+       unless(read_alarms() == Alarms::some,
+              "/proc/timer_list is for root, masked or without symbols. Root sees it, in a container where "
+              "the engine does not mask it (docker run --security-opt systempaths=unconfined)"),
+       no_rest + ", but for replays in a PID namespace, which see their own"});
   char copy = 0;
   iovec here{.iov_base = &copy, .iov_len = 1}, there{.iov_base = const_cast<void *>(guinea.memory()), .iov_len = 1};
   sources.push_back({"memory of others",
-                     errno_unless(::process_vm_readv(pid, &here, 1, &there, 1, 0) == 1, "process_vm_readv()"),
-                     "what poll(2) and select(2) wait for can't be told: " + no_rest});
+                     or_yama(errno_unless(::process_vm_readv(pid, &here, 1, &there, 1, 0) == 1, "process_vm_readv()"),
+                             seccomp_may_refuse),
+                     "what poll(2) and select(2) wait for can't be told, and " + no_rest});
   auto duplicate = UniqueFd::adopt(static_cast<int>(::syscall(SYS_pidfd_getfd, process.pidfd(), guinea.pipe(), 0)));
-  sources.push_back({"time-outs of sockets", errno_unless(static_cast<bool>(duplicate), "pidfd_getfd()"),
-                     "for processes that wait for a socket, " + no_rest});
+  sources.push_back({"time-outs of sockets",
+                     or_yama(errno_unless(static_cast<bool>(duplicate), "pidfd_getfd()"), seccomp_may_refuse),
+                     no_rest + " if a process waits for a socket"});
+  sources.push_back({"points of execution", why_no_tracing(pid), "there is no sweep, and no --point"});
+  sources.push_back({"other users' processes", why_others_are_hidden(),
+                     "where one of these is below, the census is not complete, and what they hold is unknown"});
   sources.push_back({"forks and execs", TaskEvents().why_none(), "guard can't tell who created what remains"});
-  sources.push_back({"peers of unix sockets", why_no_peers(), "for processes that wait for one, " + no_rest});
+  sources.push_back({"peers of unix sockets", why_no_peers(), no_rest + " if a process waits for one"});
   return sources;
 }
 

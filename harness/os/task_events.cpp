@@ -1,5 +1,6 @@
 #include "harness/os/task_events.hpp"
 
+#include "harness/os/advice.hpp"
 #include "harness/os/syscall_error.hpp"
 
 #include <fmt/format.h>
@@ -42,6 +43,13 @@ UniqueFd open_event(int cpu) {
   attributes.wakeup_watermark = 1;
   return UniqueFd::adopt(
       static_cast<int>(::syscall(SYS_perf_event_open, &attributes, 0, cpu, -1, PERF_FLAG_FD_CLOEXEC)));
+}
+
+std::string refusal(int cpu, int error) {
+  auto text = fmt::format("perf_event_open(CPU {}): {}", cpu, describe_errno(error));
+  if (error == EACCES) // an ordinary user may use 2 at most; Debian's kernel has 3, Ubuntu's 4
+    return text + ". " + advise_sysctl("kernel.perf_event_paranoid", "2");
+  return error == EPERM ? fmt::format("{}. {}", text, seccomp_may_refuse) : text;
 }
 
 /// The slices of this thread become the shortest there are, so that a wake-up is followed at once: what an event is
@@ -176,7 +184,7 @@ void TaskEvents::open() {
     if (!event && errno == ENODEV) // it is off
       continue;
     if (!event)
-      throw_errno("perf_event_open(CPU {}), see kernel.perf_event_paranoid", cpu);
+      throw std::runtime_error(refusal(cpu, errno));
     auto &buffer = buffers_.emplace_back(std::move(event));
     epoll_event readable{.events = EPOLLIN, .data = {}};
     if (::epoll_ctl(readable_.get(), EPOLL_CTL_ADD, buffer.fd(), &readable) != 0)

@@ -5,6 +5,7 @@
 #include "harness/os/inet_sockets.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/poll.hpp"
+#include "harness/os/seize.hpp"
 #include "harness/os/signals.hpp"
 #include "harness/os/syscall_error.hpp"
 #include "harness/replay/execution.hpp"
@@ -91,6 +92,9 @@ public:
     } catch (const Judged &end) {
       report_.verdict = end.verdict;
       report_.reason = end.reason;
+    } catch (const os::TracingRefused &e) {
+      report_.verdict = Verdict::skipped;
+      report_.reason = e.what();
     } catch (const std::exception &e) {
       report_.reason = e.what();
     }

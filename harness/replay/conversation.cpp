@@ -70,8 +70,8 @@ void Conversation::end_waits_at_rest(const census::Tree &tree) {
 }
 
 bool Conversation::hear_within_bound(const Done &done) {
-  if (resting_) {
-    hear_until_rest(*resting_, step_bound_, done);
+  if (resting_) { // not at a loop either: on a slow machine, an answer may take long to compute
+    hear_while_moving(step_bound_, done, [&] { return resting_->at_rest(); });
     return done();
   }
   auto deadline = Deadline::after(step_bound_);

@@ -2,6 +2,7 @@
 
 #include "harness/census/live_genealogy.hpp"
 #include "harness/census/stacks.hpp"
+#include "harness/os/seize.hpp"
 #include "harness/replay/leftovers.hpp"
 #include "harness/replay/steps.hpp"
 #include "reports/census_record.hpp"
@@ -45,6 +46,8 @@ Judged verdict_of(const std::function<Judged()> &body) {
     return body();
   } catch (const Judged &end) {
     return end;
+  } catch (const os::TracingRefused &e) {
+    return {Verdict::skipped, e.what()};
   } catch (const protocol::ProtocolError &e) {
     return {Verdict::broken, std::string("the subject does not speak the protocol: ") + e.what()};
   } catch (const std::exception &e) { // SubjectFailure among them

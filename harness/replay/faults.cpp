@@ -2,9 +2,8 @@
 
 #include "harness/os/pipe.hpp"
 #include "harness/os/procfs.hpp"
-#include "harness/os/syscall_error.hpp"
+#include "harness/os/seize.hpp"
 
-#include <sys/ptrace.h>
 #include <sys/wait.h>
 
 #include <csignal>
@@ -35,8 +34,7 @@ std::uint64_t OomTrap::kills() const {
 SlowExits::SlowExits(const os::ProcessRef &victim, const std::vector<const os::ProcessRef *> &survivors,
                      Deadline deadline)
     : victim_(victim.pid()), survivors_(survivors) {
-  if (::ptrace(PTRACE_SEIZE, victim_, nullptr, nullptr) != 0) // Linux 3.4; does not stop it
-    os::throw_errno("ptrace(PTRACE_SEIZE, {})", victim_);
+  os::seize(victim_);
   for (const auto *survivor : survivors_) {
     survivor->send(SIGSTOP);
     Backoff backoff;

@@ -4,6 +4,12 @@
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <cstddef>
 
 using namespace pidleak;
 using Catch::Matchers::ContainsSubstring;
@@ -166,6 +172,44 @@ TEST_CASE("what means nothing in the protocol is told, once", "[subject]") {
     if (event.event == "mistake")
       mistakes.push_back(event.detail);
   CHECK(mistakes == std::vector<std::string>{"there is no event \"pool_craeted\"; did you mean \"pool_created\"?"});
+}
+
+TEST_CASE("where all is traced, an answer that takes long to compute is waited for, and one that never comes is not",
+          "[subject]") {
+  auto computes = "read command; i=0; while [ $i -lt 1000000 ]; do i=$((i + 1)); done; "; // half a second
+  auto report = replay::run(
+      {.scenario = {.name = "test", .summary = "", .conditions = {.workers = 1}},
+       .pool = {.name = "script",
+                .program = "/bin/sh",
+                .arguments = {"-c", hello + computes + created.substr(created.find("echo")) + "cat >/dev/null"}},
+       .record = true});
+  CHECK(spell(report.verdict) == "hung");
+  CHECK_THAT(report.reason, ContainsSubstring("was to accept the tasks, and never did"));
+  CHECK(report.total_ms < 30'000);
+}
+
+TEST_CASE("where tracing is refused, a replay that needs it is skipped, and one that does not is not", "[subject]") {
+  testing::check_in_child([] {
+    const sock_filter filter[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                                  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ptrace, 0, 1),
+                                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+                                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    const sock_fprog program{.len = std::size(filter), .filter = const_cast<sock_filter *>(filter)};
+    testing::expect(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+                        ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0,
+                    "a filter");
+    replay::Plan plan{
+        .scenario = {.name = "test", .summary = "", .conditions = {.workers = 1}},
+        .pool = {.name = "script", .program = "/bin/sh", .arguments = {"-c", hello + "read command; exit 3"}}};
+    auto untraced = replay::run(plan);
+    testing::expect(spell(untraced.verdict) == "broken", untraced.reason);
+    plan.record = true;
+    auto traced = replay::run(plan);
+    testing::expect(spell(traced.verdict) == "skipped" &&
+                        traced.reason.find("EPERM (Operation not permitted). A container's profile, or another seccomp "
+                                           "filter, may refuse it") != std::string::npos,
+                    "it says: " + traced.reason);
+  });
 }
 
 TEST_CASE("a start method that the pool does not offer is skipped with the reason", "[subject]") {

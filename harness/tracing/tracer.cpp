@@ -1,6 +1,7 @@
 #include "harness/tracing/tracer.hpp"
 
 #include "harness/os/procfs.hpp"
+#include "harness/os/seize.hpp"
 #include "harness/os/syscall_error.hpp"
 #include "harness/tracing/calls.hpp"
 #include "harness/tracing/registers.hpp"
@@ -162,8 +163,7 @@ private:
   void seize(pid_t subject) {
     auto process = add_process(subject, {});
     for (pid_t thread : os::read_threads(subject)) {
-      if (::ptrace(PTRACE_SEIZE, thread, nullptr, follow_all) != 0)
-        os::throw_errno("ptrace(PTRACE_SEIZE, {})", thread);
+      os::seize(thread, follow_all);
       threads_[thread] = {.process = process, .number = ++process->threads};
       try_ptrace(PTRACE_INTERRUPT, thread);
     }
