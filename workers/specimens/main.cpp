@@ -1,5 +1,5 @@
 // pidleak-specimen NAME: is that specimen. Several names: starts each as a child and waits for these owners, not for
-// what they leave. Without a name: lists them.
+// what they leave. Without a name: lists them, each with the verdict that it must get, and why what remains is there.
 #include "harness/os/signals.hpp"
 #include "workers/specimens/specimen.hpp"
 
@@ -42,7 +42,8 @@ int main(int argc, char **argv) {
     fork_without_rest();
   if (argc < 2)
     for (const auto &specimen : all)
-      std::printf("%s: %s\n", specimen.name.c_str(), specimen.what.c_str());
+      std::printf("%s: %s (%s): %s\n", specimen.name.c_str(), specimen.verdict.c_str(), specimen.causes.c_str(),
+                  specimen.what.c_str());
   std::vector<pid_t> owners;
   for (int i = 1; i < argc; ++i) {
     auto found = std::find_if(all.begin(), all.end(), [&](const auto &specimen) { return specimen.name == argv[i]; });
