@@ -1,4 +1,5 @@
 // Twins: workers that look like those that stay, and leave by themselves a while after their owner.
+#include "harness/os/procfs.hpp"
 #include "workers/specimens/specimen.hpp"
 
 #include <fcntl.h>
@@ -179,6 +180,8 @@ std::vector<Specimen> workers_that_end() {
            [] {
              pid_t stopped = start([] { ::raise(SIGSTOP); });
              start([stopped] {
+               while (!os::is_stopped(stopped)) // else SIGCONT may come first, and it stays
+                 sleep_ms(1);
                sleep_ms(a_while_ms);
                os::ProcessRef::open(stopped)->send(SIGCONT);
              });
