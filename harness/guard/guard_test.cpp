@@ -125,6 +125,7 @@ TEST_CASE("signal dispositions, mask, descriptors, limits and rights are what gu
   write_state("trap '' CHLD; ");
   write_state("exec 7</dev/null 19>/dev/null; ");
   write_state("exec </dev/null 2>/dev/null; umask 077; ulimit -n 64; nice -n 3 ");
+  write_state("nice -n -5 "); // who may not have that is told so, and runs
   if (!os::find_on_path("env").empty())
     write_state("env --block-signal=TERM,CHLD,USR1 --ignore-signal=PIPE ");
 }

@@ -49,9 +49,13 @@ bool is_cut(const os::UniqueFd &lifeline) {
 
 void in_pid_namespace(Options &options, const std::function<int()> &body) {
   auto kind = ::geteuid() == 0 ? os::NamespaceKind::privileged : os::NamespaceKind::with_user_namespace;
-  if (auto why = os::why_no_namespace(kind); !why.empty())
-    throw std::runtime_error("tier namespace can't be had here, and nothing was run: " + why);
-  os::unshare_for_init(kind);
+  try {
+    os::unshare_for_init(kind);
+  } catch (const os::SyscallError &e) {
+    auto why = os::why_no_namespace(kind);
+    throw std::runtime_error(
+        fmt::format("tier namespace can't be had here, and nothing was run: {}", why.empty() ? e.what() : why));
+  }
   Command init;
   auto lifeline = os::open_pipe();
   pid_t pid = ::fork();

@@ -63,7 +63,8 @@ void be_scheduled_soon() {
     std::uint32_t priority;
     std::uint64_t runtime, deadline, period;
   } attributes{}; // struct sched_attr, sched_setattr(2); glibc before 2.41 has none
-  if (::syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0 || attributes.policy != SCHED_OTHER)
+  if (::syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0 || attributes.policy != SCHED_OTHER ||
+      attributes.nice < 0) // which its children would lose, sched(7)
     return;
   constexpr std::uint64_t reset_on_fork = 1, shortest_ns = 100'000;
   attributes.flags |= reset_on_fork;
