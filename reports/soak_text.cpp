@@ -73,13 +73,6 @@ std::string lines_of(std::vector<Row> rows) {
   return text;
 }
 
-std::string markdown_row(const Row &cells) {
-  std::string line = "|";
-  for (const auto &cell : cells)
-    line += fmt::format(" {} |", markdown_text(cell));
-  return line + "\n";
-}
-
 } // namespace
 
 std::string render_soak(const Soak &soak) {
@@ -101,13 +94,7 @@ std::string render_soak_markdown(const Soak &soak) {
   auto rows = matrix_of(soak);
   rows.front()[0] = "scenario";
   rows.front()[1] = "start method";
-  auto text = markdown_row(rows.front()) + "|";
-  for (std::size_t i = 0; i < rows.front().size(); ++i)
-    text += "---|";
-  text += "\n";
-  for (auto row = rows.begin() + 1; row != rows.end(); ++row)
-    text += markdown_row(*row);
-  return text;
+  return markdown_table(std::move(rows));
 }
 
 std::string summary_of(const Soak &soak, const SoakRun &run) {

@@ -12,6 +12,7 @@
 using namespace pidleak;
 using namespace pidleak::testing;
 using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::StartsWith;
 using nlohmann::json;
 
 namespace {
@@ -62,10 +63,12 @@ std::vector<std::string> soak(const std::string &pool, const std::string &report
 
 TEST_CASE("a soak of presets is as their scenarios say, and counts what came", "[cli]") {
   TemporaryDirectory directory;
-  auto ran = run({"soak", "--replays", "60", "--scenario", "incident,owner-killed", "--oom=sigkill", "--seed", "7",
-                  "--jobs", "2", "--report", directory / "r", "--evidence", directory / "kept"});
+  auto ran =
+      run({"soak", "--replays", "60", "--scenario", "incident,owner-killed", "--oom=sigkill", "--seed", "7", "--jobs",
+           "2", "--report", directory / "r", "--markdown", directory / "m", "--evidence", directory / "kept"});
   INFO(ran.out << ran.err);
   CHECK(ran.status == 0);
+  CHECK_THAT(os::read_file(directory / "m"), StartsWith("| scenario | start method | "));
   CHECK_THAT(ran.out, ContainsSubstring("60 replays in ") && ContainsSubstring("seed 7: all as expected"));
   auto report = document(directory / "r");
   CHECK(report["soak"]["replays"] == 60);
