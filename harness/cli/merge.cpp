@@ -121,8 +121,7 @@ int status_of(const Merged &merged) {
 }
 
 int merge(const MergeOptions &options) {
-  if (std::count(options.files.begin(), options.files.end(), "-") > 1)
-    throw UsageError("standard input (-) can be read once only");
+  check_standard_input(options.files);
   auto path = output_path(options.output);
   check_output("--output", path);
   std::vector<reports::MergeInput> inputs;

@@ -5,6 +5,9 @@
 #include "reports/file.hpp"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <cerrno>
 
 namespace pidleak::cli {
 
@@ -12,6 +15,11 @@ std::string output_path(const std::string &given) {
   if (given.empty())
     throw UsageError("the name of a file to write is empty");
   return given == "-" ? standard_output : given;
+}
+
+bool is_regular_or_new(const std::string &path) {
+  struct stat file {};
+  return ::stat(path.c_str(), &file) != 0 ? errno == ENOENT : S_ISREG(file.st_mode);
 }
 
 void check_output(const std::string &option, const std::string &path) {

@@ -8,7 +8,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -33,8 +32,7 @@ int show(const ShowOptions &options) {
     throw UsageError("report: FILE is missing: a leak report, as `pidleak run --report FILE` writes it, or - for "
                      "standard input");
   check_outputs(options.outputs);
-  if (std::count(options.files.begin(), options.files.end(), "-") > 1)
-    throw UsageError("standard input (-) can be read once only");
+  check_standard_input(options.files);
   Results results;
   bool keep_each = options.outputs.want_each();
   for (const auto &file : options.files)
@@ -59,8 +57,7 @@ int show(const ShowOptions &options) {
 }
 
 int show_diff(const DiffOptions &options) {
-  if (options.before == "-" && options.after == "-")
-    throw UsageError("standard input (-) can be read once only");
+  check_standard_input({options.before, options.after});
   auto cells = reports::diff(read_report_file(options.before), read_report_file(options.after));
   std::fputs((options.json ? reports::diff_as_json(cells) : reports::render_diff(cells)).c_str(), stdout);
   return reports::got_worse(cells) ? 1 : 0;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -44,6 +45,11 @@ std::string read_bounded(const std::string &path, std::size_t most) {
     if (text.size() > most) // asked after reading, as a pipe has no size
       throw UsageError(fmt::format("{}: is larger than {} MiB", path, most >> 20));
   }
+}
+
+void check_standard_input(const std::vector<std::string> &paths) {
+  if (std::count(paths.begin(), paths.end(), "-") > 1)
+    throw UsageError("standard input (-) can be read once only");
 }
 
 std::string read_report_text(const std::string &path) { return read_bounded(path, largest_report); }

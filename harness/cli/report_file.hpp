@@ -10,6 +10,9 @@ namespace pidleak::cli {
 /// than `most` bytes.
 std::string read_bounded(const std::string &path, std::size_t most);
 
+/// Throws UsageError where more than one of them is `-`.
+void check_standard_input(const std::vector<std::string> &paths);
+
 /// The text of a leak report. Throws UsageError.
 std::string read_report_text(const std::string &path);
 /// One report after the other, never all of them: a file may have any size. Throws UsageError.

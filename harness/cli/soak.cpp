@@ -145,12 +145,6 @@ void check_evidence(const std::string &directory) {
     throw UsageError(fmt::format("--evidence {}: can't be made in {}", directory, path.string()));
 }
 
-bool can_be_replaced(const std::string &path) {
-  std::error_code error;
-  auto kind = std::filesystem::status(path, error).type();
-  return kind == std::filesystem::file_type::regular || kind == std::filesystem::file_type::not_found;
-}
-
 class Soaking {
 public:
   explicit Soaking(const SoakOptions &options)
@@ -211,7 +205,7 @@ private:
                  outcome_words(report), expected, directory);
     }
     progress_(soak_.replays(), soak_.deviating());
-    if (Clock::now() - written_ > between_reports && can_be_replaced(options_.replay.report_path))
+    if (Clock::now() - written_ > between_reports && is_regular_or_new(options_.replay.report_path))
       write();
   }
 

@@ -15,7 +15,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -113,11 +112,6 @@ private:
   bool shown_;
   Clock::time_point start_ = Clock::now();
 };
-
-bool is_regular_or_new(const std::string &path) {
-  struct stat file {};
-  return ::stat(path.c_str(), &file) != 0 ? errno == ENOENT : S_ISREG(file.st_mode);
-}
 
 /// Where the reports go as they come.
 class Results {
