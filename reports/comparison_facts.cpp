@@ -60,6 +60,12 @@ std::string who_holds(const Evidence &port) {
   return text;
 }
 
+std::string what_became(bool replaced, bool zombie) {
+  if (replaced)
+    return zombie ? "the dead worker stays a zombie" : "";
+  return zombie ? "the worker is not replaced, and stays a zombie" : "the worker is not replaced";
+}
+
 std::string told_of(const Evidence &evidence) {
   const auto &what = evidence.condition;
   if (what == "held-up")
@@ -75,8 +81,7 @@ std::string told_of(const Evidence &evidence) {
   if (what == "started-again")
     return fact(evidence, "up") == "yes" ? "it comes up again" : "it does not come up again";
   if (what == "replaced")
-    return fmt::format("{}{}", fact(evidence, "replaced") == "yes" ? "" : "the worker is not replaced",
-                       fact(evidence, "zombie") == "yes" ? ", and stays a zombie" : "");
+    return what_became(fact(evidence, "replaced") == "yes", fact(evidence, "zombie") == "yes");
   return what == "stays" ? printable(evidence.text) : "";
 }
 

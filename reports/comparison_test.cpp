@@ -61,6 +61,7 @@ TEST_CASE("what servers did besides stands in their cells, each once, and how wo
       {.condition = "request", .shown = true, .text = "", .facts = {{"request", "dropped"}}},
       {.condition = "port", .shown = true, .text = "", .facts = {{"127.0.0.1:80", "3"}}},
       {.condition = "serves", .shown = true, .text = "", .facts = {{"answered", "8"}, {"pids", "3"}}},
+      {.condition = "replaced", .shown = true, .text = "", .facts = {{"replaced", "yes"}, {"zombie", "yes"}}},
       {.condition = "notices", .shown = true, .text = "", .facts = {{"how", "timer"}}}};
   auto text = render_comparison_markdown(compare({report, report, replay_of("server:b", Verdict::clean)}));
   CHECK(text ==
@@ -68,7 +69,7 @@ TEST_CASE("what servers did besides stands in their cells, each once, and how wo
         "|---|---|---|---|\n"
         "| incident | fork | leaked 1/0, 12 ms<br>the master and 1 worker wait for the request<br>1 worker left "
         "within 14.9 s of SIGTERM<br>the request was dropped<br>127.0.0.1:80 is held by 1 process<br>1 process still "
-        "answers | "
+        "answers<br>the dead worker stays a zombie | "
         "clean, 12 ms |\n"
         "| a worker notices its master's death by | | timer | - |\n");
 }
