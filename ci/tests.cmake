@@ -75,7 +75,7 @@ pidleak_tests(report_tests ${schema_tests} reports/file_test.cpp reports/file_at
   USES pidleak_reports valijson LABELS report)
 set_source_files_properties(reports/schema_test.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON COMPILE_OPTIONS -O1)
 pidleak_tests(replay_tests harness/replay/sandbox_test.cpp harness/replay/subject_test.cpp
-  harness/replay/ablation_test.cpp harness/replay/evidence_test.cpp harness/replay/server/server_test.cpp harness/replay/verdict_test.cpp USES pidleak_replay LABELS replay)
+  harness/replay/ablation_test.cpp harness/replay/evidence_test.cpp harness/replay/server/server_test.cpp harness/replay/turn_test.cpp harness/replay/verdict_test.cpp USES pidleak_replay LABELS replay)
 pidleak_tests(tracing_tests harness/tracing/tracing_test.cpp USES pidleak_tracing LABELS tracing)
 pidleak_tests(cli_tests harness/cli/cli_test.cpp harness/cli/plain_arguments_test.cpp harness/cli/report_test.cpp harness/cli/shard_test.cpp harness/cli/soak_test.cpp harness/cli/sweep_test.cpp harness/cli/why_test.cpp USES pidleak_guard_run nlohmann_json::nlohmann_json LABELS cli MANY_PROCESSES)
 # Not under the sanitizers, which have calls of their own.

@@ -140,19 +140,20 @@ Rest judge_stuck(const std::vector<Member> &members, const Scope &scope, const L
   return {.certain = elsewhere.why.empty(), .why_not = elsewhere.why, .held_outside = elsewhere.identity};
 }
 
-/// The looks at all, or the first reason why there can be no rest. Most often one process sleeps or runs, and to find
-/// that among a thousand must not cost a look at all of them, nor at all that they hold.
-std::variant<Looks, std::string> first_looks(const std::vector<Member> &members) {
+/// The looks at all, or the first reason why there can be no rest, and whose it is. Most often one process sleeps or
+/// runs, and to find that among a thousand must not cost a look at all of them, nor at all that they hold.
+std::variant<Looks, Rest> first_looks(const std::vector<Member> &members) {
   Looks all;
   for (const auto &member : members) {
     if (member.state == ProcessState::zombie)
       continue;
     auto looks = look_at(member.pid);
     if (looks.empty())
-      return fmt::format("pid {}: its threads may not be read", member.pid);
+      return Rest{.why_not = fmt::format("pid {}: its threads may not be read", member.pid)};
     for (auto &look : looks) {
       if (auto why = why_moving(look); !why.empty())
-        return fmt::format("pid {}: thread {}: {}", look.pid, look.thread, why);
+        return Rest{.why_not = fmt::format("pid {}: thread {}: {}", look.pid, look.thread, why),
+                    .mover = Mover{.pid = look.pid, .thread = look.thread}};
       all.push_back(look);
     }
   }
@@ -180,6 +181,8 @@ bool same_states(const std::vector<Member> &a, const std::vector<Member> &b) {
                     [](const Member &x, const Member &y) { return x == y && x.state == y.state; });
 }
 
+constexpr const char *ran_between = "a thread ran between two samples";
+
 /// Whether these are as they were when they looked like `first`: then nothing has run since.
 bool are_as_before(const std::vector<Member> &members, const Scope &scope, const Looks &first) {
   return look_at(members) == first && same_states(walk_once(scope), members);
@@ -187,17 +190,18 @@ bool are_as_before(const std::vector<Member> &members, const Scope &scope, const
 
 } // namespace
 
-bool stand_still(const std::vector<Member> &members, const Scope &scope) {
+Rest stand_still(const std::vector<Member> &members, const Scope &scope) {
   auto looked = first_looks(members);
-  const auto *first = std::get_if<Looks>(&looked);
-  return first && are_as_before(members, scope, *first);
+  if (auto *rest = std::get_if<Rest>(&looked))
+    return std::move(*rest);
+  return {.certain = are_as_before(members, scope, std::get<Looks>(looked)), .why_not = ran_between};
 }
 
 Rest at_rest(const std::vector<Member> &members, const Scope &scope, const Boundary &boundary) {
   auto no = [](std::string why) { return Rest{.certain = false, .why_not = std::move(why)}; };
   auto looked = first_looks(members);
-  if (auto *why = std::get_if<std::string>(&looked))
-    return no(std::move(*why));
+  if (auto *rest = std::get_if<Rest>(&looked))
+    return std::move(*rest);
   const auto &first = std::get<Looks>(looked);
   if (auto rest = judge_stuck(members, scope, first, boundary); !rest.certain)
     return rest;
@@ -208,7 +212,7 @@ Rest at_rest(const std::vector<Member> &members, const Scope &scope, const Bound
     if (auto why = why_alarms_are_possible(boundary); !why.empty())
       return no(std::move(why));
     if (!are_as_before(members, scope, first))
-      return no("a thread ran between two samples");
+      return no(ran_between);
   }
   return {.certain = true, .why_not = ""};
 }

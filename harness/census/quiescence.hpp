@@ -13,15 +13,18 @@
 #pragma once
 
 #include "harness/census/boundary.hpp"
+#include "harness/census/thread_look.hpp"
 #include "harness/census/walk.hpp"
 
+#include <optional>
 #include <string>
 
 namespace pidleak::census {
 
 struct Rest {
   bool certain = false;
-  std::string why_not; // the first thing that kept it from being certain
+  std::string why_not;             // the first thing that kept it from being certain
+  std::optional<Mover> mover = {}; // if that was a thread which goes on by itself
   /// What was found to be held outside though the boundary did not know of it: it may as well, the next time.
   std::string held_outside = {};
 };
@@ -29,7 +32,7 @@ struct Rest {
 /// Whether `members`, all of them descendants of `scope.root` and complete, wait at one instant, each without a timer.
 /// It costs a small part of at_rest(), and says less: an alarm, a timer behind a descriptor or a process outside may
 /// still wake them.
-bool stand_still(const std::vector<Member> &members, const Scope &scope);
+Rest stand_still(const std::vector<Member> &members, const Scope &scope);
 
 /// Asks whether `members`, all of them descendants of `scope.root` and complete, are at rest. They are walked to again
 /// at the end.

@@ -26,7 +26,7 @@ bool is_same(const ThreadLook &then, const ThreadLook &now) {
 } // namespace
 
 bool Spinning::look(const std::vector<Member> &members) {
-  if (!next_.passed())
+  if (!is_due())
     return false;
   next_ = Deadline::after(pause);
   auto now = look_at(members);

@@ -17,6 +17,8 @@ public:
   /// these have had a CPU for a tenth of a second and have waited for nothing.
   /// Looks every ten milliseconds at most, and says false in between: it is asked whenever anything moves.
   bool look(const std::vector<Member> &members);
+  /// Whether a look now would do anything.
+  bool is_due() const { return next_.passed(); }
 
 private:
   static constexpr milliseconds pause{10};

@@ -6,31 +6,40 @@
 
 namespace pidleak::census {
 
+namespace {
+
+/// Nothing if it has gone, is a dead leader, or may not be looked at.
+std::optional<ThreadLook> look_at_thread(pid_t pid, pid_t thread) {
+  auto stat = os::read_thread_stat(pid, thread);
+  auto status = os::read_thread_status(pid, thread);
+  if (!stat || stat->state == 'Z')
+    return {};
+  auto call = os::read_syscall(pid, thread);
+  ThreadLook look{.pid = pid,
+                  .thread = thread,
+                  .state = stat->state,
+                  .switches = 0,
+                  .waits = 0,
+                  .has_call = call.has_value(),
+                  .call = call.value_or(os::ProcSyscall{}),
+                  .deliverable = ~0ULL,
+                  .cpu_ticks = stat->cpu_ticks};
+  if (status) {
+    look.switches = status->voluntary_switches + status->involuntary_switches;
+    look.waits = status->voluntary_switches;
+    auto pending = status->thread_pending.bits() | status->shared_pending.bits();
+    look.deliverable = pending & ~status->blocked.bits() & ~status->ignored.bits();
+  }
+  return look;
+}
+
+} // namespace
+
 Looks look_at(pid_t pid) {
   Looks looks;
-  for (pid_t thread : os::read_threads(pid)) {
-    auto stat = os::read_thread_stat(pid, thread);
-    auto status = os::read_thread_status(pid, thread);
-    if (!stat || stat->state == 'Z') // a dead leader
-      continue;
-    auto call = os::read_syscall(pid, thread);
-    ThreadLook look{.pid = pid,
-                    .thread = thread,
-                    .state = stat->state,
-                    .switches = 0,
-                    .waits = 0,
-                    .has_call = call.has_value(),
-                    .call = call.value_or(os::ProcSyscall{}),
-                    .deliverable = ~0ULL,
-                    .cpu_ticks = stat->cpu_ticks};
-    if (status) {
-      look.switches = status->voluntary_switches + status->involuntary_switches;
-      look.waits = status->voluntary_switches;
-      auto pending = status->thread_pending.bits() | status->shared_pending.bits();
-      look.deliverable = pending & ~status->blocked.bits() & ~status->ignored.bits();
-    }
-    looks.push_back(look);
-  }
+  for (pid_t thread : os::read_threads(pid))
+    if (auto look = look_at_thread(pid, thread))
+      looks.push_back(*look);
   return looks;
 }
 
@@ -57,6 +66,11 @@ std::string why_moving(const ThreadLook &look) {
     return "";
   return fmt::format("waits in {}, which may end by itself",
                      look.call.number < 0 ? "no system call" : os::syscall_name(look.call.number));
+}
+
+bool still_moves(const Mover &mover) {
+  auto look = look_at_thread(mover.pid, mover.thread);
+  return look && !why_moving(*look).empty();
 }
 
 } // namespace pidleak::census

@@ -36,4 +36,11 @@ Looks look_at(const std::vector<Member> &members);
 /// Empty, or why this thread goes on by itself: what the look alone tells.
 std::string why_moving(const ThreadLook &look);
 
+/// A thread that went on by itself when it was looked at.
+struct Mover {
+  pid_t pid, thread;
+};
+/// Whether it does so now. Most often it does, and then nothing else needs a look.
+bool still_moves(const Mover &mover);
+
 } // namespace pidleak::census

@@ -22,17 +22,30 @@ std::optional<pid_t> Tree::first_stranger(const std::vector<pid_t> &pids) const 
 }
 
 bool Tree::at_rest() const {
-  return census::at_rest(walk_once(options_.scope), options_.scope, options_.boundary).certain;
+  if (still_moves())
+    return false;
+  return is_certain(census::at_rest(walk_once(options_.scope), options_.scope, options_.boundary));
 }
 
 bool Tree::at_rest_or_spins(Spinning &spinning) const {
+  bool moves = still_moves();
+  if (moves && !spinning.is_due())
+    return false;
   auto members = walk_once(options_.scope);
-  return census::at_rest(members, options_.scope, options_.boundary).certain || spinning.look(members);
+  return (!moves && is_certain(census::at_rest(members, options_.scope, options_.boundary))) || spinning.look(members);
 }
 
 bool Tree::stands_still_or_spins(Spinning &spinning) const {
+  bool moves = still_moves();
+  if (moves && !spinning.is_due())
+    return false;
   auto members = walk_once(options_.scope);
-  return stand_still(members, options_.scope) || spinning.look(members);
+  return (!moves && is_certain(stand_still(members, options_.scope))) || spinning.look(members);
+}
+
+bool Tree::is_certain(const Rest &rest) const {
+  mover_ = rest.mover;
+  return rest.certain;
 }
 
 namespace {

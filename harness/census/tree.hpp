@@ -7,6 +7,7 @@
 #pragma once
 
 #include "harness/census/boundary.hpp"
+#include "harness/census/quiescence.hpp"
 #include "harness/census/remaining.hpp"
 #include "harness/census/settle.hpp"
 #include "harness/census/spinning.hpp"
@@ -61,12 +62,15 @@ public:
   std::optional<RemainingProcess> examine_subject(const Walk &walk) const;
 
 private:
+  bool is_certain(const Rest &rest) const;
+  bool still_moves() const { return mover_ && census::still_moves(*mover_); }
   Surroundings surroundings() const;
   std::optional<RemainingProcess> examine(const Member &member, const Surroundings &around) const;
   std::optional<std::vector<pid_t>> cgroup_members() const;
 
   TreeOptions options_;
-  pid_t session_; // the subject's at its start
+  pid_t session_;                      // the subject's at its start
+  mutable std::optional<Mover> mover_; // what kept the last look from finding rest
 };
 
 } // namespace pidleak::census

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -100,7 +101,38 @@ std::vector<pid_t> first_generation(const Scope &scope) {
   return pids;
 }
 
-Pass pass_of(const Scope &scope) { return walk_down(first_generation(scope)); }
+/// See Scope::proc_lists_all.
+Pass list_namespace(const Scope &scope) {
+  Pass pass;
+  std::map<pid_t, Member> all;
+  for (pid_t pid : os::read_pids())
+    if (pid == scope.root)
+      continue;
+    else if (auto member = read_member(pid))
+      all.emplace(pid, std::move(*member));
+    else
+      pass.hidden.push_back(pid);
+  auto is_below = [&](const Member &member) {
+    const auto *at = &member;
+    for (std::size_t steps = 0; steps < all.size(); ++steps) { // a pid that was given again could make it a ring
+      if (at->parent == 0 || std::find(scope.except.begin(), scope.except.end(), at->pid) != scope.except.end())
+        return false;
+      auto parent = all.find(at->parent); // or the init, or one that has died since and left it to the init
+      if (parent == all.end())
+        return true;
+      at = &parent->second;
+    }
+    return true;
+  };
+  for (const auto &[pid, member] : all)
+    if (is_below(member))
+      pass.members.push_back(member);
+  return pass;
+}
+
+Pass pass_of(const Scope &scope) {
+  return scope.proc_lists_all ? list_namespace(scope) : walk_down(first_generation(scope));
+}
 
 /// getpgid(2) asks for no permission, whatever /proc hides.
 bool is_there(pid_t pid) { return ::getpgid(pid) >= 0 || errno != ESRCH; }
@@ -109,18 +141,10 @@ void keep_those_that_are_there(std::vector<pid_t> &pids) {
   std::erase_if(pids, [](pid_t pid) { return !is_there(pid); });
 }
 
-/// One pass at half the cost.
-std::set<pid_t> pids_below(const Scope &scope) {
-  std::set<pid_t> pids;
-  descend(first_generation(scope), [&](pid_t pid) { return pids.insert(pid).second; });
-  return pids;
-}
-
-/// Whether there are these and no others, and all alive: then none of them was dead before either.
-bool are_alive(const std::vector<Member> &members, const std::set<pid_t> &pids) {
-  return members.size() == pids.size() && std::all_of(members.begin(), members.end(), [&](const Member &member) {
-           return pids.contains(member.pid) && member.state != ProcessState::zombie;
-         });
+/// Whether all of them live: then none was dead before, and none has left its children to another meanwhile.
+bool are_alive(const Pass &pass) {
+  return pass.hidden.empty() && std::none_of(pass.members.begin(), pass.members.end(),
+                                             [](const Member &member) { return member.state == ProcessState::zombie; });
 }
 
 } // namespace
@@ -151,9 +175,9 @@ std::vector<Member> walk_from(const std::vector<Member> &roots) {
 }
 
 Walk walk(const Scope &scope, Deadline deadline) {
-  auto pids = pids_below(scope);
+  auto newest = os::newest_pid();
   auto last = pass_of(scope);
-  if (are_alive(last.members, pids))
+  if (newest && are_alive(last) && os::newest_pid() == newest)
     return {.members = std::move(last.members), .complete = true};
   Walk result;
   do {

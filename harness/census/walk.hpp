@@ -35,7 +35,10 @@ std::optional<Member> read_member(pid_t pid);
 
 /// Whose descendants.
 struct Scope {
-  pid_t root = 0;                 // not itself a member
+  pid_t root = 0; // not itself a member
+  /// The root is the init of a PID namespace, which is above all in it but those whom setns(2) has brought in, and
+  /// /proc is of that namespace and hides nothing: to read it as one list costs a third.
+  bool proc_lists_all = false;
   std::vector<pid_t> except = {}; // children of the root that are no members, nor who is below them: the one that looks
 };
 
@@ -46,15 +49,17 @@ std::vector<Member> walk_once(const Scope &scope, std::vector<pid_t> *hidden = n
 std::vector<Member> walk_from(const std::vector<Member> &roots);
 
 struct Walk {
-  std::vector<Member> members;    // sorted by pid
-  bool complete = false;          // two passes one after the other found the same processes, and the same of them dead
+  std::vector<Member> members; // sorted by pid
+  /// Two passes one after the other found the same processes, and the same of them dead; or one found none dead, and
+  /// nothing forked meanwhile.
+  bool complete = false;
   std::vector<pid_t> hidden = {}; // are there, and this user may not see what they are (proc(5), hidepid): not complete
 };
 
 /// The same processes, and the same of them dead: no process was missed where two passes in turn agree.
 bool agree(const std::vector<Member> &a, const std::vector<Member> &b);
 
-/// Passes until two agree or the deadline is over.
+/// Passes until it is complete or the deadline is over.
 Walk walk(const Scope &scope, Deadline deadline);
 
 } // namespace pidleak::census

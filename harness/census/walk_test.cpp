@@ -1,5 +1,6 @@
 // The census against everything that has been tried to get out of sight.
 #include "harness/census/walk.hpp"
+#include "harness/os/namespaces.hpp"
 #include "harness/os/test_support.hpp"
 
 #include <catch2/catch_test_macros.hpp>
@@ -201,7 +202,62 @@ TEST_CASE("a process in a PID namespace of its own is found", "[census]") {
   });
 }
 
-TEST_CASE("a walk is complete only when two passes agree, however they fork", "[census]") {
+TEST_CASE("the list of a PID namespace has what the walk down has, and not those that come from outside", "[census]") {
+  testing::check_in_child([] {
+    auto kind = ::geteuid() == 0 ? os::NamespaceKind::privileged : os::NamespaceKind::with_user_namespace;
+    try {
+      os::unshare_for_init(kind);
+    } catch (const os::SyscallError &) {
+      return; // no rights to one here
+    }
+    auto ready = os::open_pipe(), outsider_is_there = os::open_pipe();
+    auto init = testing::start([&] {
+      os::mount_private_filesystems();
+      auto daemon = plant_daemon();
+      auto zombie = testing::start([] {});
+      os::wait_for_any_exit({zombie.pidfd()}, std::chrono::seconds(10));
+      auto looks = testing::plant([] { testing::plant(); });
+      os::write_all(ready.write_end.get(), ".");
+      char byte = 0;
+      os::read_exactly(outsider_is_there.read_end.get(), &byte, 1);
+      auto down = below(1), list = below(1);
+      list.proc_lists_all = true;
+      auto walk = census::walk(list, Deadline::after(std::chrono::seconds(10)));
+      expect(walk.complete, "the list is complete");
+      expect_equal(pids(walk.members), pids(census::walk_once(down)), "what both find");
+      expect_equal(walk.members.size(), 5U, "subject, daemon, zombie, and two");
+      expect(os::read_pids().size() == 7, "there are the init and one from outside besides");
+      list.except = down.except = {looks.pid()};
+      expect_equal(pids(census::walk_once(list)), pids(census::walk_once(down)), "and without one of them");
+      expect_equal(census::walk_once(list).size(), 3U, "nor who is below it");
+    });
+    char byte = 0;
+    os::read_exactly(ready.read_end.get(), &byte, 1);
+    auto outsider = testing::plant(); // as `nsenter` starts one: its parent is not in the namespace
+    os::write_all(outsider_is_there.write_end.get(), ".");
+    os::reap(outsider); // the kernel ends it with the init, whose own end waits for that
+    expect(os::reap(init) == os::WaitStatus{}, "the init ended well");
+  });
+}
+
+TEST_CASE("while nothing forks, one pass over what lives is enough", "[census]") {
+  testing::check_in_child([] {
+    auto before = os::newest_pid();
+    if (!before)
+      return; // /proc/loadavg is not the kernel's
+    auto child = testing::plant();
+    auto after = os::newest_pid();
+    expect(after && *after != *before, "a fork shows");
+    auto in_namespace = testing::plant([] {
+      if (::unshare(::geteuid() == 0 ? CLONE_NEWPID : CLONE_NEWUSER | CLONE_NEWPID) == 0)
+        testing::plant();
+    });
+    for (pid_t inner : os::read_children(in_namespace.pid())) // no rights to one here: there is none
+      expect(os::newest_pid().value_or(0) >= inner, "and one in a namespace below");
+  });
+}
+
+TEST_CASE("a walk beside forks is complete only when two passes agree", "[census]") {
   testing::check_in_child([] {
     constexpr int generations = 400; // a bounded relay: each starts the next and exits
     std::function<void(int)> run = [&](int left) {

@@ -33,7 +33,7 @@ replay::PoolChoice command(const std::string &word) {
     throw UsageError(
         fmt::format("{}: {} can't be executed: not found, or not executable (chmod +x)", word, arguments.front()));
   arguments.erase(arguments.begin());
-  return {.name = word, .program = program, .arguments = arguments, .preset = ""};
+  return {.name = word, .program = program, .arguments = arguments, .preset = "", .shares_nothing = false};
 }
 
 /// A pool of another project, hosted by one of our adapters.

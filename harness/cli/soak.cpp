@@ -164,10 +164,8 @@ public:
     replay::RunOptions how{.facilities = place_.facilities,
                            .tier = place_.tier,
                            .jobs = options_.replay.jobs,
+                           .is_over = [this] { return is_over(); },
                            .next_plan = [this] { return next(); }};
-    if (options_.seconds > 0)
-      how.begin_none_after = Deadline::after(
-          std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(options_.seconds)));
     auto ran = replay::run(plans_, how, [this](std::size_t plan, const Report &report) { take(plan, report); });
     loading_.reset();
     run_.seconds = milliseconds_between(start_, Clock::now()) / 1000;
@@ -178,12 +176,15 @@ public:
   }
 
 private:
-  std::optional<std::size_t> next() {
+  bool is_over() {
     if (loading_)
       load_ended_ = loading_->why_ended();
-    bool is_over = !load_ended_.empty() || (soak_.deviating() > 0 && !options_.keep_going) ||
-                   (options_.replays > 0 && begun_ == static_cast<std::size_t>(options_.replays));
-    if (is_over)
+    return !load_ended_.empty() || (soak_.deviating() > 0 && !options_.keep_going) ||
+           (options_.seconds > 0 && milliseconds_between(start_, Clock::now()) > options_.seconds * 1000);
+  }
+
+  std::optional<std::size_t> next() {
+    if (options_.replays > 0 && begun_ == static_cast<std::size_t>(options_.replays))
       return {};
     ++begun_;
     return rounds_.next();

@@ -240,7 +240,9 @@ int sweep_pools(SweepOptions options) {
   auto place = find_place(options.replay);
   how.run = {.facilities = place.facilities, .tier = place.tier, .jobs = options.replay.jobs};
   if (options.budget > 0)
-    how.run.begin_none_after = Deadline::after(milliseconds(static_cast<long long>(options.budget * 1000)));
+    how.run.is_over = [over = Deadline::after(milliseconds(static_cast<long long>(options.budget * 1000)))] {
+      return over.passed();
+    };
   Results results(options, head_of(options.replay, "sweep", plan_texts(options, plans)));
   announce_shard(options.replay, "each shard records anew, and tries its own of the points");
   sweep::Swept swept;

@@ -129,8 +129,10 @@ private:
   }
 
   census::TreeOptions tree_options(pid_t subject) const {
-    return {
-        .scope = {.root = ::getpid()}, .subject = subject, .boundary = boundary_, .outer_proc = options_.outer_proc};
+    return {.scope = {.root = ::getpid(), .proc_lists_all = options_.outer_proc >= 0},
+            .subject = subject,
+            .boundary = boundary_,
+            .outer_proc = options_.outer_proc};
   }
 
   void note_adopted(pid_t pid) {
@@ -262,19 +264,20 @@ reports::Report look_below_parent(const Options &options, const LeftToParent &le
   report.reason = "nothing is left of the command";
   report.tier = options.tier;
   Relay relay;
-  find_remaining(
-      {.tree = {.scope = {.root = ::getppid(), .except = {::getpid()}}, .boundary = census::inherited()},
-       .wait =
-           [&](auto at_most, auto exits) {
-             exits.insert(exits.end(), {relay.fd(), left.readable_when_reaped});
-             os::wait_for_any_exit(exits, at_most);
-             relay.wait(nullptr, Deadline::after(milliseconds(0)));
-           },
-       .reap = left.reaped,
-       // The parent knows better, and asks waitid(2).
-       .nothing_is_left = [] { return census::walk_once({.root = ::getppid(), .except = {::getpid()}}).empty(); },
-       .asked_to_end = [&] { return relay.asked_to_end(); }},
-      options.grace, report);
+  census::Scope below_parent{.root = ::getppid()};
+  below_parent.except.push_back(::getpid());
+  find_remaining({.tree = {.scope = below_parent, .boundary = census::inherited()},
+                  .wait =
+                      [&](auto at_most, auto exits) {
+                        exits.insert(exits.end(), {relay.fd(), left.readable_when_reaped});
+                        os::wait_for_any_exit(exits, at_most);
+                        relay.wait(nullptr, Deadline::after(milliseconds(0)));
+                      },
+                  .reap = left.reaped,
+                  // The parent knows better, and asks waitid(2).
+                  .nothing_is_left = [&] { return census::walk_once(below_parent).empty(); },
+                  .asked_to_end = [&] { return relay.asked_to_end(); }},
+                 options.grace, report);
   reports::record_genealogy(report, left.genealogy);
   listener.judge(report);
   return report;

@@ -79,12 +79,13 @@ private:
 class CommandRun {
 public:
   CommandRun(const Plan &plan, const Inside &inside)
-      : plan_(plan), command_(*plan.command), inside_(inside), line_(command_.until_line) {
+      : plan_(plan), command_(*plan.command), inside_(inside), line_(command_.until_line), timeline_(inside.since) {
     report_.tier = inside.tier;
     report_.tier_notes = inside.notes;
   }
 
   Report run() {
+    wait_for_turn(inside_, timeline_);
     try {
       auto judged = judge();
       report_.verdict = judged.verdict;

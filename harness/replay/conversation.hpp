@@ -42,6 +42,8 @@ public:
   /// The subject's end is no failure from now on.
   void expect_exit() { subject_.expect_exit(); }
 
+  /// See turn.hpp.
+  void wait_for_turn(const Inside &inside) { replay::wait_for_turn(inside, timeline_); }
   /// Waits for the subject's first message, which must be a hello of this version.
   protocol::Message greet();
   /// Submits tasks, and waits until the subject has accepted them.

@@ -61,13 +61,15 @@ Report drive(const Plan &plan, const Inside &inside) {
   Report report;
   report.tier = inside.tier;
   report.tier_notes = inside.notes;
-  Timeline timeline;
+  Timeline timeline(inside.since);
   Channel channel(inside.scratch, all_tasks(plan.scenario), {"before-count", "holding-queue-lock", "half-result"});
   std::optional<census::LiveGenealogy> genealogy;
   std::optional<Leftovers> leftovers;
   std::optional<Conversation> conversation; // until the report is made: its end is the end of the subject's input
   auto judged = verdict_of([&] {
     check_requirements(plan, inside);
+    if (!plan.may_overlap())
+      wait_for_turn(inside, timeline);
     if (plan.pool.preset
             .empty()) // who starts whom in our own pools is known, and to hear of it takes a tenth of a replay
       genealogy.emplace();

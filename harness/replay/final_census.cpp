@@ -59,14 +59,16 @@ census::Knowledge knowledge_of(const CensusSite &site, const std::vector<census:
   return known;
 }
 
-void keep_remaining(const CensusSite &site, const census::Walk &walk, Report &report) {
+/// The owner is examined as well where it is to be asked why: what remains is its, or shutdown waits in it.
+void keep_remaining(const CensusSite &site, const census::Walk &walk, bool has_ended, Report &report) {
   const auto &heard = site.conversation.heard();
   auto remaining = site.tree.examine(walk, heard.helpers);
   for (auto &process : remaining)
     if (auto told = heard.forked_at.find(process.pid); told != heard.forked_at.end())
       process.forked_at = told->second;
   auto knowledge = knowledge_of(site, remaining);
-  reports::record_remaining(report, std::move(remaining), site.tree.examine_subject(walk), knowledge);
+  auto owner = has_ended && remaining.empty() ? std::nullopt : site.tree.examine_subject(walk);
+  reports::record_remaining(report, std::move(remaining), std::move(owner), knowledge);
   for (const auto &process : report.remaining)
     site.conversation.note("remains", process.pid, spell(process.kind));
 }
@@ -90,7 +92,7 @@ void take_census(const CensusSite &site, Clock::time_point since, Report &report
   auto settled = settle_until(site, has_ended, may_stay, bound_of(site));
   reports::record_settled(report, settled, since);
   report.cgroup_agrees = site.tree.agrees_with_cgroup(settled.walk);
-  keep_remaining(site, settled.walk, report);
+  keep_remaining(site, settled.walk, has_ended(), report);
 }
 
 void take_census_after_subject(const CensusSite &site, Report &report) {
@@ -98,7 +100,7 @@ void take_census_after_subject(const CensusSite &site, Report &report) {
       site, [] { return true; }, {}, bound_of(site));
   report.nothing_left_below = os::reap_exited_children();
   Report after; // the counts stay those of the subject's life
-  keep_remaining(site, settled.walk, after);
+  keep_remaining(site, settled.walk, true, after);
   report.remaining = std::move(after.remaining);
   report.owner = std::move(after.owner);
 }

@@ -1,9 +1,10 @@
-// What the subject and its workers have said so far, and the timeline that comes of it.
+// What the subject and its workers have said so far.
 #pragma once
 
 #include "harness/base/deadline.hpp"
 #include "harness/os/process_ref.hpp"
 #include "harness/protocol/message.hpp"
+#include "harness/replay/turn.hpp"
 #include "reports/report.hpp"
 
 #include <map>
@@ -13,18 +14,6 @@
 #include <vector>
 
 namespace pidleak::replay {
-
-/// The timeline of a report, in milliseconds since its construction.
-class Timeline {
-public:
-  void note(const std::string &event, std::optional<pid_t> pid = {}, const std::string &detail = "");
-  double now_ms() const { return milliseconds_between(start_, Clock::now()); }
-  std::vector<reports::TimelineEvent> take() { return std::move(events_); }
-
-private:
-  Clock::time_point start_ = Clock::now();
-  std::vector<reports::TimelineEvent> events_;
-};
 
 struct Heard {
   bool said_hello = false;

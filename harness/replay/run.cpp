@@ -56,20 +56,22 @@ SandboxOptions sandbox_for(const Plan &plan, const RunOptions &options) {
           .memory_cgroup = needs_real_oom(plan),
           .own_network = plan.pool.server && plan.pool.server->own_network,
           .process_cap = plan.process_cap,
+          .waits_for_turn = true,
           .bound = backstop_of(plan)};
 }
 
 struct Running {
-  std::size_t number, plan;
+  std::size_t plan;
   std::time_t started;
   Clock::time_point since;
   Sandbox sandbox;
+  std::size_t number = 0; // in the order of their turns
 };
 
-Running start(std::size_t number, std::size_t place, const std::vector<Plan> &plans, const RunOptions &options) {
+/// It waits for its turn.
+Running start(std::size_t place, const std::vector<Plan> &plans, const RunOptions &options) {
   const auto &plan = plans[place];
-  return {.number = number,
-          .plan = place,
+  return {.plan = place,
           .started = std::time(nullptr),
           .since = Clock::now(),
           .sandbox = Sandbox::start(sandbox_for(plan, options), [&plan](const Inside &inside) {
@@ -88,10 +90,10 @@ Report finish(const Running &running, const Plan &plan, reports::Tier tier) {
     report.tier = tier;
     report.reason = "the replay did not come to its end: " +
                     (running.sandbox.failure().empty() ? "no result" : running.sandbox.failure());
+    report.total_ms = milliseconds_between(running.since, Clock::now());
   }
   reports::sign(report, running.started);
   describe(plan, report);
-  report.total_ms = milliseconds_between(running.since, Clock::now());
   return report;
 }
 
@@ -122,11 +124,14 @@ private:
   std::size_t next_ = 0;
 };
 
-/// Waits until a sandbox has something to collect, or this process is asked to end.
-void wait_for_any(const std::list<Running> &running, const os::EndRequests &requests) {
+/// Waits until a sandbox has something to collect or is cleaned up, or this process is asked to end.
+void wait_for_any(const std::list<Running> &running, const std::list<Sandbox> &leaving,
+                  const os::EndRequests &requests) {
   std::vector<pollfd> readable = {{.fd = requests.fd(), .events = POLLIN, .revents = 0}};
   for (const auto &replay : running)
     readable.push_back({.fd = replay.sandbox.result_fd(), .events = POLLIN, .revents = 0});
+  for (const auto &sandbox : leaving)
+    readable.push_back({.fd = sandbox.end_fd(), .events = POLLIN, .revents = 0});
   if (::poll(readable.data(), readable.size(), -1) < 0 && errno != EINTR)
     os::throw_errno("poll(results of {} sandboxes)", running.size());
 }
@@ -143,35 +148,58 @@ Ran run_all(const std::vector<Plan> &plans, const RunOptions &options,
   Ran ran;
   std::optional<os::EndRequests> requests(std::in_place);
   InOrder in_order(hand_over);
-  std::list<Running> running; // ended when it goes, so also by an exception
+  std::list<Running> next, running, ended; // their sandboxes go with them, so also by an exception
+  std::list<Sandbox> leaving;
   std::size_t begun = 0;
   auto next_plan = options.next_plan ? options.next_plan : in_turn(plans.size(), options.repeat);
-  for (bool all_begun = false; !all_begun || !running.empty();) {
-    if (ran.interrupted_by = requests->take(); ran.interrupted_by)
-      break;
-    all_begun = all_begun || (options.begin_none_after && options.begin_none_after->passed());
-    while (!all_begun && std::cmp_less(running.size(), options.jobs)) {
+  bool all_begun = false;
+  auto has_next = [&] {
+    if (next.empty() && !all_begun) {
       auto plan = next_plan();
       if (plan)
-        running.push_back(start(begun++, *plan, plans, options));
+        next.push_back(start(*plan, plans, options));
       all_begun = !plan;
+    }
+    return !next.empty();
+  };
+  auto take_ended = [&] {
+    for (; !ended.empty(); ended.pop_front()) {
+      auto &replay = ended.front();
+      auto report = finish(replay, plans[replay.plan], options.tier);
+      options.on_done(++ran.done, report);
+      in_order.put(replay.number, replay.plan, std::move(report));
+      leaving.push_back(std::move(replay.sandbox));
+    }
+  };
+  for (;;) {
+    if (ran.interrupted_by = requests->take(); ran.interrupted_by)
+      break;
+    take_ended();
+    if (options.is_over()) {
+      all_begun = true;
+      next.clear();
+    }
+    while (std::cmp_less(running.size(), options.jobs) && has_next()) {
+      next.front().number = begun++;
+      next.front().sandbox.let_go();
+      running.splice(running.end(), next);
     }
     if (running.empty())
       break;
-    wait_for_any(running, *requests);
+    has_next(); // is made while others run
+    wait_for_any(running, leaving, *requests);
+    leaving.remove_if([](Sandbox &sandbox) { return sandbox.collect(); });
     for (auto replay = running.begin(); replay != running.end();) {
-      if (!replay->sandbox.collect()) {
-        ++replay;
-        continue;
-      }
-      auto report = finish(*replay, plans[replay->plan], options.tier);
-      options.on_done(++ran.done, report);
-      in_order.put(replay->number, replay->plan, std::move(report));
-      replay = running.erase(replay);
+      auto at = replay++;
+      if (at->sandbox.collect() || (plans[at->plan].may_overlap() && at->sandbox.result()))
+        ended.splice(ended.end(), running, at);
     }
   }
   requests.reset(); // from here on a request is obeyed at once
+  take_ended();
+  next.clear();
   running.clear();
+  leaving.clear();
   in_order.put_rest();
   return ran;
 }

@@ -13,10 +13,11 @@ struct RunOptions {
   Facilities facilities;
   reports::Tier tier = reports::Tier::subreaper; // at most facilities.strongest
   int jobs = 1;
-  int repeat = 1;                                // all plans once, then all of them again
-  std::optional<Deadline> begin_none_after = {}; // replays that run then come to their end
-  /// In place of `repeat`: the place in `plans` of each next replay, asked just before it is begun; nothing: no other
-  /// is.
+  int repeat = 1; // all plans once, then all of them again
+  /// Asked before each replay: whether none is to begin any more. Those that run then come to their end.
+  std::function<bool()> is_over = [] { return false; };
+  /// In place of `repeat`: the place in `plans` of each next replay, asked when it is prepared, which is while others
+  /// run; nothing: no other is.
   std::function<std::optional<std::size_t>()> next_plan = {};
   /// Called after each replay, in the order in which they end, with how many have ended.
   std::function<void(std::size_t done, const reports::Report &)> on_done = [](std::size_t, const reports::Report &) {};

@@ -60,8 +60,12 @@ void remove_scratch(const SandboxNames &names) {
 /// The warden: makes what the sandbox needs, forks its init, outlives it, cleans up.
 class Warden {
 public:
-  Warden(const SandboxOptions &options, const SandboxNames &names, int lifeline, int result)
-      : options_(options), names_(names), lifeline_(lifeline), result_(result) {}
+  Warden(const SandboxOptions &options, const SandboxNames &names, Clock::time_point since, int lifeline, int turn,
+         int result)
+      : options_(options), names_(names), lifeline_(lifeline), turn_(turn), result_(result) {
+    inside_.since = since;
+    inside_.turn = turn;
+  }
 
   [[noreturn]] void run(const std::function<std::string(const Inside &)> &body) {
     int status = 0;
@@ -211,14 +215,22 @@ private:
 
   /// Until init ends, the harness dies, or the time is over.
   int watch(const os::ProcessRef &init) {
-    auto deadline = Deadline::after(options_.bound);
     pollfd events[] = {{.fd = lifeline_, .events = POLLIN, .revents = 0},
-                       {.fd = init.pidfd(), .events = POLLIN, .revents = 0}};
-    int ready = 0;
-    while ((ready = ::poll(events, 2, deadline.left_ms())) < 0)
-      if (errno != EINTR)
-        os::throw_errno("poll(lifeline, init)");
-    if (ready == 0)
+                       {.fd = init.pidfd(), .events = POLLIN, .revents = 0},
+                       {.fd = turn_, .events = POLLIN, .revents = 0}};
+    auto wait = [&](const std::function<int()> &left_ms) {
+      int ready = 0;
+      while ((ready = ::poll(events, std::size(events), left_ms())) < 0)
+        if (errno != EINTR)
+          os::throw_errno("poll(lifeline, init, turn)");
+      return ready;
+    };
+    if (turn_ >= 0) { // nothing happens before
+      wait([] { return -1; });
+      events[2] = {.fd = -1, .events = 0, .revents = 0};
+    }
+    auto deadline = Deadline::after(options_.bound);
+    if (wait([&] { return deadline.left_ms(); }) == 0)
       std::fprintf(stderr, "pidleak: a replay took longer than %lld ms and was ended\n",
                    static_cast<long long>(options_.bound.count()));
     if (!events[1].revents)
@@ -235,7 +247,7 @@ private:
 
   const SandboxOptions &options_;
   const SandboxNames &names_;
-  int lifeline_, result_;
+  int lifeline_, turn_, result_;
   Inside inside_;
   std::string init_group_;
   std::vector<os::ScratchCgroup> groups_;
@@ -245,12 +257,12 @@ private:
 
 /// A forked warden must not hold other sandboxes' lifelines: closes all but standard error and `keep`.
 void close_all_but(std::vector<int> keep) {
-  std::sort(keep.begin(), keep.end());
+  std::sort(keep.begin(), keep.end()); // -1: none
   unsigned next = 3;
   for (int fd : keep) {
-    if (static_cast<unsigned>(fd) > next)
+    if (fd >= 0 && static_cast<unsigned>(fd) > next)
       ::close_range(next, static_cast<unsigned>(fd) - 1, 0); // Linux 5.9
-    next = static_cast<unsigned>(fd) + 1;
+    next = std::max(next, static_cast<unsigned>(fd + 1));
   }
   ::close_range(next, ~0U, 0);
   int null = ::open("/dev/null", O_RDWR); // so that no pipeline waits for a warden
@@ -284,7 +296,7 @@ Facilities find_facilities() {
 }
 
 census::TreeOptions tree_of(const Inside &inside, pid_t subject) {
-  census::TreeOptions options{.scope = {.root = ::getpid()},
+  census::TreeOptions options{.scope = {.root = ::getpid(), .proc_lists_all = inside.tier != Tier::subreaper},
                               .subject = subject,
                               .boundary = inside.boundary,
                               .outer_proc = inside.outer_proc,
@@ -296,8 +308,10 @@ census::TreeOptions tree_of(const Inside &inside, pid_t subject) {
 }
 
 Sandbox Sandbox::start(const SandboxOptions &options, const std::function<std::string(const Inside &)> &body) {
+  auto since = Clock::now();
   auto lifeline = os::open_pipe();
   auto result = os::open_pipe();
+  auto turn = options.waits_for_turn ? os::open_pipe() : os::Pipe();
   auto names = plan_names(options);
   pid_t pid = ::fork();
   if (pid < 0)
@@ -306,16 +320,16 @@ Sandbox Sandbox::start(const SandboxOptions &options, const std::function<std::s
     ::setpgid(0, 0); // a Ctrl-C is the harness's; the warden acts when the harness has gone
     os::reset_all_signals();
     os::ignore_sigpipe();
-    close_all_but({lifeline.read_end.get(), result.write_end.get()});
-    Warden(options, names, lifeline.read_end.get(), result.write_end.get()).run([&](const Inside &inside) {
-      return body(inside) + std::string(end_of_result);
-    });
+    close_all_but({lifeline.read_end.get(), turn.read_end.get(), result.write_end.get()});
+    Warden(options, names, since, lifeline.read_end.get(), turn.read_end.get(), result.write_end.get())
+        .run([&](const Inside &inside) { return body(inside) + std::string(end_of_result); });
   }
   auto warden = os::ProcessRef::open(pid);
   if (!warden)
     throw std::runtime_error("the sandbox's warden vanished");
   os::set_nonblocking(result.read_end.get());
-  return Sandbox(std::move(*warden), std::move(lifeline.write_end), std::move(result.read_end), std::move(names));
+  return Sandbox(std::move(*warden), std::move(lifeline.write_end), std::move(turn.write_end),
+                 std::move(result.read_end), std::move(names));
 }
 
 Sandbox::~Sandbox() {

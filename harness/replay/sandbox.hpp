@@ -3,6 +3,8 @@
 //   harness ──fork──▶ warden ──fork──▶ init: runs the replay ──▶ subject ──▶ workers ...
 //      │ lifeline       │ makes and removes cgroups        ▲
 //      └───────────────▶│ lifeline ────────────────────────┘
+//      │ turn           │ turn                   │
+//      └───────────────▶└───────────────────────▶│
 //                 result pipe ◀──────────── init
 //
 // Where a PID namespace is to be had, init is its PID 1, and the kernel ends everything in it when init ends: on
@@ -38,7 +40,9 @@ struct SandboxOptions {
   bool memory_cgroup = false;                    // one for the victim of an OOM kill is wanted
   bool own_network = false;                      // and System V IPC, where they are to be had
   int process_cap = 1024;
-  milliseconds bound{120000}; // backstop: the warden ends a sandbox that takes longer
+  /// The body may wait until Sandbox::let_go(), see turn.hpp.
+  bool waits_for_turn = false;
+  milliseconds bound{120000}; // backstop: the warden ends a sandbox that takes longer, from its turn on
 };
 
 /// What the code in the sandbox finds there.
@@ -46,6 +50,8 @@ struct Inside {
   reports::Tier tier = reports::Tier::subreaper;
   std::vector<std::string> notes;
   int lifeline = -1;         // end of file: the warden is gone, end at once
+  int turn = -1;             // end of file: it is this sandbox's turn; -1: it has been from the start
+  Clock::time_point since;   // when the sandbox was begun
   int outer_proc = -1;       // a /proc of the harness's PID namespace; -1 where it is the same
   std::string scratch;       // a directory, empty but for the subject's TMPDIR, `tmp`
   census::Boundary boundary; // of everything in the sandbox
@@ -76,23 +82,27 @@ public:
   Sandbox &operator=(Sandbox &&) = delete;
   ~Sandbox();
 
+  /// It is its turn from now on.
+  void let_go() { turn_.reset(); }
   /// Readable when there is something to collect.
   int result_fd() const { return result_.get(); }
+  /// Readable when everything is cleaned up.
+  int end_fd() const { return warden_.pidfd(); }
   /// Reads what has come, without blocking. True when the body has ended and everything is cleaned up.
   bool collect();
-  /// What the body returned; nothing if it did not come to its end.
+  /// What the body returned; nothing if it did not come to its end, or not yet.
   std::optional<std::string> result() const;
   /// Why there is no result.
   const std::string &failure() const { return failure_; }
 
 private:
-  Sandbox(os::ProcessRef warden, os::UniqueFd lifeline, os::UniqueFd result, SandboxNames names)
-      : warden_(std::move(warden)), lifeline_(std::move(lifeline)), result_(std::move(result)),
+  Sandbox(os::ProcessRef warden, os::UniqueFd lifeline, os::UniqueFd turn, os::UniqueFd result, SandboxNames names)
+      : warden_(std::move(warden)), lifeline_(std::move(lifeline)), turn_(std::move(turn)), result_(std::move(result)),
         names_(std::move(names)) {}
   void finish();
 
   os::ProcessRef warden_;
-  os::UniqueFd lifeline_, result_;
+  os::UniqueFd lifeline_, turn_, result_;
   SandboxNames names_;
   std::string bytes_, failure_;
   bool finished_ = false;

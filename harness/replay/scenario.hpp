@@ -66,6 +66,7 @@ struct PoolChoice {
   std::vector<std::string> arguments = {};
   std::string preset;                           // for pidleak-subject
   std::string lacks = {};                       // what this machine lacks for it: the replay is skipped
+  bool shares_nothing = true;                   // its replays share no port and no file with one another
   std::optional<ServerDescription> server = {}; // it is no pool with a subject, but a server
 };
 
@@ -122,6 +123,8 @@ struct Plan {
   /// In place of scenario and pool.
   std::optional<CommandPlan> command = {};
 
+  /// Its subject may start, and its sandbox end, while another is replayed.
+  bool may_overlap() const { return !command && !pool.server && pool.shares_nothing; }
   bool is_traced() const { return record || point_fault; }
 };
 

@@ -41,6 +41,7 @@ public:
 
   Judged take_all() {
     greet();
+    conversation_.wait_for_turn(inside_);
     if (!plan_.is_traced()) {
       for (Step step : plan_.scenario.steps)
         take(step);

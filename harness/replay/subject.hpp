@@ -7,6 +7,7 @@
 #include "harness/os/process_ref.hpp"
 #include "harness/protocol/message.hpp"
 #include "harness/replay/channel.hpp"
+#include "harness/replay/turn.hpp"
 
 #include <deque>
 #include <optional>
@@ -20,9 +21,6 @@ class SubjectFailure : public std::runtime_error {
 public:
   using std::runtime_error::runtime_error;
 };
-
-/// The harness is gone: the report has no reader.
-class LifelineCut {};
 
 class Subject {
 public:

@@ -29,7 +29,7 @@ struct Options {
 struct Swept {
   std::vector<reports::Sweep> sweeps; // one a plan
   std::optional<int> interrupted_by;  // the signal
-  bool is_over_budget = false;        // RunOptions::begin_none_after came first
+  bool is_over_budget = false;        // RunOptions::is_over came first
 };
 
 /// `earlier`: reports of a sweep of the same plans that came to an end before it was done; what they have is not done

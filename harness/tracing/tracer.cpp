@@ -6,8 +6,6 @@
 #include "harness/tracing/calls.hpp"
 #include "harness/tracing/registers.hpp"
 
-#include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/ptrace.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -45,10 +43,7 @@ bool try_ptrace(__ptrace_request request, pid_t thread, long data = 0) {
 
 class Tracer::Loop {
 public:
-  Loop(const os::ProcessRef &subject, Options options)
-      : options_(std::move(options)), wake_(os::UniqueFd::adopt(::eventfd(0, EFD_CLOEXEC))) {
-    if (!wake_)
-      os::throw_errno("eventfd()");
+  Loop(const os::ProcessRef &subject, Options options) : options_(std::move(options)) {
     if (auto status = os::read_status(subject.pid()); status && status->tracer != 0)
       throw std::runtime_error(fmt::format("the subject (pid {}) is traced already, by process {}: a fault at a point "
                                            "of execution needs it untraced, without gdb, strace or rr",
@@ -58,7 +53,9 @@ public:
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     ::pthread_sigmask(SIG_BLOCK, &child, &mask_before_);
-    signals_ = os::UniqueFd::adopt(::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
+    signals_ = os::UniqueFd::adopt(::signalfd(-1, &child, SFD_CLOEXEC));
+    if (!signals_)
+      os::throw_errno("signalfd(SIGCHLD)");
     std::promise<void> seized;
     auto outcome = seized.get_future();
     thread_ = std::thread([this, pid = subject.pid(), &seized] { run(pid, seized); });
@@ -77,7 +74,7 @@ public:
     if (!thread_.joinable())
       return;
     to_end_ = true;
-    ::eventfd_write(wake_.get(), 1);
+    ::pthread_kill(thread_.native_handle(), SIGCHLD);
     thread_.join();
     ::pthread_sigmask(SIG_SETMASK, &mask_before_, nullptr);
     if (injected_ && !injected_->status)
@@ -151,13 +148,10 @@ private:
     }
   }
 
+  /// Or to be told to end, which is a SIGCHLD as well.
   void wait_for_stops() const {
-    pollfd events[] = {{.fd = signals_.get(), .events = POLLIN, .revents = 0},
-                       {.fd = wake_.get(), .events = POLLIN, .revents = 0}};
-    ::poll(events, is_letting_go_ ? 1 : 2, -1);
     signalfd_siginfo ignored{};
-    while (::read(signals_.get(), &ignored, sizeof ignored) > 0) {
-    }
+    [[maybe_unused]] auto got = ::read(signals_.get(), &ignored, sizeof ignored);
   }
 
   void seize(pid_t subject) {
@@ -415,7 +409,7 @@ private:
   }
 
   Options options_;
-  os::UniqueFd wake_, signals_;
+  os::UniqueFd signals_;
   sigset_t mask_before_{};
   std::thread thread_;
   std::atomic<std::size_t> step_ = no_step;

@@ -34,12 +34,14 @@ constexpr milliseconds restart_delay{1000};     // of what starts a service agai
 class ServerReplay {
 public:
   ServerReplay(const Plan &plan, const Inside &inside)
-      : plan_(plan), conditions_(plan.scenario.conditions), description_(*plan.pool.server), inside_(inside) {
+      : plan_(plan), conditions_(plan.scenario.conditions), description_(*plan.pool.server), inside_(inside),
+        timeline_(inside.since) {
     report_.tier = inside.tier;
     report_.tier_notes = inside.notes;
   }
 
   Report run() {
+    wait_for_turn(inside_, timeline_);
     auto judged = judge_what_happens();
     report_.verdict = judged.verdict;
     report_.reason = judged.reason;
