@@ -1,6 +1,7 @@
 """What ci/benchmark measures: each function gives a table, a plot, and the ratios that --against compares, of which less
 is better."""
 import ctypes
+import glob
 import json
 import os
 import random
@@ -25,6 +26,7 @@ GUARDS = {
     "pidleak guard --tier namespace": ["pidleak", "guard", "--tier", "namespace", "--", TRUE],
 }
 TOOLS = ["census", "psutil", "ps"]
+NAMESPACE = "namespace"  # the census by the init of one
 DESCENDANTS = [5, 100, 1000]
 UNRELATED = [0, 100, 5000]
 PROMISED_TO_PSUTIL = 500  # times faster, of 5 descendants beside 5,000 others
@@ -56,6 +58,10 @@ def times(ratio):
 
 
 # --- guard -----------------------------------------------------------------------------------------------------------
+
+
+def run_for_text(command):
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def run_ms(command, output=1, input=0):
@@ -167,6 +173,10 @@ def census_results(options):
             growth = own / taken["census", descendants, 0]
             others = [taken[tool, descendants, unrelated] / own for tool in there[1:]]
             rows.append([f"{descendants:,}", f"{unrelated:,}", f"{own / 1000:.2f}", *map(times, [growth, *others])])
+        if own := taken.get((NAMESPACE, descendants, 0)):
+            others = [taken[tool, descendants, 0] / own for tool in there[1:]]
+            growth = own / taken["census", descendants, 0]
+            rows.append([f"{descendants:,}", NAMESPACE, f"{own / 1000:.2f}", *map(times, [growth, *others])])
     head = ["descendants", "unrelated", "census, ms of CPU", "to beside none"]
     head += [f"{tool} to census" for tool in there[1:]]
     unit = taken["census", DESCENDANTS[0], 0]
@@ -182,30 +192,56 @@ def census_results(options):
             taken["census", descendants, unrelated] / taken[tool, descendants, unrelated]
         for descendants in DESCENDANTS for unrelated in UNRELATED for tool in there[1:]
     }
+    ratios |= {
+        f"census of {descendants:,} in a namespace, to {tool}":
+            taken[NAMESPACE, descendants, 0] / taken[tool, descendants, 0]
+        for descendants in DESCENDANTS for tool in there[1:] if (NAMESPACE, descendants, 0) in taken
+    }
     return as_table(head, rows), plots.census(panels), ratios
 
 
 # --- replay ----------------------------------------------------------------------------------------------------------
 
-IMPORT = ["python3", "-c", "import concurrent.futures.process"]
+IMPORT = "python3 -c 'import concurrent.futures.process'"
 BARE = "the pool alone"  # the processes of a replay, and nothing that looks at them
-REPLAYS = {  # name: arguments of `pidleak run`, and what it is a multiple of
-    "incident on hardened": (["incident", "--pool", "hardened"], TINI),
-    "incident on hardened, a SIGKILL for the OOM kill": (["incident", "--pool", "hardened", "--oom=sigkill"], TINI),
-    "incident on this python3": (["incident", "--pool", "python", "--start-method", "fork"], " ".join(IMPORT)),
-    "lifetime on hardened": (["lifetime", "--pool", "hardened"], TINI),
-    "lifetime on hardened, traced": (["lifetime", "--pool", "hardened", "--record"], "lifetime on hardened"),
-}
+LIFETIME = "lifetime on hardened"
+FIRST = 12  # replays that are not counted: of the first ten OOM kills in 5 s the kernel logs all that it knows
 
 
-def replay_ms(options, arguments):
-    """The median of some replays of one run, as the report has it."""
-    out = os.path.join(options.output, "replays.json")
-    command = [program(options.bin, "pidleak"), "run", *arguments, "--repeat", "20", "--report", out]
-    subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
-    with open(out) as file:
-        reports = json.load(file)["reports"]
-    return statistics.median(report["durations_ms"]["total"] for report in reports)
+def python_for_replays():
+    """CPython 3.13 where it is to be had: 3.7 to 3.11 turn in a loop at the full queue. Its word and its path."""
+    for path in ["python3.13", *sorted(glob.glob(os.path.expanduser("~/.pyenv/versions/3.13.*/bin/python3"))), "python3"]:
+        if shutil.which(path):
+            return f"python:{shutil.which(path)}", shutil.which(path)
+    return None, None
+
+
+def replays():
+    """By name: arguments of `pidleak run`, how many are counted, and what one is a multiple of."""
+    of = {
+        "incident on hardened": (["incident", "--pool", "hardened"], 40, TINI),
+        "incident on hardened, a SIGKILL for the OOM kill":
+            (["incident", "--pool", "hardened", "--oom=sigkill"], 40, TINI),
+        LIFETIME: (["lifetime", "--pool", "hardened"], 20, TINI),
+        f"{LIFETIME}, traced": (["lifetime", "--pool", "hardened", "--record"], 10, LIFETIME),
+    }
+    word, python = python_for_replays()
+    if python:
+        version = run_for_text([python, "-c", "import platform; print(platform.python_version())"]).strip()
+        of[f"incident on CPython {version}"] = (["incident", "--pool", word, "--start-method", "fork"], 8, IMPORT)
+    return of
+
+
+def replay_ms(options, arguments, count):
+    """What one more takes in a series of replays one after the other."""
+
+    def series_ms(repeat):
+        command = [program(options.bin, "pidleak"), "run", *arguments, "--repeat", str(repeat)]
+        start = time.perf_counter()
+        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        return (time.perf_counter() - start) * 1000
+
+    return (series_ms(FIRST + count) - series_ms(FIRST)) / count
 
 
 def bare_ms(options):
@@ -242,21 +278,23 @@ POINT = "a point of a sweep of hardened"
 
 def replay_results(options):
     """Each round takes each once, so that whatever else the machine does meets all alike."""
-    tell("20 replays of each, five times over")
-    taken = {name: [] for name in [TINI, " ".join(IMPORT), BARE, POINT, *REPLAYS]}
+    tell("series of replays, five times over: a minute")
+    of = replays()
+    peers = {TINI: [shutil.which("tini"), *GUARDS[TINI][1:]],
+             IMPORT: [python_for_replays()[1], "-c", "import concurrent.futures.process"]}
+    taken = {name: [] for name in [*peers, BARE, POINT, *of]}
     for _ in range(5):
-        for name, path in [(TINI, GUARDS[TINI]), (" ".join(IMPORT), IMPORT)]:
-            command = [shutil.which(path[0]), *path[1:]]
+        for name, command in peers.items():
             if command[0]:
                 taken[name].append(statistics.median(run_ms(command) for _ in range(20)))
         taken[BARE].append(bare_ms(options))
         taken[POINT].append(point_ms(options))
-        for name, (arguments, _) in REPLAYS.items():
-            taken[name].append(replay_ms(options, arguments))
+        for name, (arguments, count, _) in of.items():
+            taken[name].append(replay_ms(options, arguments, count))
     medians = {name: statistics.median(all_times) for name, all_times in taken.items() if all_times}
     rows, bars = [], []
-    units = [(name, unit) for name, (_, unit) in REPLAYS.items()]
-    for name, unit in [*units, ("lifetime on hardened", BARE), (POINT, "lifetime on hardened")]:
+    units = [(name, unit) for name, (_, _, unit) in of.items()]
+    for name, unit in [*units, (LIFETIME, BARE), (POINT, LIFETIME)]:
         if unit in medians:
             rows.append([name, f"{medians[name]:.1f}", f"{times(medians[name] / medians[unit])} times {unit}"])
             bars.append((f"{name}, to {unit}", medians[name] / medians[unit], True))

@@ -3,6 +3,8 @@ change in either direction shows as a difference of that file. Called by ci/swee
 
     ci/sweep pools                          every pool that the file has
     ci/sweep pools python:3.12.1/fork ...   these alone
+    ci/sweep pools python:3.12.1/spawn/150  so many of its points, chosen by their names: a worker that is spawned makes
+                                            ten thousand calls, most of them for its imports
 """
 
 import datetime
@@ -55,26 +57,27 @@ def in_words(document):
     return [dict(zip(("fault", "role", "where", "verdict", "cause"), what), **row) for what, row in sorted(rows.items())]
 
 
-def sweep(pool, method):
+def sweep(pool, method, sample):
     report = os.path.join(SOURCE, "build", "reports", "sweep-of-a-pool.json")
     subprocess.run([PIDLEAK, "sweep", "--pool", pool, "--start-method", method, "--jobs", str(os.cpu_count()),
-                    "--report", report], stdout=subprocess.DEVNULL, check=False)
+                    "--report", report, *(["--sample", str(sample)] if sample else [])], stdout=subprocess.DEVNULL, check=False)
     with open(report) as file:
         document = json.load(file)
     os.unlink(report)
     version = next((r["pool"]["version"] for r in document["reports"] if r["pool"]["version"]), "")
     return {"pool": pool, "version": version, "start_method": method, "date": datetime.date.today().isoformat(),
-            "coverage": document["sweeps"][0]["coverage"], "classes": in_words(document)}
+            **({"sample": sample} if sample else {}), "coverage": document["sweeps"][0]["coverage"], "classes": in_words(document)}
 
 
 def main():
     with open(RECORDS) as file:
         records = json.load(file)
-    wanted = sys.argv[1:] or [f"{r['pool']}/{r['start_method']}" for r in records["swept"]]
+    wanted = sys.argv[1:] or [f"{r['pool']}/{r['start_method']}/{r.get('sample', '')}" for r in records["swept"]]
     for number, name in enumerate(wanted, 1):
-        pool, _, method = name.partition("/")
-        print(f"ci/sweep pools: {number} of {len(wanted)}: {pool} with {method or 'fork'}", file=sys.stderr, flush=True)
-        record = sweep(pool, method or "fork")
+        pool, method, sample = (name.split("/") + ["", ""])[:3]
+        method = method or "fork"
+        print(f"ci/sweep pools: {number} of {len(wanted)}: {pool} with {method}", file=sys.stderr, flush=True)
+        record = sweep(pool, method, int(sample or 0))
         kept = [r for r in records["swept"] if (r["pool"], r["start_method"]) != (record["pool"], record["start_method"])]
         records["swept"] = sorted(kept + [record], key=lambda r: (r["pool"], r["start_method"]))
         with open(RECORDS + ".new", "w") as file:

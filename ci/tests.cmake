@@ -55,7 +55,7 @@ function(pidleak_tests name)
     PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" SKIP_RETURN_CODE 4 ${environment})
 endfunction()
 
-pidleak_tests(os_tests harness/os/ending_test.cpp harness/os/inet_sockets_test.cpp harness/os/sources_test.cpp harness/os/procfs_test.cpp harness/os/scratch_cgroup_test.cpp harness/os/process_test.cpp
+pidleak_tests(os_tests harness/os/ending_test.cpp harness/os/inet_sockets_test.cpp harness/os/sources_test.cpp harness/os/patience_test.cpp harness/os/procfs_test.cpp harness/os/scratch_cgroup_test.cpp harness/os/process_test.cpp
   USES pidleak_os LABELS os)
 pidleak_tests(census_tests harness/census/boundary_test.cpp harness/census/diagnosis_test.cpp harness/census/elsewhere_test.cpp harness/census/genealogy_test.cpp harness/census/growth_test.cpp harness/census/walk_test.cpp
   harness/census/remaining_test.cpp harness/census/roots_test.cpp harness/census/quiescence_test.cpp harness/census/settle_test.cpp harness/census/spinning_test.cpp USES pidleak_census LABELS census)

@@ -1,5 +1,6 @@
 // What a census costs beside psutil and ps, by the number of descendants and of processes that have nothing to do with
-// them: `census/DESCENDANTS/UNRELATED`, `psutil/...` and `ps/...` look at the same processes. For ci/benchmark.
+// them: `census/DESCENDANTS/UNRELATED`, `psutil/...` and `ps/...` look at the same processes; `namespace/...` at as
+// many in a PID namespace, as replays do. For ci/benchmark.
 //
 // What counts is CPU time: none of them waits for anything, and so the ratios hold on a busy machine too.
 //
@@ -9,12 +10,14 @@
 #include "harness/census/walk.hpp"
 #include "harness/os/ending.hpp"
 #include "harness/os/launch.hpp"
+#include "harness/os/namespaces.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/subreaper.hpp"
 #include "harness/os/syscall_error.hpp"
 
 #include <benchmark/benchmark.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -180,6 +183,52 @@ void census_of(benchmark::State &state) {
   }
 }
 
+/// What the init of a namespace with so many descendants needs for each of some censuses, in seconds; none: it failed.
+std::vector<double> censuses_in_namespace(long descendants) {
+  constexpr int censuses = 20;
+  std::vector<double> seconds(censuses);
+  auto bytes = seconds.size() * sizeof seconds[0];
+  auto result = os::open_pipe();
+  pid_t outside = ::fork();
+  if (outside < 0)
+    os::throw_errno("fork()");
+  if (outside == 0) {
+    os::die_with_parent();
+    os::unshare_for_init(::geteuid() == 0 ? os::NamespaceKind::privileged : os::NamespaceKind::with_user_namespace);
+    pid_t init = ::fork();
+    if (init != 0) {
+      ::waitpid(init, nullptr, 0);
+      ::_exit(0);
+    }
+    os::die_with_parent();
+    os::mount_private_filesystems();
+    Crowd crowd(descendants - 1);
+    for (auto &one : seconds) {
+      double start = cpu_seconds(RUSAGE_SELF);
+      auto walk = census::walk({.root = 1, .proc_lists_all = true}, Deadline::after(milliseconds(1000)));
+      one = cpu_seconds(RUSAGE_SELF) - start;
+      if (!walk.complete || static_cast<long>(walk.members.size()) != descendants)
+        ::_exit(1);
+    }
+    os::write_all(result.write_end.get(), {reinterpret_cast<const char *>(seconds.data()), bytes});
+    ::_exit(0); // and the kernel ends the crowd
+  }
+  result.write_end.reset();
+  bool all = os::read_exactly(result.read_end.get(), reinterpret_cast<char *>(seconds.data()), bytes);
+  ::waitpid(outside, nullptr, 0);
+  return all ? seconds : std::vector<double>();
+}
+
+void census_of_namespace(benchmark::State &state) {
+  auto seconds = censuses_in_namespace(state.range(0));
+  auto next = seconds.begin();
+  for (auto _ : state) {
+    if (next == seconds.end())
+      return state.SkipWithError("the census is not complete, or there is no PID namespace to be had");
+    state.SetIterationTime(*next++);
+  }
+}
+
 void psutil_of(benchmark::State &state) {
   static Psutil psutil;
   pid_t root = root_for(state);
@@ -208,6 +257,12 @@ void with_processes(benchmark::internal::Benchmark *what) {
 }
 
 BENCHMARK(census_of)->Name("census")->Apply(with_processes);
+BENCHMARK(census_of_namespace)
+    ->Name("namespace")
+    ->ArgsProduct({{5, 100, 1000}, {0}})
+    ->Unit(benchmark::kMicrosecond)
+    ->Iterations(20)
+    ->UseManualTime();
 BENCHMARK(psutil_of)->Name("psutil")->Apply(with_processes);
 BENCHMARK(ps_of)->Name("ps")->Apply(with_processes);
 

@@ -153,7 +153,7 @@ std::variant<Looks, Rest> first_looks(const std::vector<Member> &members) {
     for (auto &look : looks) {
       if (auto why = why_moving(look); !why.empty())
         return Rest{.why_not = fmt::format("pid {}: thread {}: {}", look.pid, look.thread, why),
-                    .mover = Mover{.pid = look.pid, .thread = look.thread}};
+                    .mover = Mover{.pid = look.pid, .thread = look.thread, .runs = look.state == 'R'}};
       all.push_back(look);
     }
   }

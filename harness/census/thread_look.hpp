@@ -39,6 +39,7 @@ std::string why_moving(const ThreadLook &look);
 /// A thread that went on by itself when it was looked at.
 struct Mover {
   pid_t pid, thread;
+  bool runs; // or waits for a CPU; else it waits for a time, say
 };
 /// Whether it does so now. Most often it does, and then nothing else needs a look.
 bool still_moves(const Mover &mover);

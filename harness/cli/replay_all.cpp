@@ -1,6 +1,7 @@
 // Does what replays.hpp has planned, or a shard of it, or takes it from a report.
 #include "harness/base/stable_hash.hpp"
 #include "harness/cli/output_file.hpp"
+#include "harness/cli/progress.hpp"
 #include "harness/cli/replays.hpp"
 #include "harness/cli/report_file.hpp"
 #include "reports/file.hpp"
@@ -21,25 +22,6 @@ using replay::Plan;
 using reports::Report;
 
 namespace {
-
-/// Shows on a terminal's standard error how far a long run is.
-class Progress {
-public:
-  explicit Progress(std::size_t total) : total_(total), shown_(total > 1 && ::isatty(2)) {}
-  ~Progress() {
-    if (shown_)
-      std::fputs("\r\x1b[K", stderr);
-  }
-  void operator()(std::size_t done, const Report &report) const {
-    if (shown_)
-      std::fprintf(stderr, "\r\x1b[K[%zu/%zu] %s on %s: %s", done, total_, report.scenario.c_str(), report.pool.c_str(),
-                   spell(report.verdict).c_str());
-  }
-
-private:
-  std::size_t total_;
-  bool shown_;
-};
 
 /// Hands over the replays that a report has of these cells, round by round, as they were done. How many.
 std::size_t take_replays(const std::string &file, const std::vector<std::string> &names,
@@ -147,13 +129,17 @@ Replayed replay_all(const std::string &verb, const ReplayOptions &options, const
     std::vector<Plan> own_plans;
     for (auto at : ours)
       own_plans.push_back(plans[at]);
-    Progress progress(replayed.wanted);
+    Progress progress(replayed.wanted > 1);
+    auto show = [&](std::size_t done, const Report &report) {
+      progress.show(fmt::format("[{}/{}] {} on {}: {}", done, replayed.wanted, report.scenario,
+                                reports::printable(report.pool), spell(report.verdict)));
+    };
     replayed.ran = replay::run(own_plans,
                                {.facilities = place.facilities,
                                 .tier = place.tier,
                                 .jobs = options.jobs,
                                 .repeat = options.repeat,
-                                .on_done = std::cref(progress)},
+                                .on_done = show},
                                [&](std::size_t own, Report report) { add(ours[own], std::move(report)); });
   }
   if (!wants_document)

@@ -185,6 +185,27 @@ std::vector<std::pair<std::string, std::string>> changed_conditions(const Report
   return changed;
 }
 
+std::vector<std::string> run_words(const Report &report) {
+  std::vector<std::string> words = {"pidleak", "run", report.scenario, "--pool", report.pool};
+  const auto *known = scenarios::find(report.scenario);
+  auto scenario = known ? *known : replay::Scenario{};
+  if (report.workers > 0 && report.workers != ReplayOptions{}.workers)
+    words.insert(words.end(), {"--workers", std::to_string(report.workers)});
+  for_each_condition(scenario.conditions, [&](const char *name, auto own) {
+    auto found = report.conditions.find(name);
+    if (found == report.conditions.end())
+      return;
+    bool is_own = found->second == spell(own);
+    if constexpr (std::is_same_v<decltype(own), StartMethod>)
+      is_own = scenario.start_methods.size() == 1 && found->second == spell(scenario.start_methods.front());
+    if constexpr (std::is_same_v<decltype(own), Tasks>)
+      is_own = is_own && scenario.tasks.empty();
+    if (!is_own)
+      words.insert(words.end(), {fmt::format("--{}", name), found->second});
+  });
+  return words;
+}
+
 std::string done_in(const Report &report) {
   std::vector<std::string> changed;
   for (const auto &[name, word] : changed_conditions(report))

@@ -62,6 +62,9 @@ reports::DocumentHead head_of(const ReplayOptions &options, const std::string &v
 /// The conditions that are not as by default, each with its word, in the order of reports.
 std::vector<std::pair<std::string, std::string>> changed_conditions(const reports::Report &report);
 
+/// `pidleak run ...` that replays what this report is of: the words, without those of a point.
+std::vector<std::string> run_words(const reports::Report &report);
+
 /// The command that replays the earliest point of a class of a sweep once more. Of a command's it does not know when it
 /// was ready.
 std::string replay_line(const reports::Sweep &sweep, const reports::SweepClass &one);

@@ -7,6 +7,7 @@
 
 #include "harness/cli/load.hpp"
 #include "harness/cli/output_file.hpp"
+#include "harness/cli/progress.hpp"
 #include "harness/cli/report_file.hpp"
 #include "harness/cli/shell.hpp"
 #include "harness/cli/soak_evidence.hpp"
@@ -83,33 +84,6 @@ private:
   std::vector<std::size_t> order_; // the next one last
 };
 
-/// How far it is, how fast, and how long it will take: on a terminal.
-class SoakProgress {
-public:
-  SoakProgress(double seconds, std::size_t replays) : seconds_(seconds), replays_(replays), shown_(::isatty(2)) {}
-  ~SoakProgress() {
-    if (shown_)
-      std::fputs("\r\x1b[K", stderr);
-  }
-  void operator()(std::size_t done, std::size_t deviating) const {
-    if (!shown_)
-      return;
-    auto gone = milliseconds_between(start_, Clock::now()) / 1000;
-    auto rate = static_cast<double>(done) / gone;
-    auto left = seconds_ > 0 ? seconds_ - gone : longest_seconds;
-    if (replays_ > 0)
-      left = std::min(left, static_cast<double>(replays_ - done) / rate);
-    fmt::print(stderr, "\r\x1b[K{} replays, {:.1f} a second, {:.0f} s left, {} deviate", done, rate,
-               std::max(left, 0.0), deviating);
-  }
-
-private:
-  double seconds_;
-  std::size_t replays_;
-  bool shown_;
-  Clock::time_point start_ = Clock::now();
-};
-
 /// What an earlier report has, by kind of replay.
 std::map<std::string, std::set<std::string>> read_baseline(const std::string &path) {
   std::map<std::string, std::set<std::string>> outcomes;
@@ -150,8 +124,7 @@ public:
   explicit Soaking(const SoakOptions &options)
       : options_(options), plans_(make_plans(options.replay)), place_(find_place(options.replay)),
         rounds_(plans_.size(), static_cast<unsigned>(options.seed)),
-        soak_(recorded_for(options), static_cast<std::size_t>(options.learn)), load_(parse_load(options.load)),
-        progress_(options.seconds, static_cast<std::size_t>(options.replays)) {
+        soak_(recorded_for(options), static_cast<std::size_t>(options.learn)), load_(parse_load(options.load)) {
     for (const auto &[word, count] : load_)
       run_.load.push_back(fmt::format("{}={}", word, count));
     run_.seed = static_cast<unsigned>(options.seed);
@@ -160,7 +133,8 @@ public:
   int run() {
     if (!load_.empty())
       loading_.emplace(Load::start(load_, place_));
-    start_ = written_ = Clock::now();
+    progress_.emplace();
+    written_ = Clock::now();
     replay::RunOptions how{.facilities = place_.facilities,
                            .tier = place_.tier,
                            .jobs = options_.replay.jobs,
@@ -168,7 +142,8 @@ public:
                            .next_plan = [this] { return next(); }};
     auto ran = replay::run(plans_, how, [this](std::size_t plan, const Report &report) { take(plan, report); });
     loading_.reset();
-    run_.seconds = milliseconds_between(start_, Clock::now()) / 1000;
+    run_.seconds = progress_->seconds();
+    progress_->clear();
     tell(ran);
     if (ran.interrupted_by)
       return 128 + *ran.interrupted_by;
@@ -180,7 +155,7 @@ private:
     if (loading_)
       load_ended_ = loading_->why_ended();
     return !load_ended_.empty() || (soak_.deviating() > 0 && !options_.keep_going) ||
-           (options_.seconds > 0 && milliseconds_between(start_, Clock::now()) > options_.seconds * 1000);
+           (options_.seconds > 0 && progress_->seconds() > options_.seconds);
   }
 
   std::optional<std::size_t> next() {
@@ -201,19 +176,29 @@ private:
                                                          .number = soak_.replays(),
                                                          .expected = expected,
                                                          .soak_command = command()});
-      fmt::print(stderr, "{}pidleak: replay {}, {} on {}: {}, expected: {}; its evidence is in {}\n",
-                 ::isatty(2) ? "\r\x1b[K" : "", soak_.replays(), report.scenario, reports::printable(report.pool),
-                 outcome_words(report), expected, directory);
+      progress_->clear();
+      fmt::print(stderr, "pidleak: replay {}, {} on {}: {}, expected: {}; its evidence is in {}\n", soak_.replays(),
+                 report.scenario, reports::printable(report.pool), outcome_words(report), expected, directory);
     }
-    progress_(soak_.replays(), soak_.deviating());
+    show_progress();
     if (Clock::now() - written_ > between_reports && is_regular_or_new(options_.replay.report_path))
       write();
+  }
+
+  /// How far it is, how fast, and how long it will take.
+  void show_progress() const {
+    auto done = static_cast<double>(soak_.replays()), gone = progress_->seconds();
+    auto left = options_.seconds > 0 ? options_.seconds - gone : longest_seconds;
+    if (options_.replays > 0)
+      left = std::min(left, (static_cast<double>(options_.replays) - done) * gone / done);
+    progress_->show(fmt::format("{} replays, {:.1f} a second, {:.0f} s left, {} deviate", soak_.replays(), done / gone,
+                                std::max(left, 0.0), soak_.deviating()));
   }
 
   /// What is known so far: a soak of days may be killed.
   void write() {
     written_ = Clock::now();
-    run_.seconds = milliseconds_between(start_, written_) / 1000;
+    run_.seconds = progress_->seconds();
     if (!options_.replay.report_path.empty())
       reports::write_atomically(options_.replay.report_path, soak_document(soak_, run_));
   }
@@ -262,8 +247,8 @@ private:
   std::optional<Load> loading_;
   std::string load_ended_;
   std::size_t begun_ = 0, kept_ = 0;
-  Clock::time_point start_, written_;
-  SoakProgress progress_;
+  Clock::time_point written_;
+  std::optional<Progress> progress_; // from the first replay on
 };
 
 int soak(SoakOptions options) {

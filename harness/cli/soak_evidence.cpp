@@ -2,11 +2,11 @@
 
 #include "harness/cli/replays.hpp"
 #include "harness/cli/shell.hpp"
+#include "harness/replay/run.hpp"
 #include "reports/comparison.hpp"
 #include "reports/document.hpp"
 #include "reports/file.hpp"
 #include "reports/terminal.hpp"
-#include "scenarios/scenarios.hpp"
 
 #include <fmt/format.h>
 
@@ -27,20 +27,7 @@ std::string as_name(std::string text) {
 } // namespace
 
 std::string command_of(const replay::Plan &plan, reports::Tier tier) {
-  std::vector<std::string> words = {"pidleak", "run", plan.scenario.name, "--pool", plan.pool.name};
-  auto conditions = plan.scenario.conditions;
-  auto own = scenarios::find(plan.scenario.name)->conditions;
-  std::vector<std::string> own_words;
-  for_each_condition(own, [&](const char *, auto value) { own_words.push_back(spell(value)); });
-  std::size_t at = 0;
-  for_each_condition(conditions, [&](const char *name, auto value) {
-    bool is_method = std::is_same_v<decltype(value), StartMethod>;
-    if ((is_method && !plan.pool.server) || (!is_method && spell(value) != own_words[at]))
-      words.insert(words.end(), {fmt::format("--{}", name), spell(value)});
-    ++at;
-  });
-  if (conditions.workers != own.workers)
-    words.insert(words.end(), {"--workers", std::to_string(conditions.workers)});
+  auto words = run_words(replay::described(plan));
   if (plan.oom != replay::OomMode::real)
     words.insert(words.end(), {"--oom", spell(plan.oom)});
   words.insert(words.end(), {"--tier", spell(tier), "--repeat", "1000", "--report", "again.json"});

@@ -2,7 +2,9 @@
 #include "harness/sweep/sweep.hpp"
 
 #include "harness/base/pattern.hpp"
+#include "harness/cli/guard_run.hpp"
 #include "harness/cli/outputs.hpp"
+#include "harness/cli/progress.hpp"
 #include "harness/cli/replays.hpp"
 #include "harness/cli/report_file.hpp"
 #include "harness/cli/shell.hpp"
@@ -91,27 +93,6 @@ sweep::Choice choice_of(const SweepOptions &options) {
   }
   return choice;
 }
-
-/// How far it is, how fast, and how long it will take: on a terminal.
-class Progress {
-public:
-  Progress() : shown_(::isatty(2)) {}
-  ~Progress() {
-    if (shown_)
-      std::fputs("\r\x1b[K", stderr);
-  }
-  void operator()(std::size_t done, std::size_t expected) const {
-    if (!shown_ || done == 0)
-      return;
-    auto rate = static_cast<double>(done) / milliseconds_between(start_, Clock::now()) * 1000;
-    fmt::print(stderr, "\r\x1b[K[{}/{}] {:.1f} replays a second, {:.0f} s left", done, expected, rate,
-               static_cast<double>(expected - done) / rate);
-  }
-
-private:
-  bool shown_;
-  Clock::time_point start_ = Clock::now();
-};
 
 /// Where the reports go as they come.
 class Results {
@@ -240,15 +221,18 @@ int sweep_pools(SweepOptions options) {
   auto place = find_place(options.replay);
   how.run = {.facilities = place.facilities, .tier = place.tier, .jobs = options.replay.jobs};
   if (options.budget > 0)
-    how.run.is_over = [over = Deadline::after(milliseconds(static_cast<long long>(options.budget * 1000)))] {
-      return over.passed();
-    };
+    how.run.is_over = [over = Deadline::after(from_seconds(options.budget))] { return over.passed(); };
   Results results(options, head_of(options.replay, "sweep", plan_texts(options, plans)));
   announce_shard(options.replay, "each shard records anew, and tries its own of the points");
   sweep::Swept swept;
   {
     Progress progress;
-    how.on_progress = std::cref(progress);
+    how.on_progress = [&](std::size_t done, std::size_t expected) {
+      auto rate = static_cast<double>(done) / progress.seconds();
+      if (done > 0)
+        progress.show(fmt::format("[{}/{}] {:.1f} replays a second, {:.0f} s left", done, expected, rate,
+                                  static_cast<double>(expected - done) / rate));
+    };
     swept = sweep::run(plans, how, results.earlier(), [&](const Report &report) { results.add(report); });
   }
   results.finish(swept.sweeps);
@@ -302,18 +286,12 @@ std::string replay_line(const reports::Sweep &sweep, const reports::SweepClass &
   const auto &its_fault = *one.first.point_fault;
   if (recording.workers == 0) // a command
     return fmt::format("pidleak sweep --fault {} --point {} -- {}", its_fault.fault, its_fault.point, recording.pool);
-  auto quoted = [](const std::string &text) {
-    return text.find_first_of(" '\"$") == std::string::npos ? text : fmt::format("'{}'", text);
-  };
-  auto line = fmt::format("pidleak run {} --pool {} --workers {}", recording.scenario, quoted(recording.pool),
-                          recording.workers);
-  for (const auto &[name, word] : changed_conditions(recording))
-    line += fmt::format(" --{} {}", name, word);
-  line += fmt::format(" --point {} --fault {}", its_fault.point, its_fault.fault);
+  auto words = run_words(recording);
+  words.insert(words.end(), {"--point", its_fault.point, "--fault", its_fault.fault});
   auto [place, failed] = *one.points.begin();
   if (failed < sweep.points()[place].reached) // not each replay shows it
-    line += " --repeat 20";
-  return line;
+    words.insert(words.end(), {"--repeat", "20"});
+  return command_line_of(words);
 }
 
 Command sweep_verb() {

@@ -55,7 +55,7 @@ TEST_CASE("a class of points is told by its earliest, and the line that it shows
   auto first = sweep["classes"][0];
   CHECK_THAT(ran.out,
              ContainsSubstring(fmt::format("pidleak run lifetime --pool cpython312 --workers 2 --sigterm handler "
-                                           "--point {} --fault kill",
+                                           "--point '{}' --fault kill",
                                            first["points"][0]["point"].get<std::string>())));
   auto again = run({"run", "lifetime", "--pool", "cpython312", "--workers", "2", "--sigterm", "handler", "--point",
                     first["points"][0]["point"], "--fault", "kill"});

@@ -90,7 +90,12 @@ TEST_CASE("a watch goes on, and its service with it, whatever a sample meets", "
   check_in_child([] {
     Running running(guarded({"--watch", "--every", "0.01"}, {"/bin/sh", "-c", "echo service $$; exec sleep 600"}));
     auto service = running.process_called("service ");
-    rlimit few{.rlim_cur = 3, .rlim_max = 1024}, enough{.rlim_cur = 1024, .rlim_max = 1024};
+    rlimit few{.rlim_cur = 3, .rlim_max = 1024}, enough{.rlim_cur = 1024, .rlim_max = 1024}, now{};
+    auto has_raised_its_own = [&] {
+      ::prlimit(running.guard().pid(), RLIMIT_NOFILE, nullptr, &now);
+      return now.rlim_cur == now.rlim_max;
+    };
+    testing::wait_until(has_raised_its_own, "guard has as many descriptors as it may have");
     expect(::prlimit(running.guard().pid(), RLIMIT_NOFILE, &few, nullptr) == 0, "prlimit");
     running.wait_for("a sample failed");
     expect(::prlimit(running.guard().pid(), RLIMIT_NOFILE, &enough, nullptr) == 0, "prlimit");

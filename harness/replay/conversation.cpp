@@ -1,5 +1,6 @@
 #include "harness/replay/conversation.hpp"
 
+#include "harness/os/patience.hpp"
 #include "harness/os/procfs.hpp"
 
 #include <fmt/format.h>
@@ -14,7 +15,7 @@ Conversation::Conversation(const Plan &plan, int lifeline, Channel &channel, Tim
 
 Message Conversation::greet() {
   std::optional<Message> hello;
-  auto deadline = Deadline::after(step_bound_);
+  auto deadline = os::Patience::of(step_bound_);
   while (!hello && !deadline.passed())
     hello = subject_.next(milliseconds(deadline.left_ms()));
   if (!hello)
@@ -74,7 +75,7 @@ bool Conversation::hear_within_bound(const Done &done) {
     hear_while_moving(step_bound_, done, [&] { return resting_->at_rest(); });
     return done();
   }
-  auto deadline = Deadline::after(step_bound_);
+  auto deadline = os::Patience::of(step_bound_);
   while (!done() && !deadline.passed())
     hear(milliseconds(deadline.left_ms()));
   return done();
@@ -117,7 +118,7 @@ void Conversation::hear_while_moving(milliseconds bound, const Done &done, const
 }
 
 bool Conversation::hear_until_exit(const os::ProcessRef &process) {
-  auto deadline = Deadline::after(step_bound_);
+  auto deadline = os::Patience::of(step_bound_);
   while (!process.has_exited() && !deadline.passed())
     hear(milliseconds(deadline.left_ms()), {process.pidfd()});
   return process.has_exited();

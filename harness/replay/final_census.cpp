@@ -1,5 +1,6 @@
 #include "harness/replay/final_census.hpp"
 
+#include "harness/os/patience.hpp"
 #include "harness/os/subreaper.hpp"
 #include "reports/census_record.hpp"
 
@@ -27,12 +28,19 @@ census::Settled settle_until(const CensusSite &site, const Conversation::Done &d
                              const std::map<pid_t, std::string> &may_stay, milliseconds bound) {
   auto stays = [&](pid_t pid) { return pid == site.conversation.subject().pid() || may_stay.contains(pid); };
   auto deadline = Deadline::after(bound);
+  auto patience = os::Patience::of(bound);
+  bool runs = false;
   return census::settle(
       {.see = [&] { return site.tree.see(stays); },
-       .rest = [&](const auto &walk) { return rest_of(site, walk); },
+       .rest =
+           [&](const auto &walk) {
+             auto rest = rest_of(site, walk);
+             runs = rest.mover && rest.mover->runs;
+             return rest;
+           },
        .wait = [&](auto at_most, const auto &exits) { return site.conversation.hear(at_most, exits); },
        .done = done,
-       .is_over = [&] { return deadline.passed(); }});
+       .is_over = [&] { return deadline.passed() && (!runs || patience.passed()); }});
 }
 
 milliseconds bound_of(const CensusSite &site) { return site.plan.settle_bound + site.offers.longest_timer; }

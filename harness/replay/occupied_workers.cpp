@@ -1,5 +1,6 @@
 #include "harness/replay/occupied_workers.hpp"
 
+#include "harness/os/patience.hpp"
 #include "harness/os/procfs.hpp"
 #include "harness/os/signals.hpp"
 
@@ -70,7 +71,7 @@ void check_gates(milliseconds step_bound, Conversation &conversation) {
       auto fds = os::read_fds(worker, [&](const std::string &target) { return target == gate; });
       return !fds || !fds->empty();
     };
-    auto deadline = Deadline::after(step_bound);
+    auto deadline = os::Patience::of(step_bound);
     for (Backoff backoff; !waits(); conversation.hear(backoff.next()))
       if (deadline.passed())
         throw SubjectFailure(fmt::format("worker {} says that it is in task {}, and has not opened {} within {} ms",

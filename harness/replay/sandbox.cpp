@@ -3,6 +3,7 @@
 #include "harness/base/spelling.hpp"
 #include "harness/os/ending.hpp"
 #include "harness/os/namespaces.hpp"
+#include "harness/os/patience.hpp"
 #include "harness/os/pipe.hpp"
 #include "harness/os/signals.hpp"
 #include "harness/os/sources.hpp"
@@ -218,19 +219,21 @@ private:
     pollfd events[] = {{.fd = lifeline_, .events = POLLIN, .revents = 0},
                        {.fd = init.pidfd(), .events = POLLIN, .revents = 0},
                        {.fd = turn_, .events = POLLIN, .revents = 0}};
-    auto wait = [&](const std::function<int()> &left_ms) {
-      int ready = 0;
-      while ((ready = ::poll(events, std::size(events), left_ms())) < 0)
-        if (errno != EINTR)
+    auto wait = [&](const std::function<int()> &left_ms) { // false: no time is left
+      for (;;) {
+        int ready = ::poll(events, std::size(events), left_ms());
+        if (ready < 0 && errno != EINTR)
           os::throw_errno("poll(lifeline, init, turn)");
-      return ready;
+        if (ready > 0 || (ready == 0 && left_ms() == 0))
+          return ready > 0;
+      }
     };
     if (turn_ >= 0) { // nothing happens before
       wait([] { return -1; });
       events[2] = {.fd = -1, .events = 0, .revents = 0};
     }
-    auto deadline = Deadline::after(options_.bound);
-    if (wait([&] { return deadline.left_ms(); }) == 0)
+    auto deadline = os::Patience::of(options_.bound);
+    if (!wait([&] { return deadline.left_ms(); }))
       std::fprintf(stderr, "pidleak: a replay took longer than %lld ms and was ended\n",
                    static_cast<long long>(options_.bound.count()));
     if (!events[1].revents)

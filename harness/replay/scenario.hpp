@@ -101,12 +101,13 @@ struct Plan {
   Scenario scenario; // with the conditions of this replay
   PoolChoice pool;
   OomMode oom = OomMode::real;
-  /// How long a step may take before the subject is called broken.
+  /// How long a step may take before the subject is called broken. Longer on a machine without an idle CPU, see
+  /// os::Patience.
   milliseconds step_bound{10000};
   /// How long a shutdown that makes no progress is watched before the tasks are released.
   milliseconds shutdown_patience{1000};
   /// How long processes may take to leave when it can't be known that they never will. Too short calls a slow
-  /// process leaked.
+  /// process leaked. Longer as well while one of them runs.
   milliseconds settle_bound{10000};
   /// How long a server, or a pool's owner, may take to stop: a Pod's grace. Not over by then is hung.
   milliseconds grace{30000};

@@ -1,5 +1,6 @@
 #include "harness/replay/steps.hpp"
 
+#include "harness/os/patience.hpp"
 #include "harness/os/subreaper.hpp"
 #include "harness/replay/execution.hpp"
 #include "harness/replay/final_census.hpp"
@@ -202,7 +203,7 @@ private:
       auto capacity = conversation_.heard().queue_capacity;
       if (capacity < 1)
         throw SubjectFailure("the subject reports the queue's depth, but not how many slots it has: queue_capacity");
-      auto deadline = Deadline::after(plan_.step_bound);
+      auto deadline = os::Patience::of(plan_.step_bound);
       Backoff backoff; // its thread moves tasks into the queue on its own time
       // Where there are more slots than tasks, the queue never gets full: the evidence will say so.
       auto wanted = std::min(capacity, extra_tasks(plan_.scenario));

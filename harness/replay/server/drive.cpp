@@ -1,6 +1,7 @@
 #include "harness/replay/server/drive.hpp"
 
 #include "harness/census/live_genealogy.hpp"
+#include "harness/os/patience.hpp"
 #include "harness/os/procfs.hpp"
 #include "harness/os/signals.hpp"
 #include "harness/os/subreaper.hpp"
@@ -197,9 +198,9 @@ private:
   }
 
   void wait_for_exit(const os::ProcessRef &process, DeathFacts &facts) {
-    auto deadline = Deadline::after(plan_.step_bound);
+    auto deadline = os::Patience::of(plan_.step_bound);
     while (!process.has_exited() && !deadline.passed())
-      server_->wait(std::chrono::duration_cast<std::chrono::microseconds>(deadline.left()), {process.pidfd()});
+      server_->wait(milliseconds(deadline.left_ms()), {process.pidfd()});
     facts.exited = process.has_exited();
     facts.status = process.exit_status();
   }

@@ -2,6 +2,7 @@
 #include "harness/base/pattern.hpp"
 #include "harness/os/inet_sockets.hpp"
 #include "harness/os/listeners.hpp"
+#include "harness/os/patience.hpp"
 #include "harness/os/unix_sockets.hpp"
 #include "harness/replay/server/running.hpp"
 
@@ -146,7 +147,7 @@ std::string RunningServer::what_is_missing() {
 }
 
 bool RunningServer::wait_until_ready() {
-  auto deadline = Deadline::after(plan_.step_bound);
+  auto deadline = os::Patience::of(plan_.step_bound);
   Backoff backoff(std::chrono::milliseconds(5), std::chrono::milliseconds(50));
   auto is_gone = [&] {
     find_master();

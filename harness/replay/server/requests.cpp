@@ -1,5 +1,6 @@
 // What a server is asked, and how one of its workers is kept busy.
 #include "harness/os/inet_sockets.hpp"
+#include "harness/os/patience.hpp"
 #include "harness/os/syscall_error.hpp"
 #include "harness/replay/server/running.hpp"
 #include "harness/replay/verdict.hpp"
@@ -101,7 +102,7 @@ std::optional<pid_t> RunningServer::busy_worker() {
 std::optional<pid_t> RunningServer::make_busy(const std::string &path) {
   if (!path.empty())
     busy_ = request(path);
-  auto deadline = Deadline::after(plan_.step_bound);
+  auto deadline = os::Patience::of(plan_.step_bound);
   Backoff backoff;
   while (!deadline.passed() && (!busy_ || busy_->state() == Request::State::pending)) {
     auto pid = busy_worker();
