@@ -13,8 +13,11 @@ bool is_running(const ThreadLook &look) { return look.state == 'R'; }
 /// slept has given up its CPU since.
 void take_for_running(Looks &now, const Looks &then) {
   for (std::size_t i = 0; i < std::min(now.size(), then.size()); ++i)
-    if (is_running(then[i]) && then[i].thread == now[i].thread && then[i].waits == now[i].waits)
-      now[i].state = 'R';
+    if (!is_running(now[i]) && is_running(then[i]) && then[i].thread == now[i].thread && then[i].waits == now[i].waits)
+      if (auto stat = os::read_thread_stat(now[i].pid, now[i].thread)) {
+        now[i].state = 'R';
+        now[i].cpu_ticks = stat->cpu_ticks;
+      }
 }
 
 bool is_same(const ThreadLook &then, const ThreadLook &now) {

@@ -10,20 +10,21 @@ namespace {
 
 /// Nothing if it has gone, is a dead leader, or may not be looked at.
 std::optional<ThreadLook> look_at_thread(pid_t pid, pid_t thread) {
-  auto stat = os::read_thread_stat(pid, thread);
   auto status = os::read_thread_status(pid, thread);
-  if (!stat || stat->state == 'Z')
+  bool is_asleep = status && status->state == 'S';
+  auto stat = is_asleep ? std::nullopt : os::read_thread_stat(pid, thread); // for the CPU time of what runs
+  if (!is_asleep && (!stat || stat->state == 'Z'))
     return {};
   auto call = os::read_syscall(pid, thread);
   ThreadLook look{.pid = pid,
                   .thread = thread,
-                  .state = stat->state,
+                  .state = stat ? stat->state : 'S',
                   .switches = 0,
                   .waits = 0,
                   .has_call = call.has_value(),
                   .call = call.value_or(os::ProcSyscall{}),
                   .deliverable = ~0ULL,
-                  .cpu_ticks = stat->cpu_ticks};
+                  .cpu_ticks = stat ? stat->cpu_ticks : 0};
   if (status) {
     look.switches = status->voluntary_switches + status->involuntary_switches;
     look.waits = status->voluntary_switches;

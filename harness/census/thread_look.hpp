@@ -19,7 +19,7 @@ struct ThreadLook {
   bool has_call;
   os::ProcSyscall call;
   std::uint64_t deliverable; // pending and not blocked
-  std::uint64_t cpu_ticks;   // that it has had a CPU; no part of what must be the same
+  std::uint64_t cpu_ticks;   // that it has had a CPU, unless it is asleep; no part of what must be the same
   bool operator==(const ThreadLook &o) const {
     return pid == o.pid && thread == o.thread && state == o.state && switches == o.switches &&
            call.number == o.call.number && call.arguments == o.call.arguments && deliverable == o.deliverable;

@@ -125,15 +125,23 @@ std::optional<ProcStatus> parse_status(std::string_view text) {
     if (colon == line.npos)
       return {};
     auto key = line.substr(0, colon);
-    auto words = split_words(line.substr(colon + 1));
+    auto words = [rest = line.substr(colon + 1)] { return split_words(rest); }; // of some of the sixty lines alone
+    auto number = [&](auto &into, std::size_t at = 0) {
+      if (auto all = words(); at < all.size())
+        parse_number(all[at], into);
+    };
     auto mask = [&](SignalMask &into) {
+      auto all = words();
       std::uint64_t bits = 0;
-      if (words.size() == 1 && parse_number(words[0], bits, 16)) {
+      if (all.size() == 1 && parse_number(all[0], bits, 16)) {
         into = SignalMask(bits);
         ++masks;
       }
     };
-    if (key == "SigPnd")
+    if (key == "State") {
+      if (auto all = words(); !all.empty())
+        status.state = all[0][0];
+    } else if (key == "SigPnd")
       mask(status.thread_pending);
     else if (key == "ShdPnd")
       mask(status.shared_pending);
@@ -143,19 +151,21 @@ std::optional<ProcStatus> parse_status(std::string_view text) {
       mask(status.ignored);
     else if (key == "SigCgt")
       mask(status.caught);
-    else if (key == "Uid" && words.size() == 4) // real, effective, saved, of the file system
-      parse_number(words[1], status.user);
-    else if (key == "VmRSS" && !words.empty()) {
-      if (long kib = 0; parse_number(words[0], kib))
+    else if (key == "Uid") // real, effective, saved, of the file system
+      number(status.user, 1);
+    else if (key == "VmRSS") {
+      long kib = -1;
+      number(kib);
+      if (kib >= 0)
         status.resident_kib = kib;
-    } else if (key == "TracerPid" && words.size() == 1)
-      parse_number(words[0], status.tracer);
-    else if (key == "voluntary_ctxt_switches" && words.size() == 1)
-      parse_number(words[0], status.voluntary_switches);
-    else if (key == "nonvoluntary_ctxt_switches" && words.size() == 1)
-      parse_number(words[0], status.involuntary_switches);
+    } else if (key == "TracerPid")
+      number(status.tracer);
+    else if (key == "voluntary_ctxt_switches")
+      number(status.voluntary_switches);
+    else if (key == "nonvoluntary_ctxt_switches")
+      number(status.involuntary_switches);
     else if (key == "NSpid")
-      for (auto word : words) {
+      for (auto word : words()) {
         pid_t pid = 0;
         if (parse_number(word, pid))
           status.namespace_pids.push_back(pid);

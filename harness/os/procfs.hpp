@@ -54,6 +54,7 @@ private:
 
 /// /proc/PID/status, as far as this project asks.
 struct ProcStatus {
+  char state = '?'; // as in ProcStat
   SignalMask thread_pending, shared_pending, blocked, ignored, caught;
   std::uint64_t voluntary_switches = 0, involuntary_switches = 0;
   pid_t tracer = 0;                  // TracerPid; 0: none

@@ -71,7 +71,7 @@ void kill_at_random(const std::string &tier, int times, Killed who = Killed::har
   std::vector<pid_t> harnesses;
   for (int i = 0; i < times; ++i) {
     auto harness = os::launch({.program = PIDLEAK_BINARY_DIR "/pidleak",
-                               .arguments = {"run", "incident", "--repeat", who == Killed::harness ? "1000" : "1",
+                               .arguments = {"run", "incident", "--repeat", who == Killed::harness ? "1000" : "10",
                                              "--pool", who == Killed::harness ? "all" : "cpython37", "--jobs", "2",
                                              "--start-method", "all", "--oom", "real", "--tier", tier},
                                .standard_output = null.get(),
