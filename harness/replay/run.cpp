@@ -143,66 +143,87 @@ std::function<std::optional<std::size_t>()> in_turn(std::size_t plans, int repea
   };
 }
 
-Ran run_all(const std::vector<Plan> &plans, const RunOptions &options,
-            const std::function<void(std::size_t, Report)> &hand_over) {
-  Ran ran;
-  std::optional<os::EndRequests> requests(std::in_place);
-  InOrder in_order(hand_over);
-  std::list<Running> next, running, ended; // their sandboxes go with them, so also by an exception
-  std::list<Sandbox> leaving;
-  std::size_t begun = 0;
-  auto next_plan = options.next_plan ? options.next_plan : in_turn(plans.size(), options.repeat);
-  bool all_begun = false;
-  auto has_next = [&] {
-    if (next.empty() && !all_begun) {
-      auto plan = next_plan();
-      if (plan)
-        next.push_back(start(*plan, plans, options));
-      all_begun = !plan;
+/// All replays of one run(): the next one is made while others run, and each is cleaned up while the next one runs.
+class Series {
+public:
+  Series(const std::vector<Plan> &plans, const RunOptions &options,
+         const std::function<void(std::size_t, Report)> &hand_over)
+      : plans_(plans), options_(options), in_order_(hand_over),
+        next_plan_(options.next_plan ? options.next_plan : in_turn(plans.size(), options.repeat)) {}
+
+  Ran run() {
+    std::optional<os::EndRequests> requests(std::in_place);
+    while (!(ran_.interrupted_by = requests->take())) {
+      take_ended();
+      begin();
+      if (running_.empty())
+        break;
+      make_next();
+      wait_for_any(running_, leaving_, *requests);
+      collect();
     }
-    return !next.empty();
-  };
-  auto take_ended = [&] {
-    for (; !ended.empty(); ended.pop_front()) {
-      auto &replay = ended.front();
-      auto report = finish(replay, plans[replay.plan], options.tier);
-      options.on_done(++ran.done, report);
-      in_order.put(replay.number, replay.plan, std::move(report));
-      leaving.push_back(std::move(replay.sandbox));
-    }
-  };
-  for (;;) {
-    if (ran.interrupted_by = requests->take(); ran.interrupted_by)
-      break;
+    requests.reset(); // from here on a request is obeyed at once
     take_ended();
-    if (options.is_over()) {
-      all_begun = true;
-      next.clear();
+    next_.clear();
+    running_.clear();
+    leaving_.clear();
+    in_order_.put_rest();
+    return ran_;
+  }
+
+private:
+  void begin() {
+    if (options_.is_over()) {
+      all_begun_ = true;
+      next_.clear();
     }
-    while (std::cmp_less(running.size(), options.jobs) && has_next()) {
-      next.front().number = begun++;
-      next.front().sandbox.let_go();
-      running.splice(running.end(), next);
-    }
-    if (running.empty())
-      break;
-    has_next(); // is made while others run
-    wait_for_any(running, leaving, *requests);
-    leaving.remove_if([](Sandbox &sandbox) { return sandbox.collect(); });
-    for (auto replay = running.begin(); replay != running.end();) {
-      auto at = replay++;
-      if (at->sandbox.collect() || (plans[at->plan].may_overlap() && at->sandbox.result()))
-        ended.splice(ended.end(), running, at);
+    while (std::cmp_less(running_.size(), options_.jobs) && make_next()) {
+      next_.front().number = begun_++;
+      next_.front().sandbox.let_go();
+      running_.splice(running_.end(), next_);
     }
   }
-  requests.reset(); // from here on a request is obeyed at once
-  take_ended();
-  next.clear();
-  running.clear();
-  leaving.clear();
-  in_order.put_rest();
-  return ran;
-}
+
+  /// False: there is none any more.
+  bool make_next() {
+    if (next_.empty() && !all_begun_) {
+      auto plan = next_plan_();
+      if (plan)
+        next_.push_back(start(*plan, plans_, options_));
+      all_begun_ = !plan;
+    }
+    return !next_.empty();
+  }
+
+  void collect() {
+    leaving_.remove_if([](Sandbox &sandbox) { return sandbox.collect(); });
+    for (auto replay = running_.begin(); replay != running_.end();) {
+      auto at = replay++;
+      if (at->sandbox.collect() || (plans_[at->plan].may_overlap() && at->sandbox.result()))
+        ended_.splice(ended_.end(), running_, at);
+    }
+  }
+
+  void take_ended() {
+    for (; !ended_.empty(); ended_.pop_front()) {
+      auto &replay = ended_.front();
+      auto report = finish(replay, plans_[replay.plan], options_.tier);
+      options_.on_done(++ran_.done, report);
+      in_order_.put(replay.number, replay.plan, std::move(report));
+      leaving_.push_back(std::move(replay.sandbox));
+    }
+  }
+
+  const std::vector<Plan> &plans_;
+  const RunOptions &options_;
+  InOrder in_order_;
+  std::function<std::optional<std::size_t>()> next_plan_;
+  Ran ran_;
+  bool all_begun_ = false;
+  std::size_t begun_ = 0;
+  std::list<Running> next_, running_, ended_; // their sandboxes go with them, so also by an exception
+  std::list<Sandbox> leaving_;
+};
 
 } // namespace
 
@@ -219,7 +240,7 @@ Ran run(const std::vector<Plan> &plans, const RunOptions &options,
   for (const auto *place : {&options.facilities.pids, &options.facilities.memory})
     if (!place->parent.empty())
       os::sweep_stale_cgroups(place->parent);
-  return run_all(plans, options, on_report);
+  return Series(plans, options, on_report).run();
 }
 
 Report run(const Plan &plan) {
