@@ -55,6 +55,7 @@ std::vector<std::string> spellings() {
 template <class E>
 std::vector<E> all_of() {
   std::vector<E> all;
+  all.reserve(std::size(spelling::table_of<E>));
   for (auto [name, value] : spelling::table_of<E>)
     all.push_back(static_cast<E>(value));
   return all;

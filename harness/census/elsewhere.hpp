@@ -18,7 +18,7 @@ struct Awaited {
   enum class End { any, pipe_reader, pipe_writer }; // what another process must have to help the thread on
   std::string identity;                             // `pipe:[1]`, `socket:[2]`, `eventfd:3`, `file:08:04:17`
   End needs = End::any;
-  auto operator<=>(const Awaited &) const = default;
+  auto operator<=>(const Awaited &) const = default; // NOLINT(modernize-use-nullptr): as clang-tidy 14 has it
 };
 
 struct Elsewhere {

@@ -127,6 +127,7 @@ Replayed replay_all(const std::string &verb, const ReplayOptions &options, const
     auto place = find_place(options);
     replayed.where = place.text;
     std::vector<Plan> own_plans;
+    own_plans.reserve(ours.size());
     for (auto at : ours)
       own_plans.push_back(plans[at]);
     Progress progress(replayed.wanted > 1);

@@ -6,6 +6,7 @@
 #include "harness/census/walk.hpp"
 
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace pidleak::guard {
@@ -13,7 +14,7 @@ namespace pidleak::guard {
 class WatchedTree {
 public:
   /// `scope`: as a walk takes it.
-  explicit WatchedTree(census::Scope scope) : scope_(scope) {}
+  explicit WatchedTree(census::Scope scope) : scope_(std::move(scope)) {}
 
   /// As census::walk_once() has them, but for names that a process has given itself, and states: a process that lives
   /// is as it was at its first look. `genealogy`: up to now.
