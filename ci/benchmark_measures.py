@@ -210,9 +210,10 @@ FIRST = 12  # replays that are not counted: of the first ten OOM kills in 5 s th
 
 def python_for_replays():
     """CPython 3.13 where it is to be had: 3.7 to 3.11 turn in a loop at the full queue. Its word and its path."""
-    for path in ["python3.13", *sorted(glob.glob(os.path.expanduser("~/.pyenv/versions/3.13.*/bin/python3"))), "python3"]:
-        if shutil.which(path):
-            return f"python:{shutil.which(path)}", shutil.which(path)
+    for name in ["python3.13", *sorted(glob.glob(os.path.expanduser("~/.pyenv/versions/3.13.*/bin/python3"))), "python3"]:
+        path = shutil.which(name)
+        if path and subprocess.run([path, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0:  # no shim without one
+            return f"python:{path}", path
     return None, None
 
 

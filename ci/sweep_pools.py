@@ -3,8 +3,9 @@ change in either direction shows as a difference of that file. Called by ci/swee
 
     ci/sweep pools                          every pool that the file has
     ci/sweep pools python:3.12.1/fork ...   these alone
-    ci/sweep pools python:3.12.1/spawn/150  so many of its points, chosen by their names: a worker that is spawned makes
-                                            ten thousand calls, most of them for its imports
+    ci/sweep pools python:3.12.1/spawn/do-tasks,shut-down
+                                            their points in these steps alone: before its first task, a worker that is
+                                            spawned makes ten thousand calls, most of them for its imports
 """
 
 import datetime
@@ -57,27 +58,27 @@ def in_words(document):
     return [dict(zip(("fault", "role", "where", "verdict", "cause"), what), **row) for what, row in sorted(rows.items())]
 
 
-def sweep(pool, method, sample):
+def sweep(pool, method, steps):
     report = os.path.join(SOURCE, "build", "reports", "sweep-of-a-pool.json")
     subprocess.run([PIDLEAK, "sweep", "--pool", pool, "--start-method", method, "--jobs", str(os.cpu_count()),
-                    "--report", report, *(["--sample", str(sample)] if sample else [])], stdout=subprocess.DEVNULL, check=False)
+                    "--report", report, *(["--steps", steps] if steps else [])], stdout=subprocess.DEVNULL, check=False)
     with open(report) as file:
         document = json.load(file)
     os.unlink(report)
     version = next((r["pool"]["version"] for r in document["reports"] if r["pool"]["version"]), "")
     return {"pool": pool, "version": version, "start_method": method, "date": datetime.date.today().isoformat(),
-            **({"sample": sample} if sample else {}), "coverage": document["sweeps"][0]["coverage"], "classes": in_words(document)}
+            **({"steps": steps} if steps else {}), "coverage": document["sweeps"][0]["coverage"], "classes": in_words(document)}
 
 
 def main():
     with open(RECORDS) as file:
         records = json.load(file)
-    wanted = sys.argv[1:] or [f"{r['pool']}/{r['start_method']}/{r.get('sample', '')}" for r in records["swept"]]
+    wanted = sys.argv[1:] or [f"{r['pool']}/{r['start_method']}/{r.get('steps', '')}" for r in records["swept"]]
     for number, name in enumerate(wanted, 1):
-        pool, method, sample = (name.split("/") + ["", ""])[:3]
+        pool, method, steps = (name.split("/") + ["", ""])[:3]
         method = method or "fork"
         print(f"ci/sweep pools: {number} of {len(wanted)}: {pool} with {method}", file=sys.stderr, flush=True)
-        record = sweep(pool, method, int(sample or 0))
+        record = sweep(pool, method, steps)
         kept = [r for r in records["swept"] if (r["pool"], r["start_method"]) != (record["pool"], record["start_method"])]
         records["swept"] = sorted(kept + [record], key=lambda r: (r["pool"], r["start_method"]))
         with open(RECORDS + ".new", "w") as file:

@@ -1,6 +1,7 @@
 // Stuck for good, or merely waiting? Each kind of wait that never ends by itself, and its twin that does.
 #include "harness/census/rest_test_support.hpp"
 #include "harness/census/thread_look.hpp"
+#include "harness/census/tree.hpp"
 
 #include <catch2/catch_test_macros.hpp>
 #include <fcntl.h>
@@ -244,6 +245,22 @@ TEST_CASE("what waits without a timer of its call's stands still, and what moves
     testing::wait_until_in(sleeper, SYS_clock_nanosleep);
     expect(!stands_still(), "one of them sleeps");
     expect(!census::stand_still(members, scope).certain, "one has come since the walk");
+  });
+}
+
+TEST_CASE("a tree that moved stands still once what moved waits", "[census]") {
+  testing::check_in_child([] {
+    census::Tree tree({.scope = {.root = ::getpid()}, .boundary = {}});
+    census::Spinning spinning;
+    auto other = testing::plant();
+    auto sleeper = testing::start([] { ::nanosleep(&an_hour, nullptr); });
+    testing::wait_until_in(other, SYS_pause);
+    testing::wait_until_in(sleeper, SYS_clock_nanosleep);
+    expect(!tree.stands_still_or_spins(spinning), "one of them sleeps");
+    expect(!tree.stands_still_or_spins(spinning), "and sleeps on");
+    sleeper.send(SIGSTOP);
+    testing::wait_until_state(sleeper, 'T');
+    expect(tree.stands_still_or_spins(spinning), "now it is stopped");
   });
 }
 

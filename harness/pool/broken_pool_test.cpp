@@ -1,6 +1,8 @@
 // What a pool does to its workers once one has died, or once its owner has.
 #include "harness/pool/pool_test_support.hpp"
 
+#include <sys/prctl.h>
+
 namespace {
 
 using namespace pidleak;
@@ -395,6 +397,7 @@ TEST_CASE("when the owner is killed, hardened's workers leave, and those of CPyt
     auto owner = testing::plant([&] {
       auto options = options_for(method, behaviour_of(preset), gates);
       options.code.run_task = [](const std::string &task) {
+        ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0); // a task may: then the ends of its pipes tell its worker
         return workers::run_task(task) + std::string(1 << 20, '!'); // more than the pipe holds: it blocks its writer
       };
       auto &pool = testing::open_pool(options);

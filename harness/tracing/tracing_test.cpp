@@ -182,6 +182,11 @@ TEST_CASE("a stopped process stays stopped when it is let go, and a signal arriv
             Tracer tracer(asking.process, {.steps = steps});
             tracer.enter(0);
             asking.process.send(SIGSTOP);
+            auto is_pending = [&] {
+              auto status = os::read_status(asking.process.pid()).value();
+              return status.thread_pending.contains(SIGSTOP) || status.shared_pending.contains(SIGSTOP);
+            };
+            testing::wait_until([&] { return !is_pending(); }, "it has come");
             testing::wait_until([&] { return os::read_stat(asking.process.pid())->state == 't'; }, "held");
           }
           testing::wait_until([&] { return os::read_stat(asking.process.pid())->state == 'T'; }, "stopped");
