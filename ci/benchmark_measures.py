@@ -60,10 +60,6 @@ def times(ratio):
 # --- guard -----------------------------------------------------------------------------------------------------------
 
 
-def run_for_text(command):
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-
-
 def run_ms(command, output=1, input=0):
     start = time.perf_counter()
     streams = [(os.POSIX_SPAWN_DUP2, input, 0), (os.POSIX_SPAWN_DUP2, output, 1)]
@@ -209,15 +205,15 @@ FIRST = 12  # replays that are not counted: of the first ten OOM kills in 5 s th
 
 
 def python_for_replays():
-    """CPython 3.13 where it is to be had: 3.7 to 3.11 turn in a loop at the full queue. Its word and its path."""
+    """CPython 3.13 where it is to be had: 3.7 to 3.11 turn in a loop at the full queue."""
     for name in ["python3.13", *sorted(glob.glob(os.path.expanduser("~/.pyenv/versions/3.13.*/bin/python3"))), "python3"]:
         path = shutil.which(name)
         if path and subprocess.run([path, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0:  # no shim without one
-            return f"python:{path}", path
-    return None, None
+            return path
+    return None
 
 
-def replays():
+def replays(python):
     """By name: arguments of `pidleak run`, how many are counted, and what one is a multiple of."""
     of = {
         "incident on hardened": (["incident", "--pool", "hardened"], 40, TINI),
@@ -226,10 +222,10 @@ def replays():
         LIFETIME: (["lifetime", "--pool", "hardened"], 20, TINI),
         f"{LIFETIME}, traced": (["lifetime", "--pool", "hardened", "--record"], 10, LIFETIME),
     }
-    word, python = python_for_replays()
     if python:
-        version = run_for_text([python, "-c", "import platform; print(platform.python_version())"]).strip()
-        of[f"incident on CPython {version}"] = (["incident", "--pool", word, "--start-method", "fork"], 8, IMPORT)
+        version = subprocess.check_output([python, "-c", "import platform; print(platform.python_version())"], text=True)
+        arguments = ["incident", "--pool", f"python:{python}", "--start-method", "fork"]
+        of[f"incident on CPython {version.strip()}"] = (arguments, 8, IMPORT)
     return of
 
 
@@ -280,9 +276,10 @@ POINT = "a point of a sweep of hardened"
 def replay_results(options):
     """Each round takes each once, so that whatever else the machine does meets all alike."""
     tell("series of replays, five times over: a minute")
-    of = replays()
+    python = python_for_replays()
+    of = replays(python)
     peers = {TINI: [shutil.which("tini"), *GUARDS[TINI][1:]],
-             IMPORT: [python_for_replays()[1], "-c", "import concurrent.futures.process"]}
+             IMPORT: [python, "-c", "import concurrent.futures.process"]}
     taken = {name: [] for name in [*peers, BARE, POINT, *of]}
     for _ in range(5):
         for name, command in peers.items():

@@ -13,6 +13,11 @@ inline double milliseconds_between(Clock::time_point from, Clock::time_point to)
   return std::chrono::duration<double, std::milli>(to - from).count();
 }
 
+/// In milliseconds and rounded up, as poll(2) wants it; 0 of what is negative.
+inline int poll_ms(std::chrono::nanoseconds time) {
+  return static_cast<int>(std::clamp<long long>(std::chrono::ceil<milliseconds>(time).count(), 0, 1 << 30));
+}
+
 /// A moment after which a wait gives up.
 class Deadline {
 public:
@@ -21,11 +26,8 @@ public:
 
   bool passed() const { return Clock::now() >= moment_; }
 
-  /// What is left, in milliseconds and rounded up, as poll(2) wants it; 0 when passed.
-  int left_ms() const {
-    auto left = std::chrono::ceil<milliseconds>(moment_ - Clock::now()).count();
-    return static_cast<int>(std::clamp<long long>(left, 0, 1 << 30));
-  }
+  /// What is left, as poll(2) wants it; 0 when passed.
+  int left_ms() const { return poll_ms(moment_ - Clock::now()); }
 
   std::chrono::nanoseconds left() const { return std::max(moment_ - Clock::now(), std::chrono::nanoseconds(0)); }
 

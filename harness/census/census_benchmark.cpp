@@ -22,6 +22,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 
@@ -183,38 +184,56 @@ void census_of(benchmark::State &state) {
   }
 }
 
-/// What the init of a namespace with so many descendants needs for each of some censuses, in seconds; none: it failed.
-std::vector<double> censuses_in_namespace(long descendants) {
-  constexpr int censuses = 20;
-  std::vector<double> seconds(censuses);
-  auto bytes = seconds.size() * sizeof seconds[0];
-  auto result = os::open_pipe();
-  pid_t outside = ::fork();
-  if (outside < 0)
-    os::throw_errno("fork()");
-  if (outside == 0) {
-    os::die_with_parent();
-    os::unshare_for_init(::geteuid() == 0 ? os::NamespaceKind::privileged : os::NamespaceKind::with_user_namespace);
-    pid_t init = ::fork();
-    if (init != 0) {
-      ::waitpid(init, nullptr, 0);
-      ::_exit(0);
-    }
-    os::die_with_parent();
-    os::mount_private_filesystems();
-    Crowd crowd(descendants - 1);
-    for (auto &one : seconds) {
-      double start = cpu_seconds(RUSAGE_SELF);
-      auto walk = census::walk({.root = 1, .proc_lists_all = true}, Deadline::after(milliseconds(1000)));
-      one = cpu_seconds(RUSAGE_SELF) - start;
-      if (!walk.complete || static_cast<long>(walk.members.size()) != descendants)
-        ::_exit(1);
-    }
-    os::write_all(result.write_end.get(), {reinterpret_cast<const char *>(seconds.data()), bytes});
-    ::_exit(0); // and the kernel ends the crowd
+constexpr std::size_t censuses_of_namespace = 20;
+
+/// In the init of a PID namespace with so many descendants: what each of some censuses takes, in seconds. Throws.
+std::vector<double> take_censuses(long descendants) {
+  os::die_with_parent();
+  os::mount_private_filesystems();
+  Crowd crowd(descendants - 1);
+  std::vector<double> seconds(censuses_of_namespace);
+  for (auto &one : seconds) {
+    double start = cpu_seconds(RUSAGE_SELF);
+    auto walk = census::walk({.root = 1, .proc_lists_all = true}, Deadline::after(milliseconds(1000)));
+    one = cpu_seconds(RUSAGE_SELF) - start;
+    if (!walk.complete || static_cast<long>(walk.members.size()) != descendants)
+      throw std::runtime_error("the census is not complete");
   }
+  return seconds;
+}
+
+/// Forks; the child ends with `body`, whatever comes of that: destructors and the rest of this program are not its own.
+pid_t start(const std::function<void()> &body) {
+  pid_t pid = ::fork();
+  if (pid < 0)
+    os::throw_errno("fork()");
+  if (pid > 0)
+    return pid;
+  try {
+    body();
+  } catch (const std::exception &e) {
+    std::fprintf(stderr, "census_benchmark: %s\n", e.what());
+  }
+  ::_exit(0);
+}
+
+/// None: there is no PID namespace to be had, or the census failed.
+std::vector<double> censuses_in_namespace(long descendants) {
+  auto result = os::open_pipe();
+  pid_t outside = start([&] {
+    os::die_with_parent();
+    os::unshare_for_init(os::namespace_kind_of_user());
+    pid_t init = start([&] {
+      auto seconds = take_censuses(descendants);
+      os::write_all(result.write_end.get(),
+                    {reinterpret_cast<const char *>(seconds.data()), seconds.size() * sizeof seconds[0]});
+    });
+    ::waitpid(init, nullptr, 0);
+  });
   result.write_end.reset();
-  bool all = os::read_exactly(result.read_end.get(), reinterpret_cast<char *>(seconds.data()), bytes);
+  std::vector<double> seconds(censuses_of_namespace);
+  bool all = os::read_exactly(result.read_end.get(), reinterpret_cast<char *>(seconds.data()),
+                              seconds.size() * sizeof seconds[0]);
   ::waitpid(outside, nullptr, 0);
   return all ? seconds : std::vector<double>();
 }
@@ -261,7 +280,7 @@ BENCHMARK(census_of_namespace)
     ->Name("namespace")
     ->ArgsProduct({{5, 100, 1000}, {0}})
     ->Unit(benchmark::kMicrosecond)
-    ->Iterations(20)
+    ->Iterations(censuses_of_namespace)
     ->UseManualTime();
 BENCHMARK(psutil_of)->Name("psutil")->Apply(with_processes);
 BENCHMARK(ps_of)->Name("ps")->Apply(with_processes);

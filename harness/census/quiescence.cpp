@@ -194,7 +194,8 @@ Rest stand_still(const std::vector<Member> &members, const Scope &scope) {
   auto looked = first_looks(members);
   if (auto *rest = std::get_if<Rest>(&looked))
     return std::move(*rest);
-  return {.certain = are_as_before(members, scope, std::get<Looks>(looked)), .why_not = ran_between};
+  bool certain = are_as_before(members, scope, std::get<Looks>(looked));
+  return {.certain = certain, .why_not = certain ? "" : ran_between};
 }
 
 Rest at_rest(const std::vector<Member> &members, const Scope &scope, const Boundary &boundary) {

@@ -21,26 +21,26 @@ std::optional<pid_t> Tree::first_stranger(const std::vector<pid_t> &pids) const 
   return stranger == pids.end() ? std::nullopt : std::optional(*stranger);
 }
 
-bool Tree::at_rest() const {
-  if (still_moves())
-    return false;
-  return is_certain(census::at_rest(walk_once(options_.scope), options_.scope, options_.boundary));
-}
+bool Tree::at_rest() const { return !still_moves() && is_certain(rest_of(walk_once(options_.scope))); }
 
 bool Tree::at_rest_or_spins(Spinning &spinning) const {
-  bool moves = still_moves();
-  if (moves && !spinning.is_due())
-    return false;
-  auto members = walk_once(options_.scope);
-  return (!moves && is_certain(census::at_rest(members, options_.scope, options_.boundary))) || spinning.look(members);
+  return holds_or_spins([this](const auto &members) { return rest_of(members); }, spinning);
 }
 
 bool Tree::stands_still_or_spins(Spinning &spinning) const {
+  return holds_or_spins([this](const auto &members) { return stand_still(members, options_.scope); }, spinning);
+}
+
+bool Tree::holds_or_spins(const std::function<Rest(const std::vector<Member> &)> &rest, Spinning &spinning) const {
   bool moves = still_moves();
   if (moves && !spinning.is_due())
     return false;
   auto members = walk_once(options_.scope);
-  return (!moves && is_certain(stand_still(members, options_.scope))) || spinning.look(members);
+  return (!moves && is_certain(rest(members))) || spinning.look(members);
+}
+
+Rest Tree::rest_of(const std::vector<Member> &members) const {
+  return census::at_rest(members, options_.scope, options_.boundary);
 }
 
 bool Tree::is_certain(const Rest &rest) const {
@@ -70,7 +70,7 @@ Sight Tree::see(const std::function<bool(pid_t)> &may_stay) const {
 }
 
 Rest Tree::rest(const Walk &walk) {
-  auto rest = census::at_rest(walk.members, options_.scope, options_.boundary);
+  auto rest = rest_of(walk.members);
   if (!rest.held_outside.empty())
     options_.boundary.outside.insert(rest.held_outside);
   return rest;

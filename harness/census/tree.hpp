@@ -62,7 +62,9 @@ public:
   std::optional<RemainingProcess> examine_subject(const Walk &walk) const;
 
 private:
+  Rest rest_of(const std::vector<Member> &members) const;
   bool is_certain(const Rest &rest) const;
+  bool holds_or_spins(const std::function<Rest(const std::vector<Member> &)> &rest, Spinning &spinning) const;
   bool still_moves() const { return mover_ && census::still_moves(*mover_); }
   Surroundings surroundings() const;
   std::optional<RemainingProcess> examine(const Member &member, const Surroundings &around) const;

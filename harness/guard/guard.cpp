@@ -264,8 +264,7 @@ reports::Report look_below_parent(const Options &options, const LeftToParent &le
   report.reason = "nothing is left of the command";
   report.tier = options.tier;
   Relay relay;
-  census::Scope below_parent{.root = ::getppid()};
-  below_parent.except.push_back(::getpid());
+  census::Scope below_parent{.root = ::getppid(), .except = {::getpid()}};
   find_remaining({.tree = {.scope = below_parent, .boundary = census::inherited()},
                   .wait =
                       [&](auto at_most, auto exits) {

@@ -48,7 +48,7 @@ bool is_cut(const os::UniqueFd &lifeline) {
 } // namespace
 
 void in_pid_namespace(Options &options, const std::function<int()> &body) {
-  auto kind = ::geteuid() == 0 ? os::NamespaceKind::privileged : os::NamespaceKind::with_user_namespace;
+  auto kind = os::namespace_kind_of_user();
   try {
     os::unshare_for_init(kind);
   } catch (const os::SyscallError &e) {

@@ -40,6 +40,10 @@ void mount_fresh(const char *type, const char *target, unsigned long flags, cons
 
 } // namespace
 
+NamespaceKind namespace_kind_of_user() {
+  return ::geteuid() == 0 ? NamespaceKind::privileged : NamespaceKind::with_user_namespace;
+}
+
 void unshare_for_init(NamespaceKind kind) {
   uid_t user = ::geteuid();
   gid_t group = ::getegid();

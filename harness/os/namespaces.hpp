@@ -7,6 +7,7 @@ namespace pidleak::os {
 
 /// How this process gets a PID namespace: root makes one; others make a user namespace around it first.
 enum class NamespaceKind { privileged, with_user_namespace };
+NamespaceKind namespace_kind_of_user();
 
 /// In the process that will fork the init: makes the namespaces (unshare(2)); the next child is PID 1 in them.
 /// With a user namespace the caller's ids are mapped to themselves. Throws SyscallError.

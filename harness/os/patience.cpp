@@ -27,16 +27,12 @@ double cpu_pressure() {
 }
 
 int Patience::left_ms() const {
-  auto in_ms = [](std::chrono::nanoseconds time) {
-    return static_cast<int>(std::clamp<long long>(std::chrono::ceil<milliseconds>(time).count(), 0, 1 << 30));
-  };
   auto gone = Clock::now() - start_;
   if (gone < bound_)
-    return in_ms(bound_ - gone);
+    return poll_ms(bound_ - gone);
   auto counts = 1 - 0.9 * cpu_pressure(); // asked only now: it costs more than all else
   auto left = std::chrono::duration<double, std::nano>(bound_) - gone * counts;
-  // The pressure may fall meanwhile.
-  return std::min(in_ms(std::chrono::duration_cast<std::chrono::nanoseconds>(left)), 1000);
+  return std::min(poll_ms(std::chrono::duration_cast<std::chrono::nanoseconds>(left)), 1000); // the pressure may fall
 }
 
 } // namespace pidleak::os

@@ -11,15 +11,6 @@
 using namespace pidleak;
 using Catch::Matchers::WithinRel;
 
-namespace {
-
-void let_pass(milliseconds time) {
-  for (auto over = Deadline::after(time); !over.passed();)
-    os::wait_for_any_exit({}, milliseconds(over.left_ms()));
-}
-
-} // namespace
-
 TEST_CASE("the pressure on the CPUs is read as the kernel writes it, and what is none is 0", "[patience]") {
   CHECK_THAT(os::parse_cpu_pressure("some avg10=93.70 avg60=91.41 avg300=64.58 total=27818762830\nfull avg10=0.00 x"),
              WithinRel(0.937));
@@ -39,11 +30,11 @@ TEST_CASE("patience ends, and later where others want the CPUs", "[patience]") {
       }));
     auto waited = Deadline::after(std::chrono::seconds(20));
     while (os::cpu_pressure() < 0.5 && !waited.passed())
-      let_pass(milliseconds(100));
+      testing::let_pass(milliseconds(100));
     bool is_told = os::cpu_pressure() >= 0.5; // else the kernel has no PSI
     constexpr milliseconds bound{300};
     auto patience = os::Patience::of(bound);
-    let_pass(bound);
+    testing::let_pass(bound);
     testing::expect(patience.passed() != is_told, "it is not over yet, where the kernel tells of the pressure");
     for (const auto &one : busy)
       one.send(SIGKILL);

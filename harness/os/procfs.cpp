@@ -126,8 +126,8 @@ std::optional<ProcStatus> parse_status(std::string_view text) {
       return {};
     auto key = line.substr(0, colon);
     auto words = [rest = line.substr(colon + 1)] { return split_words(rest); }; // of some of the sixty lines alone
-    auto number = [&](auto &into, std::size_t at = 0) {
-      if (auto all = words(); at < all.size())
+    auto number = [&](auto &into, std::size_t of = 1, std::size_t at = 0) {
+      if (auto all = words(); all.size() == of)
         parse_number(all[at], into);
     };
     auto mask = [&](SignalMask &into) {
@@ -152,11 +152,10 @@ std::optional<ProcStatus> parse_status(std::string_view text) {
     else if (key == "SigCgt")
       mask(status.caught);
     else if (key == "Uid") // real, effective, saved, of the file system
-      number(status.user, 1);
+      number(status.user, 4, 1);
     else if (key == "VmRSS") {
-      long kib = -1;
-      number(kib);
-      if (kib >= 0)
+      auto all = words();
+      if (long kib = 0; !all.empty() && parse_number(all[0], kib))
         status.resident_kib = kib;
     } else if (key == "TracerPid")
       number(status.tracer);

@@ -84,15 +84,14 @@ std::string syscall_name(long number);
 std::vector<pid_t> parse_pid_list(std::string_view text);
 /// Children of every thread of `pid` (/proc/PID/task/*/children, CONFIG_PROC_CHILDREN). Not atomic: walk again.
 std::vector<pid_t> read_children(pid_t pid);
-
+/// Those of one thread: what it has forked; of the main thread also whom the process has adopted.
+std::vector<pid_t> read_children(pid_t pid, pid_t thread);
 /// All that /proc lists.
 std::vector<pid_t> read_pids();
 /// The pid that was given last in the calling process's PID namespace, or one below it: the last word of /proc/loadavg,
 /// and another one after each fork(2), though not after a clone3(2) that asks for a pid (set_tid). Nothing where that
 /// is not the kernel's own file, as under lxcfs, or does not tell.
 std::optional<pid_t> newest_pid();
-/// Those of one thread: what it has forked; of the main thread also whom the process has adopted.
-std::vector<pid_t> read_children(pid_t pid, pid_t thread);
 std::vector<pid_t> read_threads(pid_t pid);
 /// The process, its parent and so on, up to one whose parent can't be read or is none. Not atomic. Stops after `top`.
 std::vector<pid_t> read_lineage(pid_t pid, pid_t top = 1);

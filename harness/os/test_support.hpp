@@ -113,6 +113,12 @@ inline os::ProcessRef plant(
   return child;
 }
 
+/// For tests of what takes time: nothing is waited for.
+inline void let_pass(milliseconds time) {
+  for (auto over = Deadline::after(time); !over.passed();)
+    os::wait_for_any_exit({}, milliseconds(over.left_ms()));
+}
+
 /// Waits until the main thread of `process` sleeps in the system call `number`.
 inline void wait_until_in(const os::ProcessRef &process, long number, Where where = BOOST_CURRENT_LOCATION) {
   wait_until(

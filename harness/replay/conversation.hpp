@@ -7,6 +7,7 @@
 #include "harness/replay/heard.hpp"
 #include "harness/replay/scenario.hpp"
 #include "harness/replay/subject.hpp"
+#include "harness/replay/turn.hpp"
 
 #include <functional>
 #include <optional>
@@ -43,7 +44,7 @@ public:
   void expect_exit() { subject_.expect_exit(); }
 
   /// See turn.hpp.
-  void wait_for_turn(const Inside &inside) { replay::wait_for_turn(inside, timeline_); }
+  void wait_for_turn(const Inside &inside) { timeline_.leave_out(replay::wait_for_turn(inside)); }
   /// Waits for the subject's first message, which must be a hello of this version.
   protocol::Message greet();
   /// Submits tasks, and waits until the subject has accepted them.

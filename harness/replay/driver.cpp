@@ -68,8 +68,6 @@ Report drive(const Plan &plan, const Inside &inside) {
   std::optional<Conversation> conversation; // until the report is made: its end is the end of the subject's input
   auto judged = verdict_of([&] {
     check_requirements(plan, inside);
-    if (!plan.may_overlap())
-      wait_for_turn(inside, timeline);
     if (plan.pool.preset
             .empty()) // who starts whom in our own pools is known, and to hear of it takes a tenth of a replay
       genealogy.emplace();

@@ -150,6 +150,10 @@ const std::map<std::string, Absorb> &absorbers() {
 
 } // namespace
 
+void Timeline::note(const std::string &event, std::optional<pid_t> pid, const std::string &detail) {
+  events_.push_back({.at_ms = now_ms(), .event = event, .pid = pid, .detail = detail});
+}
+
 void Heard::refuse_working_helpers() const {
   for (const auto &[pid, role] : helpers)
     if (task_of.contains(pid) || std::find(workers.begin(), workers.end(), pid) != workers.end())

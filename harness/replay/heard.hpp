@@ -1,10 +1,9 @@
-// What the subject and its workers have said so far.
+// What the subject and its workers have said so far, and the timeline that comes of it.
 #pragma once
 
 #include "harness/base/deadline.hpp"
 #include "harness/os/process_ref.hpp"
 #include "harness/protocol/message.hpp"
-#include "harness/replay/turn.hpp"
 #include "reports/report.hpp"
 
 #include <map>
@@ -14,6 +13,21 @@
 #include <vector>
 
 namespace pidleak::replay {
+
+/// The timeline of a report, in milliseconds since its sandbox was begun.
+class Timeline {
+public:
+  explicit Timeline(Clock::time_point start) : start_(start) {}
+  void note(const std::string &event, std::optional<pid_t> pid = {}, const std::string &detail = "");
+  double now_ms() const { return milliseconds_between(start_, Clock::now()); }
+  /// What has passed without being part of the replay.
+  void leave_out(Clock::duration time) { start_ += time; }
+  std::vector<reports::TimelineEvent> take() { return std::move(events_); }
+
+private:
+  Clock::time_point start_;
+  std::vector<reports::TimelineEvent> events_;
+};
 
 struct Heard {
   bool said_hello = false;

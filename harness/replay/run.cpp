@@ -6,6 +6,7 @@
 #include "harness/replay/command.hpp"
 #include "harness/replay/driver.hpp"
 #include "harness/replay/server/drive.hpp"
+#include "harness/replay/turn.hpp"
 #include "reports/document.hpp"
 
 #include <poll.h>
@@ -74,7 +75,9 @@ Running start(std::size_t place, const std::vector<Plan> &plans, const RunOption
   return {.plan = place,
           .started = std::time(nullptr),
           .since = Clock::now(),
-          .sandbox = Sandbox::start(sandbox_for(plan, options), [&plan](const Inside &inside) {
+          .sandbox = Sandbox::start(sandbox_for(plan, options), [&plan](Inside inside) {
+            if (!plan.may_overlap())
+              inside.since += wait_for_turn(inside);
             return reports::to_document({plan.command       ? drive_command(plan, inside)
                                          : plan.pool.server ? drive_server(plan, inside)
                                                             : drive(plan, inside)});
@@ -199,7 +202,7 @@ private:
     leaving_.remove_if([](Sandbox &sandbox) { return sandbox.collect(); });
     for (auto replay = running_.begin(); replay != running_.end();) {
       auto at = replay++;
-      if (at->sandbox.collect() || (plans_[at->plan].may_overlap() && at->sandbox.result()))
+      if (at->sandbox.collect() || (plans_[at->plan].may_overlap() && at->sandbox.has_result()))
         ended_.splice(ended_.end(), running_, at);
     }
   }

@@ -260,12 +260,13 @@ private:
 
 /// A forked warden must not hold other sandboxes' lifelines: closes all but standard error and `keep`.
 void close_all_but(std::vector<int> keep) {
-  std::sort(keep.begin(), keep.end()); // -1: none
+  std::erase(keep, -1); // there is none
+  std::sort(keep.begin(), keep.end());
   unsigned next = 3;
   for (int fd : keep) {
-    if (fd >= 0 && static_cast<unsigned>(fd) > next)
+    if (static_cast<unsigned>(fd) > next)
       ::close_range(next, static_cast<unsigned>(fd) - 1, 0); // Linux 5.9
-    next = std::max(next, static_cast<unsigned>(fd + 1));
+    next = static_cast<unsigned>(fd) + 1;
   }
   ::close_range(next, ~0U, 0);
   int null = ::open("/dev/null", O_RDWR); // so that no pipeline waits for a warden
@@ -360,8 +361,10 @@ bool Sandbox::collect() {
   return true;
 }
 
+bool Sandbox::has_result() const { return bytes_.ends_with(end_of_result); }
+
 std::optional<std::string> Sandbox::result() const {
-  if (!bytes_.ends_with(end_of_result))
+  if (!has_result())
     return {};
   return bytes_.substr(0, bytes_.size() - end_of_result.size());
 }

@@ -91,6 +91,7 @@ public:
   /// Reads what has come, without blocking. True when the body has ended and everything is cleaned up.
   bool collect();
   /// What the body returned; nothing if it did not come to its end, or not yet.
+  bool has_result() const;
   std::optional<std::string> result() const;
   /// Why there is no result.
   const std::string &failure() const { return failure_; }

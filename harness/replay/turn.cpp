@@ -7,11 +7,7 @@
 
 namespace pidleak::replay {
 
-void Timeline::note(const std::string &event, std::optional<pid_t> pid, const std::string &detail) {
-  events_.push_back({.at_ms = now_ms(), .event = event, .pid = pid, .detail = detail});
-}
-
-void wait_for_turn(const Inside &inside, Timeline &timeline) {
+Clock::duration wait_for_turn(const Inside &inside) {
   auto since = Clock::now();
   pollfd events[] = {{.fd = inside.lifeline, .events = POLLIN, .revents = 0},
                      {.fd = inside.turn, .events = POLLIN, .revents = 0}};
@@ -21,7 +17,7 @@ void wait_for_turn(const Inside &inside, Timeline &timeline) {
     if (events[0].revents)
       throw LifelineCut();
   }
-  timeline.leave_out(Clock::now() - since);
+  return Clock::now() - since;
 }
 
 } // namespace pidleak::replay

@@ -1,5 +1,6 @@
 // What is made ahead waits for its turn: nothing of it happens before, and the wait is no part of it.
 #include "harness/os/test_support.hpp"
+#include "harness/replay/heard.hpp"
 #include "harness/replay/run.hpp"
 #include "harness/replay/turn.hpp"
 
@@ -26,7 +27,7 @@ replay::SandboxOptions waits_for_turn() {
 /// Waits for its turn, and tells how old it is then, in milliseconds, as its timeline has it.
 std::string age_at_turn(const replay::Inside &inside) {
   replay::Timeline timeline(inside.since);
-  replay::wait_for_turn(inside, timeline);
+  timeline.leave_out(replay::wait_for_turn(inside));
   return fmt::format("{:.0f}", timeline.now_ms());
 }
 
@@ -37,11 +38,6 @@ bool is_waiting(pid_t harness) {
       if (auto call = os::read_syscall(init, init); call && call->number == SYS_poll)
         return true;
   return false;
-}
-
-void let_pass(milliseconds time) {
-  for (auto over = Deadline::after(time); !over.passed();)
-    os::wait_for_any_exit({}, milliseconds(over.left_ms()));
 }
 
 /// A subject that says hello, waits a while for another to come to `meeting`, and tells how many there are then.
@@ -73,7 +69,7 @@ TEST_CASE("a sandbox waits for its turn: neither its timeline nor its bound has 
     options.bound = milliseconds(1000);
     auto sandbox = replay::Sandbox::start(options, age_at_turn);
     testing::wait_until([] { return is_waiting(::getpid()); }, "it waits");
-    let_pass(milliseconds(1500));
+    testing::let_pass(milliseconds(1500));
     expect(!sandbox.collect() && !sandbox.result(), "it still waits");
     sandbox.let_go();
     testing::wait_until([&] { return sandbox.collect(); }, "it ends");

@@ -32,6 +32,7 @@ bool is_of(const Report &report, const Plan &plan) {
 
 constexpr int recordings_alone = 3;
 constexpr int recordings_of_shard = 9;
+constexpr int tries_at_a_lock = 3; // the others' timing decides what comes of it: once is not enough to call it clean
 
 class Run {
 public:
@@ -163,9 +164,8 @@ private:
       return 0;
     if (point.reached == 0)
       return point.replays < options_.tries ? 1 : 0;
-    // At a lock, or with one in hand, the others' timing decides what comes of it: once is not enough to call it clean.
-    bool is_a_race = point.call.find("'s lock") != std::string::npos;
-    int wanted = point.failed > 0 ? options_.repeat : is_a_race ? std::min(options_.repeat, 3) : 1;
+    bool is_a_race = point.call.find("'s lock") != std::string::npos; // at one, or with one in hand
+    int wanted = point.failed > 0 ? options_.repeat : is_a_race ? std::min(options_.repeat, tries_at_a_lock) : 1;
     bool may_go_on = point.replays < options_.tries + options_.repeat;
     return may_go_on ? std::max(0, wanted - point.reached) : 0;
   }

@@ -18,7 +18,7 @@ namespace pidleak::sweep {
 
 struct Options {
   Choice choice;
-  int repeat = 5;                           // replays of a point that fails, in all; 3 at most of one at a lock
+  int repeat = 5;                           // replays of a point that fails, in all
   int tries = 10;                           // to come to a point, before it is given up
   std::optional<reports::Shard> shard = {}; // nothing: all points are tried here
   replay::RunOptions run = {};              // repeat and on_done are not used

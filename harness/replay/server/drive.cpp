@@ -42,7 +42,6 @@ public:
   }
 
   Report run() {
-    wait_for_turn(inside_, timeline_);
     auto judged = judge_what_happens();
     report_.verdict = judged.verdict;
     report_.reason = judged.reason;
